@@ -1,0 +1,74 @@
+//! Where the network runs.
+
+use super::EngineError;
+use candle_core::Device;
+use std::{fmt, str::FromStr};
+
+/// A choice of device, written `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device if one answers, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// Opens the device. `Auto` never fails; builds without the feature `cuda`
+    /// have no CUDA device.
+    pub fn open(self) -> Result<Device, EngineError> {
+        match self {
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Auto => Ok(open_cuda(0).unwrap_or(Device::Cpu)),
+            DeviceChoice::Cuda(ordinal) => {
+                open_cuda(ordinal).map_err(|reason| EngineError::Device {
+                    device: self.to_string(),
+                    reason,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(ordinal: usize) -> Result<Device, String> {
+    // A stream of its own: the default one belongs to the calling thread, and
+    // a pipeline may call from another each time.
+    Device::new_cuda_with_stream(ordinal).map_err(|e| e.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_ordinal: usize) -> Result<Device, String> {
+    Err("this build has no CUDA support (build with --features cuda)".into())
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => write!(f, "auto"),
+            DeviceChoice::Cpu => write!(f, "cpu"),
+            DeviceChoice::Cuda(0) => write!(f, "cuda"),
+            DeviceChoice::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "cuda" => Ok(DeviceChoice::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|ordinal| ordinal.parse().ok())
+                .map(DeviceChoice::Cuda)
+                .ok_or_else(|| format!("`{text}` is not auto, cpu, cuda or cuda:N")),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Video frames in, styled video frames out.
+//!
+//! [`frame`] describes a frame in memory, `pixels` turns it into a planar
+//! RGB [`Image`] and back, and [`Engine`] runs the network in between.
+
+pub mod device;
+mod error;
+pub mod frame;
+
+pub use device::DeviceChoice;
+pub use error::EngineError;
+
+use crate::network::{Model, Network};
+use candle_core::{Device, Tensor};
+
+/// An RGB picture, `f32` in 0..255: three planes of `height` rows of `width`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Image {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red plane, green plane, blue plane: `3 * height * width` numbers.
+    pub data: Vec<f32>,
+}
+
+/// A network ready to repaint pictures on one device.
+pub struct Engine {
+    network: Network,
+    device: Device,
+}
+
+impl Engine {
+    /// Prepares `model` on the chosen device.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`] if the device is not there.
+    pub fn new(model: &Model, device: DeviceChoice) -> Result<Self, EngineError> {
+        let device = device.open()?;
+        let network = Network::from_model(model, &device)?;
+        Ok(Engine { network, device })
+    }
+
+    /// Repaints `image` in place.
+    pub fn stylize(&mut self, image: &mut Image) -> Result<(), EngineError> {
+        let shape = (1, 3, image.height, image.width);
+        let input = Tensor::from_slice(&image.data, shape, &self.device)?;
+        let output = self.network.forward(&input)?.flatten_all()?;
+        image.data = output.to_vec1()?;
+        Ok(())
+    }
+
+    /// Where the network runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}

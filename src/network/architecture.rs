@@ -1,0 +1,173 @@
+//! What a style network looks like, as numbers: the part of a model file that
+//! is not weights.
+
+use candle_core::{Device, Result, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// How the last layer's numbers become pixel values 0..255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputMap {
+    /// `(tanh(x) + 1) * 127.5`, as in the article.
+    Tanh,
+    /// `x` as it is, cut to 0..255 (pytorch/examples).
+    Clamp,
+}
+
+/// How the second half of the network enlarges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Upsampling {
+    /// Each pixel repeated twice in both directions, then a convolution.
+    Nearest,
+}
+
+/// The shape of a style network.
+///
+/// With the base width C = `width`: a convolution to C channels at full size,
+/// two of stride 2 to 2C and 4C, `residual_blocks` blocks of 4C, two
+/// upsampling convolutions back to 2C and C, and one to the 3 of the picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Base width C: 32 in the article, 16 for live use on a CPU.
+    pub width: usize,
+    /// Number of residual blocks: 5 in the article.
+    pub residual_blocks: usize,
+    /// Side of the first and last convolutions' kernels, odd: 9.
+    pub outer_kernel: usize,
+    /// Side of all other kernels, odd: 3.
+    pub inner_kernel: usize,
+    /// Added to the variance in each normalisation.
+    pub norm_eps: f64,
+    /// Whether the last convolution is normalised too, as in the article.
+    pub output_norm: bool,
+    /// How the result becomes 0..255.
+    pub output_map: OutputMap,
+    /// The values that black and white have at the network's entrance.
+    pub input_range: [f64; 2],
+    /// How the network enlarges.
+    pub upsampling: Upsampling,
+}
+
+impl Default for Architecture {
+    fn default() -> Self {
+        Architecture {
+            width: 32,
+            residual_blocks: 5,
+            outer_kernel: 9,
+            inner_kernel: 3,
+            norm_eps: 1e-5,
+            output_norm: true,
+            output_map: OutputMap::Tanh,
+            input_range: [0.0, 1.0],
+            upsampling: Upsampling::Nearest,
+        }
+    }
+}
+
+impl Architecture {
+    /// The article's network at another width.
+    pub fn with_width(width: usize) -> Self {
+        Architecture {
+            width,
+            ..Default::default()
+        }
+    }
+
+    /// Says what is out of range, if anything is. Every size that memory is
+    /// later reserved by is bounded here.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        let within = |name: &str, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("{name} is {value}, not within {low}..={high}"))
+            }
+        };
+        within("width", self.width, 1, 256)?;
+        within("residual_blocks", self.residual_blocks, 0, 32)?;
+        for (name, kernel) in [
+            ("outer_kernel", self.outer_kernel),
+            ("inner_kernel", self.inner_kernel),
+        ] {
+            within(name, kernel, 1, 15)?;
+            if kernel % 2 == 0 {
+                return Err(format!("{name} is {kernel}, not odd"));
+            }
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps <= 1.0) {
+            return Err(format!("norm_eps is {}, not within 0..=1", self.norm_eps));
+        }
+        let [black, white] = self.input_range;
+        if !(black.is_finite() && white.is_finite() && black < white) {
+            return Err(format!("input_range is {black}..{white}"));
+        }
+        Ok(())
+    }
+
+    /// Name and shape of every tensor of the network.
+    ///
+    /// A convolution has a bias only where no normalisation follows, which
+    /// would take it away again.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        let c = self.width;
+        let (outer, inner) = (self.outer_kernel, self.inner_kernel);
+        let mut list = Vec::new();
+        let mut layer = |name: &str, out: usize, input: usize, kernel: usize, norm: bool| {
+            list.push((
+                format!("{name}.conv.weight"),
+                vec![out, input, kernel, kernel],
+            ));
+            if norm {
+                list.push((format!("{name}.norm.weight"), vec![out]));
+                list.push((format!("{name}.norm.bias"), vec![out]));
+            } else {
+                list.push((format!("{name}.conv.bias"), vec![out]));
+            }
+        };
+        layer("down.0", c, 3, outer, true);
+        layer("down.1", 2 * c, c, inner, true);
+        layer("down.2", 4 * c, 2 * c, inner, true);
+        for i in 0..self.residual_blocks {
+            layer(&format!("residual.{i}.0"), 4 * c, 4 * c, inner, true);
+            layer(&format!("residual.{i}.1"), 4 * c, 4 * c, inner, true);
+        }
+        layer("up.0", 2 * c, 4 * c, inner, true);
+        layer("up.1", c, 2 * c, inner, true);
+        layer("output", 3, c, outer, self.output_norm);
+        list
+    }
+
+    /// Fresh weights: kernels uniform within `±1/sqrt(fan in)` (PyTorch's
+    /// default), norms the identity, biases 0. The same seed gives the same
+    /// weights everywhere.
+    pub fn random_weights(&self, seed: u64, device: &Device) -> Result<HashMap<String, Tensor>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        self.parameters()
+            .into_iter()
+            .map(|(name, shape)| {
+                let count = shape.iter().product();
+                let values: Vec<f32> = if name.ends_with("conv.weight") {
+                    let bound = 1.0 / (shape[1..].iter().product::<usize>() as f32).sqrt();
+                    (0..count)
+                        .map(|_| rng.random_range(-bound..bound))
+                        .collect()
+                } else {
+                    vec![
+                        if name.ends_with("norm.weight") {
+                            1.0
+                        } else {
+                            0.0
+                        };
+                        count
+                    ]
+                };
+                Ok((name, Tensor::from_vec(values, shape, device)?))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! The style network: what it computes, and the file that holds it.
+//!
+//! The architecture is that of Johnson, Alahi and Fei-Fei, "Perceptual Losses
+//! for Real-Time Style Transfer and Super-Resolution" (2016, supplementary
+//! material, table 1) with the instance normalisation of Ulyanov, Vedaldi and
+//! Lempitsky (2016) and nearest-neighbour upsampling before the convolutions
+//! that enlarge (Odena et al. 2016: transposed ones draw checkerboards).
+
+mod architecture;
+mod error;
+mod model;
+mod transformer;
+
+pub use architecture::{Architecture, OutputMap, Upsampling};
+pub use error::ModelError;
+pub use model::{FORMAT_VERSION, Model, Style, write_atomically};
+pub use transformer::Network;

@@ -1,0 +1,324 @@
+//! The model file: one safetensors file that says everything needed to run it.
+//!
+//! String metadata beside the tensors:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `format` | `faststyle` |
+//! | `format_version` | `1` |
+//! | `architecture` | JSON of [`Architecture`] |
+//! | `styles` | JSON list of [`Style`] |
+//! | `training` | JSON object: recipe, steps, losses, software version |
+
+use super::{Architecture, ModelError};
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// The version of the file format that this crate writes, and the latest it reads.
+pub const FORMAT_VERSION: u64 = 1;
+
+/// More than the largest network that [`Architecture::check`] lets pass.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// A painting that a network has learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Style {
+    /// Short name, fit for a file: `scream`.
+    pub name: String,
+    /// The painting's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Who painted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artist: Option<String>,
+    /// When, as one would write it: `1893`, `c. 1831`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub year: Option<String>,
+}
+
+/// A network's architecture and weights, with its history.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the network looks like.
+    pub architecture: Architecture,
+    /// What it has learned.
+    pub styles: Vec<Style>,
+    /// How it was trained: recipe, steps, losses, software version.
+    pub training: serde_json::Value,
+    /// Its tensors, `f32` on the CPU, by the names of [`Architecture::parameters`].
+    pub weights: HashMap<String, Tensor>,
+}
+
+impl Model {
+    /// An untrained network; see [`Architecture::random_weights`].
+    pub fn random(architecture: Architecture, seed: u64) -> candle_core::Result<Self> {
+        let weights = architecture.random_weights(seed, &Device::Cpu)?;
+        Ok(Model {
+            architecture,
+            styles: Vec::new(),
+            training: serde_json::Value::Null,
+            weights,
+        })
+    }
+
+    /// Reads and checks a model file. No memory is reserved by what the file
+    /// claims before the claim has been checked against its real size.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the file, by name: see [`ModelError`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        parse(&read_bounded(path)?).map_err(|fault| fault.at(path))
+    }
+
+    /// Writes the model file: to a temporary file beside it first, so that
+    /// `path` holds either the old model or the whole new one.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`] if it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
+        let path = path.as_ref();
+        let bytes = self.to_bytes().map_err(|fault| fault.at(path))?;
+        write_atomically(path, &bytes).map_err(|source| ModelError::Io {
+            path: path.into(),
+            source,
+        })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
+        let json = |value: serde_json::Result<String>, key| {
+            value.map_err(|e| Fault::Metadata(key, e.to_string()))
+        };
+        let metadata = HashMap::from([
+            ("format".to_string(), "faststyle".to_string()),
+            ("format_version".to_string(), FORMAT_VERSION.to_string()),
+            (
+                "architecture".to_string(),
+                json(serde_json::to_string(&self.architecture), "architecture")?,
+            ),
+            (
+                "styles".to_string(),
+                json(serde_json::to_string(&self.styles), "styles")?,
+            ),
+            ("training".to_string(), self.training.to_string()),
+        ]);
+        let mut data = BTreeMap::new();
+        for (name, shape) in self.architecture.parameters() {
+            let tensor = self
+                .weights
+                .get(&name)
+                .ok_or_else(|| Fault::MissingTensor(name.clone()))?;
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            check_finite(&name, &values)?;
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            data.insert(name, (shape, bytes));
+        }
+        let views = data
+            .iter()
+            .map(|(name, (shape, bytes))| {
+                Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
+            .collect::<Result<Vec<_>, SafeTensorError>>()?;
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}
+
+/// Writes `bytes` to `path` so that a crash or a full disk on the way leaves
+/// what was there before.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".faststyle-")
+        .suffix(".part")
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A fault of a model file whose path is not known yet.
+#[derive(Debug)]
+enum Fault {
+    Truncated(String),
+    NotSafetensors(String),
+    Foreign,
+    FutureVersion(u64),
+    Metadata(&'static str, String),
+    Architecture(String),
+    MissingTensor(String),
+    ExtraTensor(String),
+    WrongShape(String, Vec<usize>, Vec<usize>),
+    WrongType(String, Dtype),
+    NotFinite(String),
+    Tensor(candle_core::Error),
+}
+
+impl Fault {
+    fn at(self, path: &Path) -> ModelError {
+        let path = path.to_path_buf();
+        match self {
+            Fault::Truncated(reason) => ModelError::Truncated { path, reason },
+            Fault::NotSafetensors(reason) => ModelError::NotSafetensors { path, reason },
+            Fault::Foreign => ModelError::Foreign { path },
+            Fault::FutureVersion(found) => ModelError::FutureVersion {
+                path,
+                found,
+                supported: FORMAT_VERSION,
+            },
+            Fault::Metadata(key, reason) => ModelError::Metadata { path, key, reason },
+            Fault::Architecture(reason) => ModelError::Architecture { path, reason },
+            Fault::MissingTensor(tensor) => ModelError::MissingTensor { path, tensor },
+            Fault::ExtraTensor(tensor) => ModelError::ExtraTensor { path, tensor },
+            Fault::WrongShape(tensor, found, expected) => ModelError::WrongShape {
+                path,
+                tensor,
+                found,
+                expected,
+            },
+            Fault::WrongType(tensor, found) => ModelError::WrongType {
+                path,
+                tensor,
+                found: format!("{found:?}"),
+            },
+            Fault::NotFinite(tensor) => ModelError::NotFinite { path, tensor },
+            Fault::Tensor(source) => ModelError::Tensor { path, source },
+        }
+    }
+}
+
+impl From<candle_core::Error> for Fault {
+    fn from(error: candle_core::Error) -> Self {
+        Fault::Tensor(error)
+    }
+}
+
+impl From<SafeTensorError> for Fault {
+    fn from(error: SafeTensorError) -> Self {
+        use SafeTensorError::*;
+        match error {
+            HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer => {
+                Fault::Truncated(error.to_string())
+            }
+            _ => Fault::NotSafetensors(error.to_string()),
+        }
+    }
+}
+
+/// The file's bytes, if there are no more than a model can have.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let io_error = |source| ModelError::Io {
+        path: path.into(),
+        source,
+    };
+    let file = File::open(path).map_err(io_error)?;
+    let info = file.metadata().map_err(io_error)?;
+    if !info.is_file() {
+        let kind = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(io_error(kind));
+    }
+    if info.len() > MAX_FILE_BYTES {
+        return Err(ModelError::TooLarge {
+            path: path.into(),
+            bytes: info.len(),
+            limit: MAX_FILE_BYTES,
+        });
+    }
+    let mut bytes = Vec::with_capacity(info.len() as usize);
+    file.take(MAX_FILE_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(io_error)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Model, Fault> {
+    // A header length beyond the file can be a cut file or no safetensors file
+    // at all: the header's first character tells.
+    if bytes.len() >= 9 && bytes[8] != b'{' {
+        return Err(Fault::NotSafetensors("no JSON header".into()));
+    }
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let strings = header.metadata().clone().unwrap_or_default();
+    check_format(&strings)?;
+    let architecture: Architecture = json(&strings, "architecture")?;
+    architecture.check().map_err(Fault::Architecture)?;
+    Ok(Model {
+        weights: read_weights(&architecture, &header, &tensors)?,
+        architecture,
+        styles: json(&strings, "styles")?,
+        training: json(&strings, "training")?,
+    })
+}
+
+fn check_format(strings: &HashMap<String, String>) -> Result<(), Fault> {
+    if strings.get("format").map(String::as_str) != Some("faststyle") {
+        return Err(Fault::Foreign);
+    }
+    match json(strings, "format_version")? {
+        FORMAT_VERSION => Ok(()),
+        later if later > FORMAT_VERSION => Err(Fault::FutureVersion(later)),
+        other => Err(Fault::Metadata(
+            "format_version",
+            format!("there is no version {other}"),
+        )),
+    }
+}
+
+fn json<T: DeserializeOwned>(
+    strings: &HashMap<String, String>,
+    key: &'static str,
+) -> Result<T, Fault> {
+    let text = strings
+        .get(key)
+        .ok_or_else(|| Fault::Metadata(key, "missing".into()))?;
+    serde_json::from_str(text).map_err(|e| Fault::Metadata(key, e.to_string()))
+}
+
+fn read_weights(
+    architecture: &Architecture,
+    header: &Metadata,
+    tensors: &SafeTensors,
+) -> Result<HashMap<String, Tensor>, Fault> {
+    let parameters = architecture.parameters();
+    for name in header.tensors().into_keys() {
+        if !parameters.iter().any(|(known, _)| *known == name) {
+            return Err(Fault::ExtraTensor(name));
+        }
+    }
+    parameters
+        .into_iter()
+        .map(|(name, shape)| {
+            let view = tensors
+                .tensor(&name)
+                .map_err(|_| Fault::MissingTensor(name.clone()))?;
+            if view.shape() != shape {
+                return Err(Fault::WrongShape(name, view.shape().to_vec(), shape));
+            }
+            let dtype = match view.dtype() {
+                Dtype::F32 => DType::F32,
+                Dtype::F16 => DType::F16,
+                other => return Err(Fault::WrongType(name, other)),
+            };
+            let tensor = Tensor::from_raw_buffer(view.data(), dtype, &shape, &Device::Cpu)?
+                .to_dtype(DType::F32)?;
+            check_finite(&name, &tensor.flatten_all()?.to_vec1()?)?;
+            Ok((name, tensor))
+        })
+        .collect()
+}
+
+fn check_finite(name: &str, values: &[f32]) -> Result<(), Fault> {
+    match values.iter().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Fault::NotFinite(name.into())),
+    }
+}

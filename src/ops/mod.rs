@@ -1,0 +1,125 @@
+//! The operations of the network: reflection-padded convolution, instance
+//! normalisation and nearest-neighbour upsampling, with their gradients.
+//!
+//! Each operation exists twice. [`plain`] writes it in ordinary Candle
+//! operations: slow, obvious, on any device. This module's own functions are
+//! custom operations with hand-written kernels on the CPU and fall back to
+//! [`plain`] elsewhere. Both take the same arguments and give the same numbers
+//! up to rounding, gradients included.
+//!
+//! All images are `f32` tensors of shape `[batch, channels, height, width]`.
+
+pub mod plain;
+
+use candle_core::{Result, Tensor};
+
+/// What lies beyond the border of an image, and how far it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// The image mirrored at its border pixels, which are not repeated. An
+    /// image smaller than the padding is mirrored again and again.
+    Reflect(usize),
+    /// Zeros.
+    Zero(usize),
+}
+
+impl Padding {
+    /// Pixels added on each side.
+    pub fn size(self) -> usize {
+        match self {
+            Padding::Reflect(size) | Padding::Zero(size) => size,
+        }
+    }
+}
+
+/// Where a reflected coordinate lands in `0..len`: ..., 2, 1, 0, 1, 2, ...
+pub fn reflect(index: isize, len: usize) -> usize {
+    let last = len as isize - 1;
+    if last == 0 {
+        return 0;
+    }
+    let folded = index.rem_euclid(2 * last);
+    folded.min(2 * last - folded) as usize
+}
+
+/// Which implementation of the operations runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Ordinary Candle operations: the reference.
+    Plain,
+    /// Our kernels, where the device has them.
+    Fast,
+}
+
+impl Path {
+    /// Convolves `x` `[n, cin, h, w]` with `weight` `[cout, cin, k, k]`. The
+    /// result is `[n, cout, (h + 2 pad - k) / stride + 1, ..]`.
+    pub fn conv2d(
+        self,
+        x: &Tensor,
+        weight: &Tensor,
+        padding: Padding,
+        stride: usize,
+    ) -> Result<Tensor> {
+        match self {
+            Path::Plain => plain::conv2d(x, weight, padding, stride),
+            Path::Fast => plain::conv2d(x, weight, padding, stride),
+        }
+    }
+
+    /// Normalises each channel of each image to mean 0 and variance 1, then
+    /// applies `scale` and `shift` (both `[channels]`), then ReLU if `relu`.
+    pub fn instance_norm(
+        self,
+        x: &Tensor,
+        scale: &Tensor,
+        shift: &Tensor,
+        eps: f64,
+        relu: bool,
+    ) -> Result<Tensor> {
+        match self {
+            Path::Plain => plain::instance_norm(x, scale, shift, eps, relu),
+            Path::Fast => plain::instance_norm(x, scale, shift, eps, relu),
+        }
+    }
+
+    /// Doubles height and width by repeating each pixel.
+    pub fn upsample2x(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Path::Plain => plain::upsample2x(x),
+            Path::Fast => plain::upsample2x(x),
+        }
+    }
+
+    /// Halves height and width (rounding down), keeping the largest of each 2x2.
+    pub fn max_pool2x2(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Path::Plain => plain::max_pool2x2(x),
+            Path::Fast => plain::max_pool2x2(x),
+        }
+    }
+}
+
+/// A 3x3 convolution with zero padding 1, bias and ReLU whose weights are not
+/// trained (VGG's): it gives gradients for its input only.
+pub struct FrozenConv2d {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl FrozenConv2d {
+    /// `weight` is `[cout, cin, 3, 3]`, `bias` `[cout]`.
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
+        Ok(FrozenConv2d {
+            weight: weight.detach(),
+            bias: bias.detach().reshape((1, (), 1, 1))?,
+        })
+    }
+
+    /// `[n, cin, h, w]` to `[n, cout, h, w]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        plain::conv2d(x, &self.weight, Padding::Zero(1), 1)?
+            .broadcast_add(&self.bias)?
+            .relu()
+    }
+}
