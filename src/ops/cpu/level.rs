@@ -21,7 +21,8 @@ pub trait Kernel {
     /// What it computes.
     type Output;
     /// Does the work. Implementations are `#[inline(always)]`, so that they
-    /// are compiled with the instructions of the level that calls them.
+    /// are compiled with the instructions of the level that calls them; vector
+    /// arithmetic inside a closure would not be.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 

@@ -139,16 +139,19 @@ pub fn convolve(
         .into_par_iter()
         .for_each(|task| {
             let first = task * task_tiles;
-            level.run(Task {
-                weights,
-                source,
-                bias,
-                relu,
-                out,
-                size: (height, width),
-                grid,
-                first,
-                count: task_tiles.min(tiles - first),
+            SCRATCH.with_borrow_mut(|scratch| {
+                level.run(Task {
+                    weights,
+                    source,
+                    bias,
+                    relu,
+                    out,
+                    size: (height, width),
+                    grid,
+                    first,
+                    count: task_tiles.min(tiles - first),
+                    scratch,
+                })
             });
         });
 }
@@ -178,11 +181,15 @@ struct Task<'a> {
     grid: (usize, usize),
     first: usize,
     count: usize,
+    scratch: &'a mut Scratch,
 }
 
+/// Transformed input and products of a task.
+type Scratch = (Vec<f32>, Vec<f32>);
+
 thread_local! {
-    /// Transformed input and products of a task, kept for the next.
-    static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    /// Kept from a thread's task to its next.
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 impl Kernel for Task<'_> {
@@ -190,26 +197,27 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        SCRATCH.with_borrow_mut(|(inputs, products)| {
-            let inputs_row = self.weights.inputs.next_multiple_of(LANES);
-            let products_row = self.weights.outputs.next_multiple_of(LANES);
-            grow(inputs, POINTS * self.count * inputs_row);
-            grow(products, POINTS * self.count * products_row);
-            for tile in 0..self.count {
-                self.transform_input(simd, tile, inputs);
-            }
-            for point in 0..POINTS {
-                self.multiply(
-                    simd,
-                    &self.weights.points[point],
-                    &inputs[point * self.count * inputs_row..][..self.count * inputs_row],
-                    &mut products[point * self.count * products_row..][..self.count * products_row],
-                );
-            }
-            for tile in 0..self.count {
-                self.transform_output(simd, tile, products);
-            }
-        });
+        let inputs_len = self.count * self.weights.inputs.next_multiple_of(LANES);
+        let products_len = self.count * self.weights.outputs.next_multiple_of(LANES);
+        // Taken out, so that the loops below borrow it apart from the rest.
+        let (mut inputs, mut products) = std::mem::take(self.scratch);
+        grow(&mut inputs, POINTS * inputs_len);
+        grow(&mut products, POINTS * products_len);
+        for tile in 0..self.count {
+            self.transform_input(simd, tile, &mut inputs);
+        }
+        for point in 0..POINTS {
+            self.multiply(
+                simd,
+                &self.weights.points[point],
+                &inputs[point * inputs_len..][..inputs_len],
+                &mut products[point * products_len..][..products_len],
+            );
+        }
+        for tile in 0..self.count {
+            self.transform_output(simd, tile, &products);
+        }
+        *self.scratch = (inputs, products);
     }
 }
 
