@@ -1,0 +1,189 @@
+//! The command line: what can be asked of the program, and in which words.
+
+use clap::{Args, Parser, Subcommand};
+use gstfaststyle::engine::DeviceChoice;
+use std::path::PathBuf;
+
+/// Learns the style of a painting for the GStreamer element `faststyle`.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a style network from a painting and a folder of photos
+    Train(Box<TrainArgs>),
+    /// Make VGG-19's weights, from a file of another program, ready for --vgg
+    ImportVgg(ImportVggArgs),
+}
+
+/// The arguments of `import-vgg`.
+#[derive(Debug, Args)]
+pub struct ImportVggArgs {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub input: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "OUT", default_value = "vgg19.safetensors")]
+    pub output: PathBuf,
+}
+
+/// The arguments of `train`.
+///
+/// Those with a default are options here, so that on `--resume` it can be told
+/// what was asked for from what the checkpoint already says.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Beside OUTPUT (say scream.safetensors) the training keeps
+  scream.checkpoint.safetensors   all that --resume needs
+  scream.metrics.csv              the losses of every step
+  scream.preview-PHOTO.png        the pictures asked for by --preview
+Ctrl-C finishes the step, saves and says how to go on.")]
+pub struct TrainArgs {
+    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF)
+    #[arg(long, value_name = "PAINTING", required_unless_present = "resume")]
+    pub style: Option<PathBuf>,
+    /// The folder of photos to practise on, with its subfolders
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub photos: Option<PathBuf>,
+    /// The model file to write, for the element's property `model`
+    #[arg(long, value_name = "MODEL")]
+    pub output: PathBuf,
+
+    /// Go on from the checkpoint beside OUTPUT, with the recipe it holds;
+    /// --steps, --lr, --lr-final, the loss weights, --photos, --vgg,
+    /// --checkpoint-every, --preview and the painting's names can be changed
+    #[arg(long, conflicts_with_all = ["init", "overwrite"])]
+    pub resume: bool,
+    /// Start anew even though there is a checkpoint beside OUTPUT
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Start from the weights of another style's model rather than from random
+    /// ones
+    #[arg(long, value_name = "MODEL")]
+    pub init: Option<PathBuf>,
+
+    /// Base width of the network: 16 for live video on a CPU, 32 as in the
+    /// article [default: 16]
+    #[arg(long, value_name = "C", value_parser = count(1, 256), help_heading = "Network")]
+    pub width: Option<u64>,
+    /// Residual blocks of the network [default: 5]
+    #[arg(long, value_name = "N", value_parser = count(0, 32), help_heading = "Network")]
+    pub residual_blocks: Option<u64>,
+    /// Leave out the normalisation after the last convolution
+    #[arg(long, help_heading = "Network")]
+    pub no_output_norm: bool,
+
+    /// Steps in total, one batch each [default: 40000]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Recipe")]
+    pub steps: Option<u64>,
+    /// Photos in a batch [default: 4]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Recipe")]
+    pub batch: Option<u64>,
+    /// Side of the squares cut from the photos, in pixels, a multiple of 16
+    /// [default: 256]
+    #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
+    pub size: Option<u64>,
+    /// Shorter side of the painting, in pixels, when its style is measured:
+    /// larger gives larger strokes [default: --size]
+    #[arg(long, value_name = "PX", value_parser = count(16, 8192), help_heading = "Recipe")]
+    pub style_size: Option<u64>,
+    /// Learning rate [default: 0.001]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
+    pub lr: Option<f64>,
+    /// What fraction of the learning rate is left at the last step: it falls
+    /// along a cosine [default: 1, it does not fall]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
+    pub lr_final: Option<f64>,
+    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub content_weight: Option<f64>,
+    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
+    /// [default: 100]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub style_weight: Option<f64>,
+    /// Weight of the total variation, which is low for smooth pictures
+    /// [default: 0.004]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub tv_weight: Option<f64>,
+    /// Seed of the first weights and of the photos' order [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub seed: Option<u64>,
+    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
+    #[arg(long, value_name = "FILE", help_heading = "Recipe")]
+    pub vgg: Option<PathBuf>,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    pub device: DeviceChoice,
+    /// Save every so many steps [default: 200]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Running")]
+    pub checkpoint_every: Option<u64>,
+    /// A photo to repaint at every checkpoint, to look at (can be repeated)
+    #[arg(long, value_name = "PHOTO", help_heading = "Running")]
+    pub preview: Vec<PathBuf>,
+
+    /// The painting's title, to be told by the model file
+    #[arg(long, help_heading = "About the painting")]
+    pub title: Option<String>,
+    /// Who painted it
+    #[arg(long, help_heading = "About the painting")]
+    pub artist: Option<String>,
+    /// When: 1893, "c. 1831"
+    #[arg(long, help_heading = "About the painting")]
+    pub year: Option<String>,
+    /// Short name of the style [default: OUTPUT without folder and extension]
+    #[arg(long, help_heading = "About the painting")]
+    pub name: Option<String>,
+}
+
+fn count(low: u64, high: u64) -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(low..=high)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(size) if (32..=2048).contains(&size) && size % 16 == 0 => Ok(size),
+        _ => Err("not a multiple of 16 within 32..=2048".into()),
+    }
+}
+
+fn number(text: &str, fits: impl Fn(f64) -> bool, what: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && fits(value) => Ok(value),
+        _ => Err(format!("not {what}")),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, |rate| rate > 0.0, "a number above 0")
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    number(text, |f| (0.0..=1.0).contains(&f), "within 0..=1")
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    number(text, |weight| weight >= 0.0, "a number of at least 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,19 @@
+//! Learns a painting's style: the parts of the program `faststyle-train`.
+//!
+//! [`train`] holds the loop. Each step takes photos from [`dataset`], repaints
+//! them with the network of [`gstfaststyle::network`], measures the result
+//! with [`loss`] on what [`vgg19`] sees, and moves the weights by [`adam`].
+//! [`checkpoint`] keeps all of it, so that a training can stop and go on.
+
+pub mod adam;
+pub mod checkpoint;
+pub mod cli;
+pub mod dataset;
+pub mod loss;
+pub mod metrics;
+pub mod picture;
+pub mod progress;
+pub mod recipe;
+pub mod train;
+pub mod vgg19;
+pub mod vgg_weights;

@@ -1,0 +1,127 @@
+//! The losses of every step, as a CSV file.
+
+use anyhow::Context;
+use gstfaststyle::network::write_atomically;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+const HEADER: &str = "step,total,content,style,tv,lr,seconds";
+
+/// The losses of a step, weighted: `total` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Losses {
+    /// What the training makes small.
+    pub total: f32,
+    /// How far VGG-19 sees another content than the photo's.
+    pub content: f32,
+    /// How far it sees another style than the painting's.
+    pub style: f32,
+    /// How restless the picture is.
+    pub tv: f32,
+}
+
+impl Losses {
+    /// Total, content, style, tv.
+    pub fn as_array(&self) -> [f32; 4] {
+        [self.total, self.content, self.style, self.tv]
+    }
+
+    /// From total, content, style, tv; 0 for what `values` lack.
+    pub fn from_slice(values: &[f32]) -> Self {
+        let get = |i: usize| values.get(i).copied().unwrap_or_default();
+        Losses {
+            total: get(0),
+            content: get(1),
+            style: get(2),
+            tv: get(3),
+        }
+    }
+
+    /// The mean of each, 0 of none.
+    pub fn mean<'a>(losses: impl Iterator<Item = &'a Losses>) -> Self {
+        let mut sums = [0f64; 4];
+        let mut count = 0;
+        for step in losses {
+            for (sum, value) in sums.iter_mut().zip(step.as_array()) {
+                *sum += f64::from(value);
+            }
+            count += 1;
+        }
+        Losses::from_slice(&sums.map(|sum| (sum / f64::from(count.max(1))) as f32))
+    }
+}
+
+/// The CSV file, one row a step.
+pub struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Opens the file for the steps after `step`: rows of later steps, from a
+    /// training that stopped after its last checkpoint, are dropped.
+    pub fn open(path: &Path, step: u64) -> anyhow::Result<Self> {
+        let context = || format!("cannot write the metrics {}", path.display());
+        let old = match std::fs::read_to_string(path) {
+            Ok(text) if step > 0 => text,
+            Ok(_) => String::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(context),
+        };
+        let mut text = format!("{HEADER}\n");
+        for row in old.lines() {
+            let number = row.split(',').next().and_then(|n| n.parse::<u64>().ok());
+            if number.is_some_and(|number| number <= step) {
+                text.push_str(row);
+                text.push('\n');
+            }
+        }
+        write_atomically(path, text.as_bytes()).with_context(context)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .with_context(context)?;
+        Ok(Metrics {
+            path: path.to_path_buf(),
+            file,
+        })
+    }
+
+    /// Adds the row of step number `step`, counted from 1.
+    pub fn add(&mut self, step: u64, losses: &Losses, lr: f64, seconds: f64) -> anyhow::Result<()> {
+        let [total, content, style, tv] = losses.as_array();
+        let row = format!("{step},{total},{content},{style},{tv},{lr},{seconds:.2}\n");
+        self.file
+            .write_all(row.as_bytes())
+            .with_context(|| format!("cannot write the metrics {}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_beyond_the_step_are_dropped() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("m.csv");
+        let losses = Losses::from_slice(&[6.0, 1.0, 2.0, 3.0]);
+        let mut metrics = Metrics::open(&path, 0)?;
+        for step in 1..=5 {
+            metrics.add(step, &losses, 1e-3, step as f64)?;
+        }
+        let mut metrics = Metrics::open(&path, 3)?;
+        metrics.add(4, &losses, 5e-4, 9.0)?;
+        let text = std::fs::read_to_string(&path)?;
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(rows.len(), 5);
+        assert_eq!(rows[0], HEADER);
+        assert_eq!(rows[3], "3,6,1,2,3,0.001,3.00");
+        assert_eq!(rows[4], "4,6,1,2,3,0.0005,9.00");
+        Metrics::open(&path, 0)?;
+        assert_eq!(std::fs::read_to_string(&path)?.trim(), HEADER);
+        Ok(())
+    }
+}
