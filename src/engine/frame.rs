@@ -300,7 +300,7 @@ impl FrameInfo {
 }
 
 /// The most planes a format has.
-const MAX_PLANES: usize = 3;
+pub const MAX_PLANES: usize = 3;
 
 /// Bytes of a plane.
 #[derive(Clone, Copy, Debug, Default)]
