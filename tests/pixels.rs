@@ -8,17 +8,18 @@ use gstfaststyle::engine::pixels::{self, Mix};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Sizes around chroma's pairs and the tiles of 64 pixels.
-const SIZES: [(usize, usize); 9] = [
+/// Sizes around chroma's pairs and the tiles of 128 pixels.
+const SIZES: [(usize, usize); 10] = [
     (1, 1),
     (2, 1),
     (1, 2),
     (3, 5),
     (17, 9),
-    (63, 2),
     (64, 3),
-    (65, 4),
+    (127, 2),
+    (128, 3),
     (129, 7),
+    (258, 4),
 ];
 
 const GUARD: u8 = 0xa5;

@@ -28,7 +28,10 @@ impl Default for Settings {
 impl Settings {
     /// The strength as the pixel code wants it; what is not a number is 0.
     pub fn strength(&self) -> f32 {
-        self.strength.max(0.0).min(1.0) as f32
+        match self.strength > 0.0 {
+            true => self.strength.min(1.0) as f32,
+            false => 0.0,
+        }
     }
 
     /// Loads the model and prepares it on the device.

@@ -55,10 +55,13 @@ impl Lanes {
     }
 
     fn unweave<const N: usize>(&mut self, lanes: [Lane; N], row: &[u8]) {
-        let chunks = row.as_chunks::<N>().0;
-        for (k, lane) in lanes.into_iter().enumerate() {
-            for (byte, chunk) in self[lane].iter_mut().zip(chunks) {
-                *byte = chunk[k];
+        let lanes = lanes.map(|lane| lane as usize);
+        let Ok(mut lanes) = self.0.get_disjoint_mut(lanes) else {
+            unreachable!("no format has a lane twice");
+        };
+        for (i, chunk) in row.as_chunks::<N>().0.iter().enumerate().take(TILE) {
+            for (lane, byte) in lanes.iter_mut().zip(chunk) {
+                lane[i] = *byte;
             }
         }
     }

@@ -21,7 +21,7 @@ use lanes::Lanes;
 use std::ops::Range;
 
 /// Pixels that are worked on at a time: even, for the sake of chroma.
-const TILE: usize = 64;
+const TILE: usize = 128;
 
 /// Fewer pixels than these are not worth waking a thread for.
 const PIXELS_PER_TASK: usize = 1 << 15;
@@ -258,7 +258,7 @@ fn for_bands<B: Band>(
     work: &(impl Fn(B, Range<usize>) + Sync),
 ) {
     // Even, so that no two tasks share a row of chroma.
-    let half = rows.len() / 2 & !1;
+    let half = (rows.len() / 2) & !1;
     if half == 0 || rows.len() * width < 2 * PIXELS_PER_TASK {
         return work(band, rows);
     }
