@@ -1,6 +1,6 @@
 //! Video frames into planar RGB and back, in one pass each way.
 //!
-//! Rows are worked on in tiles of [`TILE`] pixels that stay in the first-level
+//! Rows are worked on in tiles of `TILE` pixels that stay in the first-level
 //! cache: `lanes` moves the bytes of any format between a row and one
 //! array for each kind of byte, `colour` does arithmetic on such arrays. All
 //! loops are over arrays of fixed size without branches, so that the compiler
@@ -36,7 +36,7 @@ pub struct Mix<'a> {
 }
 
 /// Reads a frame into `image`, keeping the image's memory where it is enough.
-/// Opacity is left out: [`write`] takes it from the frame.
+/// Opacity is left out: [`write()`] takes it from the frame.
 pub fn read(frame: &Frame<'_>, image: &mut Image) {
     let &FrameInfo {
         width,
