@@ -21,10 +21,9 @@ struct Negotiated {
 pub struct Streaming {
     engine: Option<Engine>,
     negotiated: Option<Negotiated>,
-    /// The frame in work.
-    image: Image,
-    /// The same before it was repainted, where that shows.
-    original: Image,
+    /// The frame in work, before and after.
+    picture: Image,
+    styled: Image,
 }
 
 impl Streaming {
@@ -86,29 +85,24 @@ impl Streaming {
         let mut output = frame_mut(&mut output, output_planes, negotiated.output_frame)
             .map_err(|reason| wrong_buffer("output", &reason))?;
 
-        pixels::read(&input, &mut self.image);
-        let mixes = strength > 0.0 && strength < 1.0;
-        if mixes {
-            copy(&self.image, &mut self.original);
-        }
-        if strength > 0.0 {
+        let error =
+            |error: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Failed, ("{error}"));
+        pixels::read(&input, &mut self.picture);
+        let picture = &self.picture;
+        let painted = if strength > 0.0 {
             engine
-                .stylize(&mut self.image)
-                .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))?;
-        }
-        let mix = mixes.then_some(Mix {
-            original: &self.original,
+                .stylize(picture, &mut self.styled)
+                .map_err(|e| error(&e))?;
+            &self.styled
+        } else {
+            picture
+        };
+        let mix = (strength > 0.0 && strength < 1.0).then_some(Mix {
+            original: picture,
             strength,
         });
-        pixels::write(&self.image, mix, Some(&input), &mut output)
-            .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
+        pixels::write(painted, mix, Some(&input), &mut output).map_err(|e| error(&e))
     }
-}
-
-/// Copies a picture into memory that is there already.
-fn copy(from: &Image, to: &mut Image) {
-    (to.width, to.height) = (from.width, from.height);
-    to.data.clone_from(&from.data);
 }
 
 fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {

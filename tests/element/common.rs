@@ -152,9 +152,9 @@ pub fn expected(
     strength: f32,
 ) -> Vec<Vec<u8>> {
     let original = read(input, bytes);
-    let mut styled = original.clone();
+    let mut styled = Image::default();
     let mut engine = Engine::new(&MODEL, DeviceChoice::Cpu).unwrap();
-    engine.stylize(&mut styled).unwrap();
+    engine.stylize(&original, &mut styled).unwrap();
     let mut result = vec![0; output.size()];
     let mut planes = layout(output);
     // In the order of memory, which is not that of the planes everywhere.

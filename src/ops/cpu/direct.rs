@@ -197,7 +197,7 @@ impl Kernel for Row<'_> {
             };
             // SAFETY: the window holds `kernel` padded rows, so `width` windows
             // of `kernel` pixels lie in each; `out` is one row of the output.
-            unsafe { product.run(simd) };
+            unsafe { simd.product(product) };
         }
     }
 }
@@ -274,7 +274,7 @@ impl Kernel for WeightGradient<'_> {
             };
             // SAFETY: `weight_gradient` has checked the slices; the rows and
             // columns of the output belong to this task alone.
-            unsafe { product.run(simd) };
+            unsafe { simd.product(product) };
         }
     }
 }

@@ -42,6 +42,21 @@ pub struct Product {
     pub relu: bool,
 }
 
+/// The height of a strip: `wanted` or a little more, or less where fewer rows
+/// are left. Not every height is compiled, to keep the program small.
+#[inline(always)]
+fn compiled_rows(wanted: usize, left: usize) -> usize {
+    let step = match wanted {
+        0..=6 => 1,
+        7..=16 => 2,
+        _ => 4,
+    };
+    match wanted.next_multiple_of(step) {
+        rows if rows <= left => rows,
+        _ => wanted / step * step,
+    }
+}
+
 /// What a product is added to.
 #[derive(Clone, Copy)]
 pub enum Start {
@@ -54,20 +69,21 @@ pub enum Start {
 }
 
 impl Product {
-    /// Computes it.
+    /// Computes it; [`Simd::product`] is the way to call this, which compiles
+    /// it once a level.
     ///
     /// # Safety
     /// All of A, B and C as described must lie in memory that the caller may
     /// read (A, B, bias) and alone may write (C).
     #[inline(always)]
-    pub unsafe fn run<S: Simd>(mut self, simd: S) {
+    pub(super) unsafe fn run<S: Simd>(mut self, simd: S) {
         let two = self.columns > LANES;
         let limit = if two { S::ROWS_2 } else { S::ROWS_1 };
-        // Strips of equal height: 15 rows are 8 and 7, not 14 and 1.
-        let strips = self.rows.div_ceil(limit).max(1);
-        let (mut left, height) = (self.rows, self.rows.div_ceil(strips));
+        // Strips of about equal height: 15 rows are 8 and 7, not 14 and 1.
+        let mut left = self.rows;
         while left > 0 {
-            self.rows = height.min(left);
+            let strips = left.div_ceil(limit);
+            self.rows = compiled_rows(left.div_ceil(strips), left);
             // SAFETY: a part of what the caller vouches for.
             unsafe {
                 match (two, self.a_row == 1) {
@@ -90,15 +106,12 @@ impl Product {
                 match self.rows {
                     // SAFETY: as for `run`.
                     $($rows => unsafe { self.kernel::<S, $rows, V, ROWS_ADJACENT>(simd) },)*
-                    _ => unreachable!("a strip has 1 to 28 rows"),
+                    rows => unreachable!("a strip of {rows} rows"),
                 }
             };
         }
-        if V == 2 {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
-        } else {
-            by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28)
-        }
+        // The numbers that `compiled_rows` gives.
+        by_rows!(1 2 3 4 5 6 8 10 12 14 16 20 24 28)
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! may use the instructions it stands for.
 
 use super::LANES;
+use super::gemm::Product;
 
 /// Arithmetic on vectors of [`LANES`] numbers.
 ///
@@ -18,6 +19,11 @@ pub trait Simd: Copy {
     /// Rows of a product that fit in registers beside two vectors of columns.
     const ROWS_2: usize;
 
+    /// Computes a matrix product.
+    ///
+    /// # Safety
+    /// That of [`Product::run`].
+    unsafe fn product(self, product: Product);
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::V;
     /// Reads 16 numbers.
@@ -92,6 +98,11 @@ impl Simd for Plain {
     const ROWS_2: usize = 2;
 
     #[inline(always)]
+    unsafe fn product(self, product: Product) {
+        // SAFETY: the caller's.
+        unsafe { product.run(self) }
+    }
+    #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
         [x; LANES]
     }
@@ -139,7 +150,7 @@ pub use x86::{Avx2, Avx512};
 /// made where the CPU had been checked, and loads and stores pass the duty on.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Simd;
+    use super::{Product, Simd};
     use std::arch::x86_64::*;
 
     /// AVX-512F.
@@ -161,6 +172,14 @@ mod x86 {
         const ROWS_1: usize = 28;
         const ROWS_2: usize = 14;
 
+        #[inline(always)]
+        unsafe fn product(self, product: Product) {
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            unsafe fn run(simd: Avx512, product: Product) {
+                unsafe { product.run(simd) }
+            }
+            unsafe { run(self, product) }
+        }
         #[inline(always)]
         fn splat(self, x: f32) -> __m512 {
             unsafe { _mm512_set1_ps(x) }
@@ -236,6 +255,14 @@ mod x86 {
         const ROWS_2: usize = 3;
 
         #[inline(always)]
+        unsafe fn product(self, product: Product) {
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn run(simd: Avx2, product: Product) {
+                unsafe { product.run(simd) }
+            }
+            unsafe { run(self, product) }
+        }
+        #[inline(always)]
         fn splat(self, x: f32) -> Self::V {
             unsafe { [_mm256_set1_ps(x); 2] }
         }
@@ -294,7 +321,7 @@ pub use arm::Neon;
 /// NEON is part of every aarch64 CPU, so its intrinsics need no check.
 #[cfg(target_arch = "aarch64")]
 mod arm {
-    use super::Simd;
+    use super::{Product, Simd};
     use std::arch::aarch64::*;
 
     /// NEON: four 128-bit vectors make one of ours.
@@ -308,6 +335,10 @@ mod arm {
         const ROWS_1: usize = 6;
         const ROWS_2: usize = 3;
 
+        #[inline(always)]
+        unsafe fn product(self, product: Product) {
+            unsafe { product.run(self) }
+        }
         #[inline(always)]
         fn splat(self, x: f32) -> Self::V {
             unsafe { [vdupq_n_f32(x); 4] }

@@ -316,7 +316,7 @@ impl Task<'_> {
             };
             // SAFETY: `inputs` and `products` hold `count` padded rows, and
             // the panel `depth` rows of `width`.
-            unsafe { product.run(simd) };
+            unsafe { simd.product(product) };
         }
     }
 

@@ -1,8 +1,9 @@
 //! One photo: read, turned upright, and a piece of it cut out and scaled.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use rand::Rng;
@@ -23,7 +24,7 @@ pub struct Cutter {
     size: u32,
     resizer: Resizer,
     options: ResizeOptions,
-    piece: Image<'static>,
+    piece: TypedImage<'static, U8x3>,
 }
 
 impl Cutter {
@@ -35,7 +36,7 @@ impl Cutter {
             size,
             resizer: Resizer::new(),
             options: ResizeOptions::new().resize_alg(filter).use_alpha(false),
-            piece: Image::new(size, size, PixelType::U8x3),
+            piece: TypedImage::new(size, size),
         }
     }
 
@@ -73,19 +74,21 @@ impl Cutter {
     /// Only what is needed is scaled.
     fn scale(&mut self, photo: &RgbImage, square: Square) -> Result<()> {
         let (width, height) = photo.dimensions();
-        let source = ImageRef::new(width, height, photo.as_raw(), PixelType::U8x3)?;
+        let source = TypedImageRef::<U8x3>::from_buffer(width, height, photo.as_raw())?;
         let [left, top, side] = [square.left, square.top, square.side].map(f64::from);
         let options = self.options.crop(left, top, side, side);
-        Ok(self.resizer.resize(&source, &mut self.piece, &options)?)
+        // Typed, so that one pixel format is compiled and not fifteen.
+        Ok(self
+            .resizer
+            .resize_typed(&source, &mut self.piece, &options)?)
     }
 
     fn add_planes(&self, mirrored: bool, bytes: &mut Vec<u8>) {
-        let (pixels, _) = self.piece.buffer().as_chunks::<3>();
         for channel in 0..3 {
-            for row in pixels.chunks_exact(self.size as usize) {
+            for row in self.piece.pixels().chunks_exact(self.size as usize) {
                 match mirrored {
-                    true => bytes.extend(row.iter().rev().map(|pixel| pixel[channel])),
-                    false => bytes.extend(row.iter().map(|pixel| pixel[channel])),
+                    true => bytes.extend(row.iter().rev().map(|pixel| pixel.0[channel])),
+                    false => bytes.extend(row.iter().map(|pixel| pixel.0[channel])),
                 }
             }
         }
