@@ -1,0 +1,35 @@
+# Thin: what happens lives in cargo and in scripts/.
+
+export CLIP MODEL
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SIZES := 256x256 640x480 1280x720
+WIDTH := 16
+
+.PHONY: help demo test bench install-deps clean
+
+help:
+	@echo "make demo          build, repaint a clip, write out/demo.mp4"
+	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
+	@echo "make test          run all tests"
+	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
+	@echo "make install-deps  install the GStreamer packages that are missing"
+	@echo "make clean         remove what was built and out/"
+
+demo:
+	@scripts/demo
+
+test: install-deps
+	cargo test --release --workspace --locked
+
+bench: install-deps
+	cargo build --release --workspace --locked --example throughput
+	@for size in $(SIZES); do \
+		"$(TARGET)/release/examples/throughput" --width $(WIDTH) --size $$size || exit 1; \
+	done
+
+install-deps:
+	@scripts/install-deps
+
+clean:
+	cargo clean
+	rm -rf out
