@@ -28,7 +28,8 @@ pub fn content(features: &Tensor, target: &Tensor) -> Result<Tensor> {
 }
 
 /// The mean squared difference of the Gram matrices of `features`
-/// `[n, c, h, w]` and `target` `[1, c, c]`, over images and matrix elements.
+/// `[n, c, h, w]` and `target` `[1, c, c]`, a Gram matrix too (symmetric), over
+/// images and matrix elements.
 pub fn style(features: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = features.dims4()?;
     let difference = gram(features)?.broadcast_sub(&target.detach())?;
