@@ -41,12 +41,16 @@ impl Engine {
         Ok(Engine { network, device })
     }
 
-    /// Repaints `image` in place.
-    pub fn stylize(&mut self, image: &mut Image) -> Result<(), EngineError> {
-        let shape = (1, 3, image.height, image.width);
-        let input = Tensor::from_slice(&image.data, shape, &self.device)?;
+    /// Repaints `picture` into `styled`, which takes its size.
+    ///
+    /// # Errors
+    /// [`EngineError::Candle`] if the device fails, for want of memory say.
+    pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
+        let shape = (1, 3, picture.height, picture.width);
+        let input = Tensor::from_slice(&picture.data, shape, &self.device)?;
         let output = self.network.forward(&input)?.flatten_all()?;
-        image.data = output.to_vec1()?;
+        (styled.width, styled.height) = (picture.width, picture.height);
+        styled.data = output.to_vec1()?;
         Ok(())
     }
 

@@ -50,7 +50,7 @@ impl ConvLayer {
         match &self.tail {
             Tail::Norm { scale, shift, eps } => path.instance_norm(&y, scale, shift, *eps, relu),
             Tail::Bias(bias) => {
-                let y = y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
+                let y = y.broadcast_add(bias)?;
                 if relu { y.relu() } else { Ok(y) }
             }
         }
@@ -124,7 +124,8 @@ impl Network {
     pub fn forward_by(&self, image: &Tensor, path: Path) -> Result<Tensor> {
         let (_, _, height, width) = image.dims4()?;
         let [black, white] = self.architecture.input_range;
-        let mut x = pad_to_multiple_of_4(image)?.affine((white - black) / 255.0, black)?;
+        let image = plain::channels_last(image)?;
+        let mut x = pad_to_multiple_of_4(&image)?.affine((white - black) / 255.0, black)?;
         for layer in &self.down {
             x = layer.forward(&x, true, path)?;
         }
@@ -140,7 +141,7 @@ impl Network {
             OutputMap::Tanh => x.tanh()?.affine(127.5, 127.5)?,
             OutputMap::Clamp => x.clamp(0f32, 255f32)?,
         };
-        x.narrow(2, 0, height)?.narrow(3, 0, width)
+        plain::channels_first(&x.narrow(1, 0, height)?.narrow(2, 0, width)?)
     }
 
     /// What the network looks like.
@@ -152,7 +153,7 @@ impl Network {
 /// Mirrors at the right and lower border until both sides divide by 4.
 fn pad_to_multiple_of_4(image: &Tensor) -> Result<Tensor> {
     let mut padded = image.clone();
-    for dim in [2, 3] {
+    for dim in [1, 2] {
         let len = image.dim(dim)?;
         if len % 4 != 0 {
             padded = plain::reflect_to(&padded, dim, 0, len.next_multiple_of(4) - len)?;

@@ -7,8 +7,12 @@
 //! [`plain`] elsewhere. Both take the same arguments and give the same numbers
 //! up to rounding, gradients included.
 //!
-//! All images are `f32` tensors of shape `[batch, channels, height, width]`.
+//! All images are `f32` tensors of shape `[batch, height, width, channels]`:
+//! with a pixel's channels side by side, every kernel works on whole vectors of
+//! them. Weights are `[outputs, inputs, height, width]`, as everywhere else.
 
+pub mod cpu;
+mod fast;
 pub mod plain;
 
 use candle_core::{Result, Tensor};
@@ -52,8 +56,16 @@ pub enum Path {
 }
 
 impl Path {
-    /// Convolves `x` `[n, cin, h, w]` with `weight` `[cout, cin, k, k]`. The
-    /// result is `[n, cout, (h + 2 pad - k) / stride + 1, ..]`.
+    /// The path that can be taken where `x` lies: our kernels are for the CPU.
+    fn on(self, x: &Tensor) -> Path {
+        match x.device().is_cpu() {
+            true => self,
+            false => Path::Plain,
+        }
+    }
+
+    /// Convolves `x` `[n, h, w, inputs]` with `weight` `[outputs, inputs, k, k]`
+    /// into `[n, (h + 2 padding - k) / stride + 1, .., outputs]`.
     pub fn conv2d(
         self,
         x: &Tensor,
@@ -61,9 +73,9 @@ impl Path {
         padding: Padding,
         stride: usize,
     ) -> Result<Tensor> {
-        match self {
+        match self.on(x) {
             Path::Plain => plain::conv2d(x, weight, padding, stride),
-            Path::Fast => plain::conv2d(x, weight, padding, stride),
+            Path::Fast => fast::conv2d(x, weight, padding, stride),
         }
     }
 
@@ -77,49 +89,55 @@ impl Path {
         eps: f64,
         relu: bool,
     ) -> Result<Tensor> {
-        match self {
+        match self.on(x) {
             Path::Plain => plain::instance_norm(x, scale, shift, eps, relu),
-            Path::Fast => plain::instance_norm(x, scale, shift, eps, relu),
+            Path::Fast => fast::instance_norm(x, scale, shift, eps, relu),
         }
     }
 
     /// Doubles height and width by repeating each pixel.
     pub fn upsample2x(self, x: &Tensor) -> Result<Tensor> {
-        match self {
+        match self.on(x) {
             Path::Plain => plain::upsample2x(x),
-            Path::Fast => plain::upsample2x(x),
+            Path::Fast => fast::upsample2x(x),
         }
     }
 
     /// Halves height and width (rounding down), keeping the largest of each 2x2.
     pub fn max_pool2x2(self, x: &Tensor) -> Result<Tensor> {
-        match self {
+        match self.on(x) {
             Path::Plain => plain::max_pool2x2(x),
-            Path::Fast => plain::max_pool2x2(x),
+            Path::Fast => fast::max_pool2x2(x),
         }
     }
 }
 
 /// A 3x3 convolution with zero padding 1, bias and ReLU whose weights are not
 /// trained (VGG's): it gives gradients for its input only.
-pub struct FrozenConv2d {
-    weight: Tensor,
-    bias: Tensor,
+pub struct FrozenConv2d(Frozen);
+
+enum Frozen {
+    Plain { weight: Tensor, bias: Tensor },
+    Fast(fast::FrozenConv2d),
 }
 
 impl FrozenConv2d {
-    /// `weight` is `[cout, cin, 3, 3]`, `bias` `[cout]`.
+    /// `weight` is `[outputs, inputs, 3, 3]`, `bias` `[outputs]`.
     pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
-        Ok(FrozenConv2d {
-            weight: weight.detach(),
-            bias: bias.detach().reshape((1, (), 1, 1))?,
-        })
+        Ok(FrozenConv2d(match weight.device().is_cpu() {
+            true => Frozen::Fast(fast::FrozenConv2d::new(weight, bias)?),
+            false => Frozen::Plain {
+                weight: weight.detach(),
+                bias: bias.detach(),
+            },
+        }))
     }
 
-    /// `[n, cin, h, w]` to `[n, cout, h, w]`.
+    /// `[n, h, w, inputs]` to `[n, h, w, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        plain::conv2d(x, &self.weight, Padding::Zero(1), 1)?
-            .broadcast_add(&self.bias)?
-            .relu()
+        match &self.0 {
+            Frozen::Plain { weight, bias } => plain::frozen_conv2d(x, weight, bias),
+            Frozen::Fast(conv) => conv.forward(x),
+        }
     }
 }

@@ -6,15 +6,24 @@ use candle_core::{Result, Tensor};
 
 /// See [`super::Path::conv2d`].
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
-    match padding {
-        Padding::Zero(size) => x.conv2d(weight, size, stride, 1, 1),
-        Padding::Reflect(size) => reflection_pad(x, size)?.conv2d(weight, 0, stride, 1, 1),
-    }
+    let (x, zeros) = match padding {
+        Padding::Zero(size) => (x.clone(), size),
+        Padding::Reflect(size) => {
+            let rows = reflect_to(x, 1, size, size)?;
+            (reflect_to(&rows, 2, size, size)?, 0)
+        }
+    };
+    channels_last(&channels_first(&x)?.conv2d(weight, zeros, stride, 1, 1)?)
 }
 
-/// Mirrors `size` pixels beyond each border of height and width.
-pub fn reflection_pad(x: &Tensor, size: usize) -> Result<Tensor> {
-    reflect_to(&reflect_to(x, 2, size, size)?, 3, size, size)
+/// `[n, h, w, c]` to Candle's own `[n, c, h, w]`.
+pub fn channels_first(x: &Tensor) -> Result<Tensor> {
+    x.permute((0, 3, 1, 2))?.contiguous()
+}
+
+/// `[n, c, h, w]` to `[n, h, w, c]`.
+pub fn channels_last(x: &Tensor) -> Result<Tensor> {
+    x.permute((0, 2, 3, 1))?.contiguous()
 }
 
 /// Mirrors `before` and `after` pixels beyond the two ends of dimension `dim`.
@@ -34,27 +43,40 @@ pub fn instance_norm(
     eps: f64,
     relu: bool,
 ) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let flat = x.reshape((n, c, h * w))?;
-    let centred = flat.broadcast_sub(&flat.mean_keepdim(2)?)?;
-    let variance = centred.sqr()?.mean_keepdim(2)?;
+    let (n, h, w, c) = x.dims4()?;
+    let flat = x.reshape((n, h * w, c))?;
+    let centred = flat.broadcast_sub(&flat.mean_keepdim(1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(1)?;
     let y = centred
         .broadcast_div(&(variance + eps)?.sqrt()?)?
-        .broadcast_mul(&scale.reshape((1, c, 1))?)?
-        .broadcast_add(&shift.reshape((1, c, 1))?)?
-        .reshape((n, c, h, w))?;
+        .broadcast_mul(scale)?
+        .broadcast_add(shift)?
+        .reshape((n, h, w, c))?;
     if relu { y.relu() } else { Ok(y) }
 }
 
 /// See [`super::Path::upsample2x`].
 pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    x.reshape((n, c, h, 1, w, 1))?
-        .broadcast_as((n, c, h, 2, w, 2))?
-        .reshape((n, c, 2 * h, 2 * w))
+    let (n, h, w, c) = x.dims4()?;
+    x.reshape((n, h, 1, w, 1, c))?
+        .broadcast_as((n, h, 2, w, 2, c))?
+        .reshape((n, 2 * h, 2 * w, c))
 }
 
-/// Halves height and width (rounding down), keeping the largest of each 2x2.
+/// See [`super::Path::max_pool2x2`].
 pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
-    x.max_pool2d(2)
+    // Not Candle's max_pool2d, whose gradient is a quarter of the true one.
+    let (n, h, w, c) = x.dims4()?;
+    x.narrow(1, 0, h / 2 * 2)?
+        .narrow(2, 0, w / 2 * 2)?
+        .reshape((n, h / 2, 2, w / 2, 2, c))?
+        .max(4)?
+        .max(2)
+}
+
+/// See [`super::FrozenConv2d::forward`].
+pub fn frozen_conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    conv2d(x, weight, Padding::Zero(1), 1)?
+        .broadcast_add(bias)?
+        .relu()
 }

@@ -1,0 +1,196 @@
+//! Measures how fast the engine repaints pictures, and how far it strays from
+//! the plain reference:
+//!
+//! ```sh
+//! cargo run --release --example throughput -- --width 32 --size 256x256 --threads 2 --frames 20 --json
+//! ```
+
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::network::{Architecture, Model, Network};
+use gstfaststyle::ops::{Path, cpu::Level};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Parser)]
+#[command(about = "Times the engine on one picture size")]
+struct Options {
+    /// Base width C of a network with random weights
+    #[arg(long, default_value_t = 32)]
+    width: usize,
+    /// Model file to run instead of random weights
+    #[arg(long, conflicts_with = "width")]
+    model: Option<PathBuf>,
+    /// Picture size
+    #[arg(long, default_value = "256x256", value_parser = parse_size)]
+    size: (usize, usize),
+    /// Threads of the CPU engine
+    #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, |n| n.get()))]
+    threads: usize,
+    /// Pictures to time
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    frames: u32,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Arithmetic of the engine
+    #[arg(long, default_value = "f32", value_parser = ["f32"])]
+    precision: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    text.split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
+        .filter(|&(w, h)| (1..=16384).contains(&w) && (1..=16384).contains(&h))
+        .ok_or_else(|| format!("`{text}` is not a size such as 640x480"))
+}
+
+#[derive(Serialize)]
+struct Report {
+    ms_median: f64,
+    ms_p95: f64,
+    frames: u32,
+    width: usize,
+    size: String,
+    threads: usize,
+    isa: String,
+    device: String,
+    precision: String,
+    peak_rss_mib: f64,
+    max_abs_diff: f64,
+    mean_abs_diff: f64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let threads = options.threads.max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    let report = pool.install(|| measure(&options))?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!(
+            "{} at width {}: {:.1} ms a frame (95 %: {:.1}), {:.1} frames/s; {}, {} threads, {:.0} MiB; \
+             off the reference by {:.4} at most, {:.5} on average (of 255)",
+            report.size,
+            report.width,
+            report.ms_median,
+            report.ms_p95,
+            1000.0 / report.ms_median,
+            report.isa,
+            report.threads,
+            report.peak_rss_mib,
+            report.max_abs_diff,
+            report.mean_abs_diff,
+        );
+    }
+    Ok(())
+}
+
+fn measure(options: &Options) -> Result<Report> {
+    let model = match &options.model {
+        Some(path) => Model::load(path)?,
+        None => {
+            let architecture = Architecture::with_width(options.width);
+            if let Err(reason) = architecture.check() {
+                bail!("{reason}");
+            }
+            Model::random(architecture, 0)?
+        }
+    };
+    let mut engine = Engine::new(&model, options.device)?;
+    let picture = test_picture(options.size);
+    let mut styled = Image::default();
+    engine.stylize(&picture, &mut styled)?; // Plans for the size.
+    let mut times = Vec::new();
+    for _ in 0..options.frames {
+        let start = Instant::now();
+        engine.stylize(&picture, &mut styled)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    // Before the reference runs, which takes far more memory.
+    let peak_rss_mib = peak_rss_mib().context("reading the peak of memory use")?;
+    let (max_abs_diff, mean_abs_diff) = difference(&styled, &reference(&model, &picture)?);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    Ok(Report {
+        ms_median: at(0.5),
+        ms_p95: at(0.95),
+        frames: options.frames,
+        width: model.architecture.width,
+        size: format!("{}x{}", options.size.0, options.size.1),
+        threads: rayon::current_num_threads(),
+        isa: Level::current().to_string(),
+        device: if engine.device().is_cpu() {
+            "cpu"
+        } else {
+            "cuda"
+        }
+        .into(),
+        precision: options.precision.clone(),
+        peak_rss_mib,
+        max_abs_diff,
+        mean_abs_diff,
+    })
+}
+
+/// Soft colour waves with some grain: neither flat nor noise alone.
+fn test_picture((width, height): (usize, usize)) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut data = Vec::with_capacity(3 * width * height);
+    for channel in 0..3 {
+        for y in 0..height {
+            for x in 0..width {
+                let wave = (x as f32 / 37.0 + channel as f32).sin() + (y as f32 / 23.0).cos();
+                let grain = rng.random_range(-8.0..8.0);
+                data.push((127.0 + 55.0 * wave + grain).clamp(0.0, 255.0));
+            }
+        }
+    }
+    Image {
+        width,
+        height,
+        data,
+    }
+}
+
+/// The same picture through the network in plain Candle.
+fn reference(model: &Model, picture: &Image) -> Result<Image> {
+    let network = Network::from_model(model, &Device::Cpu)?;
+    let shape = (1, 3, picture.height, picture.width);
+    let input = Tensor::from_slice(&picture.data, shape, &Device::Cpu)?;
+    let output = network.forward_by(&input, Path::Plain)?;
+    Ok(Image {
+        data: output.flatten_all()?.to_vec1()?,
+        ..*picture
+    })
+}
+
+/// Largest and mean difference, of 255.
+fn difference(a: &Image, b: &Image) -> (f64, f64) {
+    let differences = a
+        .data
+        .iter()
+        .zip(&b.data)
+        .map(|(a, b)| f64::from((a - b).abs()));
+    let largest = differences.clone().fold(0.0, f64::max);
+    (largest, differences.sum::<f64>() / a.data.len() as f64)
+}
+
+/// The most memory this process has held, from the kernel (Linux).
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}

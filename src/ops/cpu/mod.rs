@@ -1,0 +1,53 @@
+//! The operations on the CPU: kernels over channels-last (NHWC) slices.
+//!
+//! Every kernel is written once, generic over [`simd::Simd`], and compiled for
+//! each [`Level`]; the level is picked when the program runs. Work is split
+//! into tasks outside the kernels, on the calling thread's rayon pool.
+
+pub mod conv;
+pub mod direct;
+pub mod gemm;
+mod level;
+pub mod norm;
+pub mod pack;
+pub mod pool;
+pub mod simd;
+pub mod winograd;
+
+pub use level::{Kernel, Level};
+
+/// Numbers in a vector, whatever the CPU's own width: kernels and packed
+/// weights count channels in this unit.
+pub const LANES: usize = 16;
+
+/// A pointer into an output slice that several tasks write to, each to
+/// elements of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedMut<'a> {
+    start: *mut f32,
+    len: usize,
+    slice: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it stands for a `&mut [f32]`, which is both; the tasks that share it
+// promise in `SharedMut::at` to write to different elements.
+unsafe impl Send for SharedMut<'_> {}
+unsafe impl Sync for SharedMut<'_> {}
+
+impl<'a> SharedMut<'a> {
+    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
+        SharedMut {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            slice: std::marker::PhantomData,
+        }
+    }
+
+    /// The address of element `index`, which must not lie beyond the slice.
+    /// Writing through it is for the one task that owns that element.
+    pub(crate) fn at(self, index: usize) -> *mut f32 {
+        assert!(index <= self.len, "write beyond the output");
+        // SAFETY: within the slice or one past its end, as just checked.
+        unsafe { self.start.add(index) }
+    }
+}

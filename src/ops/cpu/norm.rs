@@ -1,0 +1,353 @@
+//! Instance normalisation over `[n, pixels, channels]`.
+
+use super::simd::Simd;
+use super::{Kernel, Level};
+use rayon::prelude::*;
+
+/// Sizes of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Pixels of an image.
+    pub pixels: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
+}
+
+/// Mean and 1 / standard deviation of each channel of each image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// `[n, channels]`
+    pub mean: Vec<f32>,
+    /// `[n, channels]`
+    pub inverse_deviation: Vec<f32>,
+}
+
+/// Pixels that one task handles at a time: a few hundred kilobytes at most, so
+/// that a second pass over them finds them in the cache.
+const CHUNK: usize = 512;
+
+/// Sum over a chunk of pixels, and sum of squares around that chunk's mean.
+struct Moments {
+    pixels: usize,
+    sum: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+/// Measures each image of a batch.
+///
+/// Each chunk of pixels is centred on its own mean before its squares are
+/// summed, and chunks are joined in `f64` (Chan, Golub and LeVeque 1979), so
+/// that a large mean does not swallow a small variance.
+pub fn statistics(level: Level, data: &[f32], extent: Extent, eps: f64) -> Statistics {
+    let Extent { pixels, channels } = extent;
+    let images: Vec<Vec<(f32, f32)>> = data
+        .par_chunks(pixels * channels)
+        .map(|image| {
+            let chunks: Vec<Moments> = image
+                .par_chunks(CHUNK * channels)
+                .map(|chunk| level.run(Measure { chunk, channels }))
+                .collect();
+            (0..channels)
+                .map(|channel| join(&chunks, channel, pixels as f64, eps))
+                .collect()
+        })
+        .collect();
+    let (mean, inverse_deviation) = images.into_iter().flatten().unzip();
+    Statistics {
+        mean,
+        inverse_deviation,
+    }
+}
+
+/// Mean and 1 / standard deviation of a channel from its chunks.
+fn join(chunks: &[Moments], channel: usize, pixels: f64, eps: f64) -> (f32, f32) {
+    let total: f64 = chunks.iter().map(|m| f64::from(m.sum[channel])).sum();
+    let mean = total / pixels;
+    let squares: f64 = chunks
+        .iter()
+        .map(|m| {
+            let offset = f64::from(m.sum[channel]) / m.pixels as f64 - mean;
+            f64::from(m.squares[channel]) + m.pixels as f64 * offset * offset
+        })
+        .sum();
+    (mean as f32, (1.0 / (squares / pixels + eps).sqrt()) as f32)
+}
+
+struct Measure<'a> {
+    chunk: &'a [f32],
+    channels: usize,
+}
+
+impl Kernel for Measure<'_> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Moments {
+        let pixels = self.chunk.len() / self.channels;
+        let mut sum = vec![0f32; self.channels];
+        for pixel in self.chunk.chunks_exact(self.channels) {
+            for (sum, x) in sum.iter_mut().zip(pixel) {
+                *sum += x;
+            }
+        }
+        let mean: Vec<f32> = sum.iter().map(|sum| sum / pixels as f32).collect();
+        let mut squares = vec![0f32; self.channels];
+        for pixel in self.chunk.chunks_exact(self.channels) {
+            for ((squares, x), mean) in squares.iter_mut().zip(pixel).zip(&mean) {
+                *squares += (x - mean) * (x - mean);
+            }
+        }
+        Moments {
+            pixels,
+            sum,
+            squares,
+        }
+    }
+}
+
+/// Normalises, scales and shifts `data` into `out`, cutting below 0 if `relu`.
+pub fn forward(
+    level: Level,
+    data: &[f32],
+    extent: Extent,
+    statistics: &Statistics,
+    (scale, shift): (&[f32], &[f32]),
+    relu: bool,
+    out: &mut [f32],
+) {
+    let Extent { pixels, channels } = extent;
+    out.par_chunks_mut(pixels * channels)
+        .zip(data.par_chunks(pixels * channels))
+        .enumerate()
+        .for_each(|(image, (out, data))| {
+            let of_image = image * channels..(image + 1) * channels;
+            let mean = &statistics.mean[of_image.clone()];
+            let inverse = &statistics.inverse_deviation[of_image];
+            let factor: Vec<f32> = inverse.iter().zip(scale).map(|(a, b)| a * b).collect();
+            let offset: Vec<f32> = (0..channels)
+                .map(|c| shift[c] - mean[c] * factor[c])
+                .collect();
+            out.par_chunks_mut(CHUNK * channels)
+                .zip(data.par_chunks(CHUNK * channels))
+                .for_each(|(out, data)| {
+                    let (factor, offset) = (&factor, &offset);
+                    level.run(Apply {
+                        data,
+                        factor,
+                        offset,
+                        relu,
+                        out,
+                    });
+                });
+        });
+}
+
+struct Apply<'a> {
+    data: &'a [f32],
+    factor: &'a [f32],
+    offset: &'a [f32],
+    relu: bool,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.factor.len();
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let pixels = self.data.chunks_exact(channels);
+        for (out, pixel) in self.out.chunks_exact_mut(channels).zip(pixels) {
+            for c in 0..channels {
+                out[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(floor);
+            }
+        }
+    }
+}
+
+/// Gradients of [`forward`].
+pub struct Gradients {
+    /// Of the data.
+    pub data: Vec<f32>,
+    /// Of the scale, `[channels]`.
+    pub scale: Vec<f32>,
+    /// Of the shift, `[channels]`.
+    pub shift: Vec<f32>,
+}
+
+/// Gradients from `gradient`, that of the result. `result` is given where
+/// ReLU was applied: no gradient passes where it is 0.
+pub fn backward(
+    level: Level,
+    data: &[f32],
+    extent: Extent,
+    statistics: &Statistics,
+    scale: &[f32],
+    result: Option<&[f32]>,
+    gradient: &[f32],
+) -> Gradients {
+    let Extent { pixels, channels } = extent;
+    let image_len = pixels * channels;
+    let mut out = vec![0f32; data.len()];
+    let sums: Vec<(Vec<f32>, Vec<f32>)> = out
+        .par_chunks_mut(image_len)
+        .enumerate()
+        .map(|(image, out)| {
+            let of_image = image * image_len..(image + 1) * image_len;
+            let of_channels = image * channels..(image + 1) * channels;
+            let parts = Parts {
+                data: &data[of_image.clone()],
+                result: result.map(|result| &result[of_image.clone()]),
+                gradient: &gradient[of_image],
+                mean: &statistics.mean[of_channels.clone()],
+                inverse: &statistics.inverse_deviation[of_channels],
+            };
+            backward_image(level, parts, scale, out)
+        })
+        .collect();
+    let mut gradients = Gradients {
+        data: out,
+        scale: vec![0.0; channels],
+        shift: vec![0.0; channels],
+    };
+    for (shift, scale) in &sums {
+        for c in 0..channels {
+            gradients.shift[c] += shift[c];
+            gradients.scale[c] += scale[c];
+        }
+    }
+    gradients
+}
+
+/// What [`backward`] reads of one image, or of some of its pixels.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    data: &'a [f32],
+    result: Option<&'a [f32]>,
+    gradient: &'a [f32],
+    mean: &'a [f32],
+    inverse: &'a [f32],
+}
+
+impl<'a> Parts<'a> {
+    fn chunk(self, chunk: usize) -> Parts<'a> {
+        let len = CHUNK * self.mean.len();
+        let range = chunk * len..self.data.len().min((chunk + 1) * len);
+        Parts {
+            data: &self.data[range.clone()],
+            result: self.result.map(|result| &result[range.clone()]),
+            gradient: &self.gradient[range],
+            ..self
+        }
+    }
+}
+
+/// Writes the gradient of an image's data; returns its sums of the gradient,
+/// and of the gradient times the normalised data.
+fn backward_image(
+    level: Level,
+    parts: Parts,
+    scale: &[f32],
+    out: &mut [f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let channels = scale.len();
+    let chunks = out.len().div_ceil(CHUNK * channels);
+    let sums: Vec<(Vec<f32>, Vec<f32>)> = (0..chunks)
+        .into_par_iter()
+        .map(|chunk| level.run(SumGradients(parts.chunk(chunk))))
+        .collect();
+    let total = |pick: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
+        (0..channels)
+            .map(|c| sums.iter().map(|sum| f64::from(pick(sum)[c])).sum::<f64>() as f32)
+            .collect()
+    };
+    let (shift, scaled) = (total(|sum| &sum.0), total(|sum| &sum.1));
+    let pixels = (out.len() / channels) as f32;
+    let factor: Vec<f32> = scale
+        .iter()
+        .zip(parts.inverse)
+        .map(|(a, b)| a * b)
+        .collect();
+    let mean_gradient: Vec<f32> = shift.iter().map(|sum| sum / pixels).collect();
+    let mean_scaled: Vec<f32> = scaled.iter().map(|sum| sum / pixels).collect();
+    out.par_chunks_mut(CHUNK * channels)
+        .enumerate()
+        .for_each(|(chunk, out)| {
+            level.run(DataGradient {
+                parts: parts.chunk(chunk),
+                factor: &factor,
+                mean_gradient: &mean_gradient,
+                mean_scaled: &mean_scaled,
+                out,
+            });
+        });
+    (shift, scaled)
+}
+
+struct SumGradients<'a>(Parts<'a>);
+
+impl Kernel for SumGradients<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        let parts = self.0;
+        let channels = parts.mean.len();
+        let (mut sum, mut scaled) = (vec![0f32; channels], vec![0f32; channels]);
+        for start in (0..parts.data.len()).step_by(channels) {
+            let data = &parts.data[start..start + channels];
+            let gradient = &parts.gradient[start..start + channels];
+            // Without ReLU every gate is open.
+            let gate = parts
+                .result
+                .map_or(gradient, |r| &r[start..start + channels]);
+            let relu = parts.result.is_some();
+            for c in 0..channels {
+                let g = if relu && gate[c] <= 0.0 {
+                    0.0
+                } else {
+                    gradient[c]
+                };
+                sum[c] += g;
+                scaled[c] += g * ((data[c] - parts.mean[c]) * parts.inverse[c]);
+            }
+        }
+        (sum, scaled)
+    }
+}
+
+struct DataGradient<'a> {
+    parts: Parts<'a>,
+    factor: &'a [f32],
+    mean_gradient: &'a [f32],
+    mean_scaled: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for DataGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let parts = self.parts;
+        let channels = parts.mean.len();
+        for (i, out) in self.out.chunks_exact_mut(channels).enumerate() {
+            let pixel = i * channels..(i + 1) * channels;
+            let data = &parts.data[pixel.clone()];
+            let gradient = &parts.gradient[pixel.clone()];
+            let gate = parts.result.map_or(gradient, |r| &r[pixel]);
+            let relu = parts.result.is_some();
+            for c in 0..channels {
+                let g = if relu && gate[c] <= 0.0 {
+                    0.0
+                } else {
+                    gradient[c]
+                };
+                let normalised = (data[c] - parts.mean[c]) * parts.inverse[c];
+                out[c] =
+                    self.factor[c] * (g - self.mean_gradient[c] - normalised * self.mean_scaled[c]);
+            }
+        }
+    }
+}

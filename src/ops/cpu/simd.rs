@@ -1,0 +1,357 @@
+//! A vector of 16 `f32`, on whatever the CPU has.
+//!
+//! Values of the types that implement [`Simd`] are tokens: whoever has one
+//! may use the instructions it stands for.
+
+use super::LANES;
+
+/// Arithmetic on vectors of [`LANES`] numbers.
+///
+/// # Safety of the loads and stores
+/// The caller must own the memory that they read or write.
+#[allow(clippy::missing_safety_doc)]
+pub trait Simd: Copy {
+    /// A vector of [`LANES`] numbers.
+    type V: Copy;
+    /// Rows of a product that fit in registers beside one vector of columns.
+    const ROWS_1: usize;
+    /// Rows of a product that fit in registers beside two vectors of columns.
+    const ROWS_2: usize;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self::V;
+    /// Reads 16 numbers.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+    /// Writes 16 numbers.
+    unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// Reads `count <= 16` numbers; the other lanes are 0.
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, count: usize) -> Self::V {
+        if count == LANES {
+            return unsafe { self.load(from) };
+        }
+        let mut buffer = [0f32; LANES];
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), count);
+            self.load(buffer.as_ptr())
+        }
+    }
+    /// Writes the first `count <= 16` numbers.
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, v: Self::V, count: usize) {
+        if count == LANES {
+            return unsafe { self.store(to, v) };
+        }
+        let mut buffer = [0f32; LANES];
+        unsafe {
+            self.store(buffer.as_mut_ptr(), v);
+            std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, count);
+        }
+    }
+    /// `a + b`
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger of both, lane by lane.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `v` where `gate` is above 0, else 0: the gradient of ReLU.
+    fn gate(self, v: Self::V, gate: Self::V) -> Self::V;
+    /// The sum of all lanes.
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: the buffer is ours.
+        unsafe { self.store(lanes.as_mut_ptr(), v) };
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+}
+
+/// Plain Rust, for any CPU.
+#[derive(Clone, Copy)]
+pub struct Plain;
+
+#[inline(always)]
+fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl Simd for Plain {
+    type V = [f32; LANES];
+    const ROWS_1: usize = 4;
+    const ROWS_2: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::V {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller owns the 16 numbers; no alignment is assumed.
+        unsafe { from.cast::<Self::V>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: Self::V) {
+        // SAFETY: as for `load`.
+        unsafe { to.cast::<Self::V>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| x + y)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| x - y)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| x * y)
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Two roundings: a fused one would be a library call here.
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| if x > y { x } else { y })
+    }
+    #[inline(always)]
+    fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
+        zip(v, gate, |x, g| if g > 0.0 { x } else { 0.0 })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+/// Each intrinsic below is safe to call because the token that `self` is was
+/// made where the CPU had been checked, and loads and stores pass the duty on.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Simd;
+    use std::arch::x86_64::*;
+
+    /// AVX-512F.
+    #[derive(Clone, Copy)]
+    pub struct Avx512(());
+
+    impl Avx512 {
+        /// # Safety
+        /// The CPU must have AVX-512F.
+        #[inline(always)]
+        pub unsafe fn new() -> Self {
+            Avx512(())
+        }
+    }
+
+    // SAFETY of every block: see the module's comment.
+    impl Simd for Avx512 {
+        type V = __m512;
+        const ROWS_1: usize = 28;
+        const ROWS_2: usize = 14;
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> __m512 {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, v: __m512) {
+            unsafe { _mm512_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(self, from: *const f32, count: usize) -> __m512 {
+            let mask = ((1u32 << count) - 1) as __mmask16;
+            unsafe { _mm512_maskz_loadu_ps(mask, from) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, v: __m512, count: usize) {
+            let mask = ((1u32 << count) - 1) as __mmask16;
+            unsafe { _mm512_mask_storeu_ps(to, mask, v) }
+        }
+        #[inline(always)]
+        fn add(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        fn sub(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        fn mul(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        fn max(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn gate(self, v: __m512, gate: __m512) -> __m512 {
+            unsafe {
+                let open = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps());
+                _mm512_maskz_mov_ps(open, v)
+            }
+        }
+        #[inline(always)]
+        fn sum(self, v: __m512) -> f32 {
+            unsafe { _mm512_reduce_add_ps(v) }
+        }
+    }
+
+    /// AVX2 and FMA: two 256-bit vectors make one of ours.
+    #[derive(Clone, Copy)]
+    pub struct Avx2(());
+
+    impl Avx2 {
+        /// # Safety
+        /// The CPU must have AVX2 and FMA.
+        #[inline(always)]
+        pub unsafe fn new() -> Self {
+            Avx2(())
+        }
+    }
+
+    // SAFETY of every block: see the module's comment.
+    impl Simd for Avx2 {
+        type V = [__m256; 2];
+        const ROWS_1: usize = 6;
+        const ROWS_2: usize = 3;
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> Self::V {
+            unsafe { [_mm256_set1_ps(x); 2] }
+        }
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, v: Self::V) {
+            unsafe {
+                _mm256_storeu_ps(to, v[0]);
+                _mm256_storeu_ps(to.add(8), v[1]);
+            }
+        }
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe {
+                [
+                    _mm256_fmadd_ps(a[0], b[0], c[0]),
+                    _mm256_fmadd_ps(a[1], b[1], c[1]),
+                ]
+            }
+        }
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                [
+                    _mm256_and_ps(v[0], _mm256_cmp_ps::<_CMP_GT_OQ>(gate[0], zero)),
+                    _mm256_and_ps(v[1], _mm256_cmp_ps::<_CMP_GT_OQ>(gate[1], zero)),
+                ]
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub use arm::Neon;
+
+/// NEON is part of every aarch64 CPU, so its intrinsics need no check.
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::Simd;
+    use std::arch::aarch64::*;
+
+    /// NEON: four 128-bit vectors make one of ours.
+    #[derive(Clone, Copy)]
+    pub struct Neon;
+
+    // SAFETY of every block: see the module's comment; loads and stores pass
+    // the duty on to their caller.
+    impl Simd for Neon {
+        type V = [float32x4_t; 4];
+        const ROWS_1: usize = 6;
+        const ROWS_2: usize = 3;
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> Self::V {
+            unsafe { [vdupq_n_f32(x); 4] }
+        }
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            unsafe { [0, 4, 8, 12].map(|i| vld1q_f32(from.add(i))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, v: Self::V) {
+            unsafe {
+                for (i, part) in v.into_iter().enumerate() {
+                    vst1q_f32(to.add(4 * i), part);
+                }
+            }
+        }
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vaddq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vsubq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vmulq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vfmaq_f32(c[i], a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vmaxq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
+            unsafe {
+                [0, 1, 2, 3].map(|i| {
+                    let open = vcgtzq_f32(gate[i]);
+                    vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v[i]), open))
+                })
+            }
+        }
+    }
+}

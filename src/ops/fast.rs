@@ -1,0 +1,381 @@
+//! The operations as Candle custom operations: our kernels forward and
+//! backward on the CPU.
+
+use super::Padding;
+use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
+use super::cpu::{LANES, Level, norm, pool, winograd};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
+};
+use std::sync::{Arc, OnceLock};
+
+/// The numbers of a contiguous `f32` tensor on the CPU.
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => bail!("tensor is not contiguous"),
+    }
+}
+
+/// Calls `f` with the numbers of a tensor on the CPU.
+fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(slice(storage, layout)?),
+        _ => bail!("tensor is not on the CPU"),
+    }
+}
+
+fn result(data: Vec<f32>, shape: impl Into<Shape>) -> (CpuStorage, Shape) {
+    (CpuStorage::F32(data), shape.into())
+}
+
+/// See [`super::Path::conv2d`].
+pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
+    x.contiguous()?
+        .apply_op2(&weight.contiguous()?, Conv2d { padding, stride })
+}
+
+struct Conv2d {
+    padding: Padding,
+    stride: usize,
+}
+
+impl Conv2d {
+    fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Conv> {
+        let (batch, height, width, channels) = x.dims4()?;
+        let (outputs, inputs, kernel, kernel_width) = weight.dims4()?;
+        let reach = 2 * self.padding.size();
+        if inputs != channels || kernel != kernel_width || x.elem_count() == 0 {
+            bail!("conv2d of {x:?} with weights {weight:?}");
+        }
+        if height + reach < kernel || width + reach < kernel {
+            bail!(
+                "conv2d: a kernel of {kernel} on {height}x{width} padded by {:?}",
+                self.padding
+            );
+        }
+        Ok(Conv {
+            batch,
+            height,
+            width,
+            inputs,
+            outputs,
+            kernel,
+            stride: self.stride,
+            padding: self.padding,
+        })
+    }
+}
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "padded-conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let conv = self.sizes(x_layout.shape(), weight_layout.shape())?;
+        let weight = slice(weight, weight_layout)?;
+        let out = conv.forward(Level::current(), slice(x, x_layout)?, weight);
+        let (height, width) = conv.output_size();
+        Ok(result(out, (conv.batch, height, width, conv.outputs)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let conv = self.sizes(x.shape(), weight.shape())?;
+        let level = Level::current();
+        with_slice(gradient, |gradient| {
+            let of_input = |weight: &[f32]| Ok(conv.input_gradient(level, weight, gradient));
+            let of_weight = |x: &[f32]| Ok(conv.weight_gradient(level, x, gradient));
+            let tensor = |data, like: &Tensor| Tensor::from_vec(data, like.shape(), like.device());
+            // Nothing is computed for what nobody trains.
+            let input = match x.track_op() {
+                true => Some(tensor(with_slice(weight, of_input)?, x)?),
+                false => None,
+            };
+            let weights = match weight.track_op() {
+                true => Some(tensor(with_slice(x, of_weight)?, weight)?),
+                false => None,
+            };
+            Ok((input, weights))
+        })
+    }
+}
+
+/// See [`super::FrozenConv2d`].
+#[derive(Clone)]
+pub struct FrozenConv2d(Arc<Frozen>);
+
+struct Frozen {
+    forward: winograd::Weights,
+    /// Made when first needed: not every use asks for gradients.
+    backward: OnceLock<winograd::Weights>,
+    weight: Tensor,
+    bias: Vec<f32>,
+}
+
+impl FrozenConv2d {
+    /// See [`super::FrozenConv2d::new`].
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
+        let (outputs, inputs, _, _) = weight.dims4()?;
+        let mut padded_bias = bias.to_vec1::<f32>()?;
+        padded_bias.resize(outputs.next_multiple_of(LANES), 0.0);
+        let forward = with_slice(weight, |w| Ok(winograd_weights(w, outputs, inputs)))?;
+        Ok(FrozenConv2d(Arc::new(Frozen {
+            forward,
+            backward: OnceLock::new(),
+            weight: weight.detach(),
+            bias: padded_bias,
+        })))
+    }
+
+    /// See [`super::FrozenConv2d::forward`].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.contiguous()?.apply_op1(self.clone())
+    }
+
+    /// The weights of the convolution that takes gradients back.
+    fn backward_weights(&self) -> Result<&winograd::Weights> {
+        if let Some(weights) = self.0.backward.get() {
+            return Ok(weights);
+        }
+        let (outputs, inputs, _, _) = self.0.weight.dims4()?;
+        let weights = with_slice(&self.0.weight, |w| {
+            Ok(mirrored_winograd_weights(w, outputs, inputs))
+        })?;
+        Ok(self.0.backward.get_or_init(|| weights))
+    }
+}
+
+impl CustomOp1 for FrozenConv2d {
+    fn name(&self) -> &'static str {
+        "frozen-conv2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, height, width, inputs) = layout.shape().dims4()?;
+        if inputs != self.0.weight.dim(1)? {
+            bail!("{inputs} channels into weights {:?}", self.0.weight.shape());
+        }
+        let outputs = self.0.forward.outputs();
+        let mut out = vec![0.0; batch * height * width * outputs];
+        let source = winograd::Source {
+            data: slice(x, layout)?,
+            batch,
+            height,
+            width,
+            rows: &border(height, Padding::Zero(1)),
+            columns: &border(width, Padding::Zero(1)),
+            gate: None,
+        };
+        let bias = Some(&self.0.bias[..]);
+        winograd::convolve(
+            Level::current(),
+            &self.0.forward,
+            source,
+            bias,
+            true,
+            &mut out,
+        );
+        Ok(result(out, (batch, height, width, outputs)))
+    }
+
+    fn bwd(&self, x: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (batch, height, width, _) = y.dims4()?;
+        let weights = self.backward_weights()?;
+        let mut out = vec![0.0; x.elem_count()];
+        with_slice(gradient, |gradient| {
+            with_slice(y, |y| {
+                let source = winograd::Source {
+                    data: gradient,
+                    batch,
+                    height,
+                    width,
+                    rows: &border(height, Padding::Zero(1)),
+                    columns: &border(width, Padding::Zero(1)),
+                    // ReLU let nothing through where the result is 0.
+                    gate: Some(y),
+                };
+                winograd::convolve(Level::current(), weights, source, None, false, &mut out);
+                Ok(())
+            })
+        })?;
+        Ok(Some(Tensor::from_vec(out, x.shape(), x.device())?))
+    }
+}
+
+/// See [`super::Path::instance_norm`].
+pub fn instance_norm(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    eps: f64,
+    relu: bool,
+) -> Result<Tensor> {
+    let op = InstanceNorm {
+        eps,
+        relu,
+        statistics: OnceLock::new(),
+    };
+    x.contiguous()?
+        .apply_op3(&scale.contiguous()?, &shift.contiguous()?, op)
+}
+
+struct InstanceNorm {
+    eps: f64,
+    relu: bool,
+    /// Kept from the forward pass for the backward one.
+    statistics: OnceLock<norm::Statistics>,
+}
+
+impl InstanceNorm {
+    fn extent(x: &Shape) -> Result<norm::Extent> {
+        let (_, height, width, channels) = x.dims4()?;
+        Ok(norm::Extent {
+            pixels: height * width,
+            channels,
+        })
+    }
+
+    fn statistics(&self, data: &[f32], extent: norm::Extent) -> &norm::Statistics {
+        self.statistics
+            .get_or_init(|| norm::statistics(Level::current(), data, extent, self.eps))
+    }
+}
+
+impl CustomOp3 for InstanceNorm {
+    fn name(&self) -> &'static str {
+        "instance-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        scale: &CpuStorage,
+        scale_layout: &Layout,
+        shift: &CpuStorage,
+        shift_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let shape = x_layout.shape();
+        let extent = Self::extent(shape)?;
+        let affine = (slice(scale, scale_layout)?, slice(shift, shift_layout)?);
+        if affine.0.len() != extent.channels || affine.1.len() != extent.channels {
+            bail!("instance norm of {shape:?} with {:?}", scale_layout.shape());
+        }
+        let data = slice(x, x_layout)?;
+        let statistics = self.statistics(data, extent);
+        let mut out = vec![0.0; data.len()];
+        let level = Level::current();
+        norm::forward(level, data, extent, statistics, affine, self.relu, &mut out);
+        Ok(result(out, shape.clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        scale: &Tensor,
+        shift: &Tensor,
+        y: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let extent = Self::extent(x.shape())?;
+        let scale_values = scale.to_vec1::<f32>()?;
+        let level = Level::current();
+        let gradients = with_slice(x, |x| {
+            with_slice(y, |y| {
+                with_slice(gradient, |gradient| {
+                    let statistics = self.statistics(x, extent);
+                    let y = self.relu.then_some(y);
+                    Ok(norm::backward(
+                        level,
+                        x,
+                        extent,
+                        statistics,
+                        &scale_values,
+                        y,
+                        gradient,
+                    ))
+                })
+            })
+        })?;
+        let tensor = |data, like: &Tensor| Tensor::from_vec(data, like.shape(), like.device());
+        Ok((
+            Some(tensor(gradients.data, x)?),
+            Some(tensor(gradients.scale, scale)?),
+            Some(tensor(gradients.shift, shift)?),
+        ))
+    }
+}
+
+/// See [`super::Path::upsample2x`].
+pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Upsample2x)
+}
+
+struct Upsample2x;
+
+impl CustomOp1 for Upsample2x {
+    fn name(&self) -> &'static str {
+        "upsample2x"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = layout.shape().dims4()?;
+        let out = pool::upsample(slice(x, layout)?, (h, w, c));
+        Ok(result(out, (n, 2 * h, 2 * w, c)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, h, w, c) = x.dims4()?;
+        let out = with_slice(gradient, |g| Ok(pool::upsample_gradient(g, (h, w, c))))?;
+        Ok(Some(Tensor::from_vec(out, x.shape(), x.device())?))
+    }
+}
+
+/// See [`super::Path::max_pool2x2`].
+pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(MaxPool2x2)
+}
+
+struct MaxPool2x2;
+
+impl CustomOp1 for MaxPool2x2 {
+    fn name(&self) -> &'static str {
+        "max-pool2x2"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = layout.shape().dims4()?;
+        if h < 2 || w < 2 {
+            bail!("max pooling of an image of {h}x{w}");
+        }
+        let out = pool::max_pool(slice(x, layout)?, (h, w, c));
+        Ok(result(out, (n, h / 2, w / 2, c)))
+    }
+
+    fn bwd(&self, x: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, h, w, c) = x.dims4()?;
+        let out = with_slice(x, |x| {
+            with_slice(y, |y| {
+                with_slice(gradient, |g| {
+                    Ok(pool::max_pool_gradient(x, (h, w, c), y, g))
+                })
+            })
+        })?;
+        Ok(Some(Tensor::from_vec(out, x.shape(), x.device())?))
+    }
+}
