@@ -9,12 +9,12 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, D, Layout, Result, Shape, Storage, Tensor, bail,
 };
 
-/// The Gram matrices of `features` `[n, c, h, w]`, divided by `h * w * c`:
+/// The Gram matrices of `features` `[n, h, w, c]`, divided by `h * w * c`:
 /// `[n, c, c]`. No gradient flows through; see [`style`].
 pub fn gram(features: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = features.dims4()?;
-    let flat = features.detach().reshape((n, c, h * w))?;
-    flat.matmul(&flat.t()?)? / (h * w * c) as f64
+    let (n, h, w, c) = features.dims4()?;
+    let flat = features.detach().reshape((n, h * w, c))?;
+    flat.t()?.matmul(&flat)? / (h * w * c) as f64
 }
 
 /// The mean squared difference of `features` and `target`, of the same shape.
@@ -28,21 +28,23 @@ pub fn content(features: &Tensor, target: &Tensor) -> Result<Tensor> {
 }
 
 /// The mean squared difference of the Gram matrices of `features`
-/// `[n, c, h, w]` and `target` `[1, c, c]`, a Gram matrix too (symmetric), over
+/// `[n, h, w, c]` and `target` `[1, c, c]`, a Gram matrix too (symmetric), over
 /// images and matrix elements.
 pub fn style(features: &Tensor, target: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = features.dims4()?;
+    let (n, h, w, c) = features.dims4()?;
     let difference = gram(features)?.broadcast_sub(&target.detach())?;
     let count = (n * c * c) as f64;
     let value = (sum(&difference.sqr()?)? / count)?;
     with_gradient(features, value, move |features, upstream| {
         // The matrix is symmetric, so both factors of the product give the
-        // same: d/dF of F F^T / s with the weights D is 2 D F / s.
+        // same: d/dF of F^T F / s with the weights D is 2 F D / s.
         let scale = 2.0 * 2.0 / (count * (h * w * c) as f64);
-        difference
-            .broadcast_mul(&(upstream * scale)?)?
-            .matmul(&features.detach().reshape((n, c, h * w))?)?
-            .reshape((n, c, h, w))
+        let weights = difference.broadcast_mul(&(upstream * scale)?)?;
+        features
+            .detach()
+            .reshape((n, h * w, c))?
+            .matmul(&weights)?
+            .reshape((n, h, w, c))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::vgg_weights::VggWeights;
 use candle_core::{Device, Result, Tensor, bail};
-use gstfaststyle::ops::{FrozenConv2d, Path};
+use gstfaststyle::ops::{FrozenConv2d, Path, plain};
 
 /// The mean of its training pictures, as B, G, R, which it expects taken off.
 const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];
@@ -24,10 +24,10 @@ pub struct Vgg19 {
 
 /// What VGG-19 sees in pictures, after ReLU.
 pub struct Features {
-    /// At conv1_1, conv2_1, conv3_1, conv4_1 and conv5_1: `[n, c, h, w]` with
+    /// At conv1_1, conv2_1, conv3_1, conv4_1 and conv5_1: `[n, h, w, c]` with
     /// 64, 128, 256, 512, 512 channels at 1, 1/2, 1/4, 1/8, 1/16 of the size.
     pub style: Vec<Tensor>,
-    /// At conv4_2: `[n, 512, h / 8, w / 8]`.
+    /// At conv4_2: `[n, h / 8, w / 8, 512]`.
     pub content: Tensor,
 }
 
@@ -53,7 +53,7 @@ impl Vgg19 {
         let [blue, green, red] = MEAN_BGR;
         Ok(Vgg19 {
             layers,
-            mean: Tensor::new(&[red, green, blue], device)?.reshape((1, 3, 1, 1))?,
+            mean: Tensor::new(&[red, green, blue], device)?,
         })
     }
 
@@ -86,7 +86,7 @@ impl Vgg19 {
     /// The outputs of the convolutions that are measured, with their numbers,
     /// up to convolution `last`.
     fn walk(&self, image: &Tensor, last: usize) -> Result<Vec<(usize, Tensor)>> {
-        let mut x = image.broadcast_sub(&self.mean)?;
+        let mut x = plain::channels_last(image)?.broadcast_sub(&self.mean)?;
         let mut seen = Vec::new();
         for (index, layer) in self.layers.iter().enumerate().take(last + 1) {
             if POOLED.contains(&index) {

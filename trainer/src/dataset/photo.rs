@@ -1,0 +1,187 @@
+//! One photo: read, turned upright, and a piece of it cut out and scaled.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use rand::Rng;
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// No photo is larger; a file that is would be read into memory in vain.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+
+/// Nor has one more pixels than this (some 170 million); a small file can
+/// claim to.
+const MAX_DECODED_BYTES: u64 = 512 << 20;
+
+/// Cuts square pieces out of photos.
+pub struct Cutter {
+    size: u32,
+    resizer: Resizer,
+    options: ResizeOptions,
+    piece: Image<'static>,
+}
+
+impl Cutter {
+    /// For pieces of side `size`, which has to fit 32 bits.
+    pub fn new(size: usize) -> Self {
+        let size = size as u32;
+        let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
+        Cutter {
+            size,
+            resizer: Resizer::new(),
+            options: ResizeOptions::new().resize_alg(filter).use_alpha(false),
+            piece: Image::new(size, size, PixelType::U8x3),
+        }
+    }
+
+    /// Adds a random piece of the photo to `bytes`, as planes R, G and B.
+    ///
+    /// The piece spans at least four fifths of the photo's shorter side, as if
+    /// the photo had been scaled to between `size` and 1.25 `size`. It is not
+    /// scaled up unless the whole photo is smaller than `size`. Half of the
+    /// pieces are mirrored.
+    ///
+    /// # Errors
+    /// The photo cannot be read, or is so small that it would have to be
+    /// scaled up more than twofold: that would teach blur. Neither `random`
+    /// nor `bytes` has changed then.
+    pub fn add_piece(
+        &mut self,
+        path: &Path,
+        random: &mut impl Rng,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        let photo = read(path)?;
+        let (width, height) = photo.dimensions();
+        ensure!(
+            width.min(height) >= self.size.div_ceil(2),
+            "too small: {width}x{height}, where {} is the least for either side",
+            self.size.div_ceil(2)
+        );
+        let square = Square::random(width, height, self.size, random);
+        let mirrored = random.random();
+        self.scale(&photo, square)?;
+        self.add_planes(mirrored, bytes);
+        Ok(())
+    }
+
+    /// Only what is needed is scaled.
+    fn scale(&mut self, photo: &RgbImage, square: Square) -> Result<()> {
+        let (width, height) = photo.dimensions();
+        let source = ImageRef::new(width, height, photo.as_raw(), PixelType::U8x3)?;
+        let [left, top, side] = [square.left, square.top, square.side].map(f64::from);
+        let options = self.options.crop(left, top, side, side);
+        Ok(self.resizer.resize(&source, &mut self.piece, &options)?)
+    }
+
+    fn add_planes(&self, mirrored: bool, bytes: &mut Vec<u8>) {
+        let (pixels, _) = self.piece.buffer().as_chunks::<3>();
+        for channel in 0..3 {
+            for row in pixels.chunks_exact(self.size as usize) {
+                match mirrored {
+                    true => bytes.extend(row.iter().rev().map(|pixel| pixel[channel])),
+                    false => bytes.extend(row.iter().map(|pixel| pixel[channel])),
+                }
+            }
+        }
+    }
+}
+
+/// The piece of a photo to be cut out, in its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Square {
+    left: u32,
+    top: u32,
+    side: u32,
+}
+
+impl Square {
+    /// Within a photo of `width` times `height`, for pieces of `size`.
+    fn random(width: u32, height: u32, size: u32, random: &mut impl Rng) -> Self {
+        let shorter = width.min(height);
+        let least = (shorter - shorter / 5).max(size).min(shorter);
+        let side = random.random_range(least..=shorter);
+        Square {
+            left: random.random_range(0..=width - side),
+            top: random.random_range(0..=height - side),
+            side,
+        }
+    }
+}
+
+/// The photo at `path`, upright, whatever its format and kind of pixels.
+pub fn read(path: &Path) -> Result<RgbImage> {
+    let file = File::open(path).context("cannot be opened")?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .context("cannot be read")?;
+    ensure!(
+        bytes.len() as u64 <= MAX_FILE_BYTES,
+        "more than {MAX_FILE_BYTES} bytes"
+    );
+    // Decoders are not above a panic over a damaged file, and hours of
+    // training are not to end with it.
+    catch_unwind(AssertUnwindSafe(|| decode(&bytes)))
+        .unwrap_or_else(|_| Err(anyhow!("its decoder failed (panic)")))
+}
+
+fn decode(bytes: &[u8]) -> Result<RgbImage> {
+    // Names are wrong at times; what a file begins with is not.
+    let format = image::guess_format(bytes).context("not a photo")?;
+    if format == ImageFormat::Jpeg {
+        ensure!(is_whole_jpeg(bytes), "truncated");
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    ensure!(
+        decoder.total_bytes() <= MAX_DECODED_BYTES,
+        "{:?} pixels are too many",
+        decoder.dimensions()
+    );
+    // A camera's notes that cannot be read are no reason to lose the photo.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut photo = DynamicImage::from_decoder(decoder)?;
+    photo.apply_orientation(orientation);
+    Ok(match photo.color().has_alpha() {
+        true => on_white(photo),
+        false => photo.into_rgb8(),
+    })
+}
+
+/// Whether a JPEG file goes on to its end.
+///
+/// The decoder does not mind a missing end and paints the rest grey. In the
+/// data of a scan no byte 0xff stands before one of these markers, and an
+/// embedded preview comes before the last start of a scan.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+    let last = |marker| bytes.windows(2).rposition(|two| two == marker);
+    last(END_OF_IMAGE).is_some_and(|end| last(START_OF_SCAN).is_some_and(|start| start < end))
+}
+
+/// What is transparent becomes white, as viewers show it: the colour beneath
+/// is anything.
+fn on_white(photo: DynamicImage) -> RgbImage {
+    let photo = photo.into_rgba8();
+    let mut opaque = RgbImage::new(photo.width(), photo.height());
+    for (pixel, covered) in opaque.pixels_mut().zip(photo.pixels()) {
+        let [colours @ .., alpha] = covered.0;
+        let alpha = u32::from(alpha);
+        pixel.0 = colours
+            .map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+    }
+    opaque
+}
+
+#[cfg(test)]
+mod tests;
