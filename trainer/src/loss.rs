@@ -107,11 +107,10 @@ where
     }
 
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        match self.value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, Shape::from(()))),
-                _ => bail!("a loss on another device than its features"),
-            },
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, Shape::from(()))),
+            _ => bail!("a loss on another device than its features"),
         }
     }
 
