@@ -20,3 +20,19 @@ pub mod element;
 pub mod engine;
 pub mod network;
 pub mod ops;
+
+#[cfg(feature = "gst")]
+use element::register as plugin_init;
+
+#[cfg(feature = "gst")]
+gst::plugin_define!(
+    faststyle,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MPL-2.0",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("BUILD_REL_DATE")
+);

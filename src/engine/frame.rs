@@ -1,1 +1,408 @@
-//! A video frame in memory.
+//! A video frame in memory: format, colours, planes and their strides.
+//!
+//! Whoever makes a [`Frame`] or [`FrameMut`] gets an error if the planes are
+//! too short for what they claim, so that the pixel code need not look again.
+
+use std::fmt;
+use thiserror::Error;
+
+/// A run of bytes of one kind that a plane weaves together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    R,
+    G,
+    B,
+    /// Opacity.
+    A,
+    /// Padding in the place of opacity.
+    X,
+    Y,
+    U,
+    V,
+    /// U and V in turn, at the chroma's width.
+    Uv,
+    /// V and U in turn.
+    Vu,
+}
+
+impl Lane {
+    /// Number of lanes.
+    pub(super) const COUNT: usize = Lane::Vu as usize + 1;
+
+    /// How many bytes of the lane `width` pixels have.
+    const fn len(self, width: usize) -> usize {
+        match self {
+            Lane::U | Lane::V => width.div_ceil(2),
+            Lane::Uv | Lane::Vu => width.div_ceil(2) * 2,
+            _ => width,
+        }
+    }
+}
+
+/// What the numbers of a format stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Red, green, blue.
+    Rgb,
+    /// Luma and chroma.
+    Yuv,
+    /// Luma alone.
+    Gray,
+}
+
+/// One row a format: its name in GStreamer and, for each plane, the lanes that
+/// are woven into it. Chroma in a plane of its own has half the rows (4:2:0).
+macro_rules! formats {
+    ($($format:ident $name:literal $([$($lane:ident),+])+;)+) => {
+        /// The layout of a frame's bytes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        pub enum Format { $($format),+ }
+
+        impl Format {
+            /// Every format.
+            pub const ALL: &[Format] = &[$(Format::$format),+];
+
+            /// Its name, as in GStreamer's caps.
+            pub const fn name(self) -> &'static str {
+                match self { $(Format::$format => $name),+ }
+            }
+
+            pub(super) const fn planes(self) -> &'static [&'static [Lane]] {
+                match self { $(Format::$format => &[$(&[$(Lane::$lane),+]),+]),+ }
+            }
+        }
+    };
+}
+
+formats! {
+    Rgb   "RGB"   [R, G, B];
+    Bgr   "BGR"   [B, G, R];
+    Rgbx  "RGBx"  [R, G, B, X];
+    Bgrx  "BGRx"  [B, G, R, X];
+    Xrgb  "xRGB"  [X, R, G, B];
+    Xbgr  "xBGR"  [X, B, G, R];
+    Rgba  "RGBA"  [R, G, B, A];
+    Bgra  "BGRA"  [B, G, R, A];
+    Argb  "ARGB"  [A, R, G, B];
+    Abgr  "ABGR"  [A, B, G, R];
+    Yuy2  "YUY2"  [Y, Uv];
+    Uyvy  "UYVY"  [Uv, Y];
+    I420  "I420"  [Y] [U] [V];
+    Yv12  "YV12"  [Y] [V] [U];
+    Nv12  "NV12"  [Y] [Uv];
+    Nv21  "NV21"  [Y] [Vu];
+    Gray8 "GRAY8" [Y];
+}
+
+impl Format {
+    /// The format of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|f| f.name() == name)
+    }
+
+    /// What its numbers stand for.
+    pub fn family(self) -> Family {
+        match self.planes() {
+            [[Lane::Y]] => Family::Gray,
+            _ if self.lanes().any(|lane| lane == Lane::R) => Family::Rgb,
+            _ => Family::Yuv,
+        }
+    }
+
+    /// Whether it says how opaque each pixel is.
+    pub fn has_alpha(self) -> bool {
+        self.lanes().any(|lane| lane == Lane::A)
+    }
+
+    /// Number of planes.
+    pub fn plane_count(self) -> usize {
+        self.planes().len()
+    }
+
+    /// How many rows of pixels share one of chroma.
+    pub fn rows_per_chroma(self) -> usize {
+        if self.plane_count() > 1 { 2 } else { 1 }
+    }
+
+    /// Bytes that `width` pixels take in a plane's row.
+    pub fn row_bytes(self, plane: usize, width: usize) -> usize {
+        let lanes = self.planes()[plane];
+        let longest = lanes.iter().map(|lane| lane.len(width)).max();
+        lanes.len() * longest.unwrap_or(0)
+    }
+
+    /// Rows that `height` rows of pixels take in a plane.
+    pub fn plane_rows(self, plane: usize, height: usize) -> usize {
+        match plane {
+            0 => height,
+            _ => height.div_ceil(2),
+        }
+    }
+
+    pub(super) fn lanes(self) -> impl Iterator<Item = Lane> {
+        self.planes().iter().copied().flatten().copied()
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which byte values black and white have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Luma 16 to 235, chroma 16 to 240.
+    Limited,
+    /// 0 to 255.
+    Full,
+}
+
+/// How luma and chroma make colours, and in which range of numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Colorimetry {
+    /// Weight of red in luma.
+    pub kr: f32,
+    /// Weight of blue in luma.
+    pub kb: f32,
+    /// Range of all numbers of the frame.
+    pub range: Range,
+}
+
+impl Colorimetry {
+    /// Standard definition, limited range.
+    pub const BT601: Self = Self::new(0.299, 0.114, Range::Limited);
+    /// High definition, limited range.
+    pub const BT709: Self = Self::new(0.2126, 0.0722, Range::Limited);
+    /// Ultra-high definition, limited range.
+    pub const BT2020: Self = Self::new(0.2627, 0.0593, Range::Limited);
+    /// RGB as on a screen. Luma made of it is BT.601's.
+    pub const SRGB: Self = Self::BT601.full();
+
+    /// The weights of red and blue, and a range.
+    pub const fn new(kr: f32, kb: f32, range: Range) -> Self {
+        Colorimetry { kr, kb, range }
+    }
+
+    /// The same weights in full range.
+    pub const fn full(self) -> Self {
+        Self::new(self.kr, self.kb, Range::Full)
+    }
+}
+
+/// Why planes do not make a frame.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum FrameError {
+    /// No pixels, or more than can be addressed.
+    #[error("a frame of {width}x{height} pixels cannot be")]
+    Size { width: usize, height: usize },
+
+    /// Too many planes or too few.
+    #[error("{format} has {expected} planes, not {found}")]
+    PlaneCount {
+        format: Format,
+        expected: usize,
+        found: usize,
+    },
+
+    /// A row does not fit into the stride.
+    #[error("plane {plane}: rows of {row} bytes do not fit a stride of {stride}")]
+    Stride {
+        plane: usize,
+        row: usize,
+        stride: usize,
+    },
+
+    /// The plane ends before the frame.
+    #[error("plane {plane}: {found} bytes, {needed} needed")]
+    Short {
+        plane: usize,
+        needed: usize,
+        found: usize,
+    },
+
+    /// Two pictures that must be of one size are not.
+    #[error("a picture of {found:?} pixels where {expected:?} are needed")]
+    Mismatch {
+        expected: (usize, usize),
+        found: (usize, usize),
+    },
+}
+
+/// What a frame is, without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FrameInfo {
+    /// Layout of the bytes.
+    pub format: Format,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Meaning of the numbers.
+    pub colorimetry: Colorimetry,
+}
+
+impl FrameInfo {
+    /// Bytes from a plane's first to its last pixel, rows being `stride` apart.
+    ///
+    /// # Errors
+    /// [`FrameError::Size`] and [`FrameError::Stride`].
+    pub fn plane_bytes(&self, plane: usize, stride: usize) -> Result<usize, FrameError> {
+        let size_error = FrameError::Size {
+            width: self.width,
+            height: self.height,
+        };
+        // Also bounds `row_bytes`, and the image of three f32 a pixel.
+        let pixels = self.width.checked_mul(self.height);
+        if pixels.is_none_or(|n| n == 0 || n > isize::MAX as usize / 16) {
+            return Err(size_error);
+        }
+        let row = self.format.row_bytes(plane, self.width);
+        if stride < row {
+            return Err(FrameError::Stride { plane, row, stride });
+        }
+        let rows = self.format.plane_rows(plane, self.height);
+        stride
+            .checked_mul(rows - 1)
+            .and_then(|bytes| bytes.checked_add(row))
+            .ok_or(size_error)
+    }
+
+    /// Checks the lengths and strides of planes.
+    fn check(
+        &self,
+        planes: impl ExactSizeIterator<Item = (usize, usize)>,
+    ) -> Result<(), FrameError> {
+        let expected = self.format.plane_count();
+        if planes.len() != expected {
+            return Err(FrameError::PlaneCount {
+                format: self.format,
+                expected,
+                found: planes.len(),
+            });
+        }
+        for (plane, (found, stride)) in planes.enumerate() {
+            let needed = self.plane_bytes(plane, stride)?;
+            if found < needed {
+                return Err(FrameError::Short {
+                    plane,
+                    needed,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The most planes a format has.
+pub const MAX_PLANES: usize = 3;
+
+/// Bytes of a plane.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plane<'a> {
+    /// From the first row's first byte.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// Bytes of a plane, to be written.
+#[derive(Debug, Default)]
+pub struct PlaneMut<'a> {
+    /// From the first row's first byte.
+    pub data: &'a mut [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// A frame to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    info: FrameInfo,
+    planes: [Plane<'a>; MAX_PLANES],
+}
+
+impl<'a> Frame<'a> {
+    /// A frame of these planes, in the order of the format's.
+    ///
+    /// # Errors
+    /// [`FrameError`] if they are not enough for it.
+    pub fn new<I>(info: FrameInfo, planes: I) -> Result<Self, FrameError>
+    where
+        I: IntoIterator<Item = Plane<'a>, IntoIter: ExactSizeIterator + Clone>,
+    {
+        let planes = planes.into_iter();
+        info.check(planes.clone().map(|p| (p.data.len(), p.stride)))?;
+        let mut frame = Frame {
+            info,
+            planes: Default::default(),
+        };
+        frame
+            .planes
+            .iter_mut()
+            .zip(planes)
+            .for_each(|(to, p)| *to = p);
+        Ok(frame)
+    }
+
+    /// What the frame is.
+    pub fn info(&self) -> &FrameInfo {
+        &self.info
+    }
+
+    /// The bytes of pixels `x..x + n` in a plane, in the row that holds the
+    /// pixels of row `y`. `x` is even.
+    pub(super) fn row(&self, plane: usize, y: usize, x: usize, n: usize) -> &'a [u8] {
+        let Plane { data, stride } = self.planes[plane];
+        let format = self.info.format;
+        let y = if plane > 0 { y / 2 } else { y };
+        let start = y * stride + format.row_bytes(plane, x);
+        &data[start..][..format.row_bytes(plane, n)]
+    }
+}
+
+/// A frame to write.
+#[derive(Debug)]
+pub struct FrameMut<'a> {
+    pub(super) info: FrameInfo,
+    pub(super) planes: [PlaneMut<'a>; MAX_PLANES],
+}
+
+impl<'a> FrameMut<'a> {
+    /// A frame of these planes, in the order of the format's.
+    ///
+    /// # Errors
+    /// [`FrameError`] if they are not enough for it.
+    pub fn new<I>(info: FrameInfo, planes: I) -> Result<Self, FrameError>
+    where
+        I: IntoIterator<Item = PlaneMut<'a>>,
+    {
+        let mut frame = FrameMut {
+            info,
+            planes: Default::default(),
+        };
+        let mut found = 0;
+        for plane in planes {
+            if let Some(to) = frame.planes.get_mut(found) {
+                *to = plane;
+            }
+            found += 1;
+        }
+        let sizes = |i: usize| match frame.planes.get(i) {
+            Some(plane) => (plane.data.len(), plane.stride),
+            None => (0, 0),
+        };
+        info.check((0..found).map(sizes))?;
+        Ok(frame)
+    }
+
+    /// What the frame is.
+    pub fn info(&self) -> &FrameInfo {
+        &self.info
+    }
+}

@@ -1,11 +1,12 @@
 //! Video frames in, styled video frames out.
 //!
-//! [`frame`] describes a frame in memory, `pixels` turns it into a planar
+//! [`frame`] describes a frame in memory, [`pixels`] turns it into a planar
 //! RGB [`Image`] and back, and [`Engine`] runs the network in between.
 
 pub mod device;
 mod error;
 pub mod frame;
+pub mod pixels;
 
 pub use device::DeviceChoice;
 pub use error::EngineError;

@@ -174,7 +174,7 @@ pub fn to_bytes(layers: &[Layer], source: &str) -> Result<Vec<u8>> {
         add(name, "U8", &convolution.shape(), &layer.indices);
     }
     let mut header = serde_json::to_string(&header)?;
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let length = (header.len() as u64).to_le_bytes();

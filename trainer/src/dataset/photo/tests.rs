@@ -83,7 +83,7 @@ fn four_components(values: [u8; 4]) -> Vec<u8> {
     }
     // The second block of each component is like the first.
     bits += &"00000".repeat(4);
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits += "1";
     }
     for byte in bits.as_bytes().chunks(8) {

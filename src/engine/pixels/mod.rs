@@ -1,0 +1,333 @@
+//! Video frames into planar RGB and back, in one pass each way.
+//!
+//! Rows are worked on in tiles of `TILE` pixels that stay in the first-level
+//! cache: `lanes` moves the bytes of any format between a row and one
+//! array for each kind of byte, `colour` does arithmetic on such arrays. All
+//! loops are over arrays of fixed size without branches, so that the compiler
+//! vectorises them; the formats themselves are a table in
+//! [`frame`](super::frame).
+//!
+//! Chroma at half the size belongs to the middle of the pixels it covers: it is
+//! repeated when read and averaged when written. Where a width or height is
+//! odd, the last chroma sample belongs to the lone column or row.
+
+mod colour;
+mod lanes;
+
+use super::Image;
+use super::frame::{Family, Frame, FrameError, FrameInfo, FrameMut, Lane, PlaneMut};
+use colour::{FromRgb, Rgb, ToRgb};
+use lanes::Lanes;
+use std::ops::Range;
+
+/// Pixels that are worked on at a time: even, for the sake of chroma.
+const TILE: usize = 128;
+
+/// Fewer pixels than these are not worth waking a thread for.
+const PIXELS_PER_TASK: usize = 1 << 15;
+
+/// The picture before it was repainted, to be laid over the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Mix<'a> {
+    /// The picture before.
+    pub original: &'a Image,
+    /// How much of the new picture shows: 0 nothing, 1 everything.
+    pub strength: f32,
+}
+
+/// Reads a frame into `image`, keeping the image's memory where it is enough.
+/// Opacity is left out: [`write()`] takes it from the frame.
+pub fn read(frame: &Frame<'_>, image: &mut Image) {
+    let &FrameInfo {
+        width,
+        height,
+        format,
+        colorimetry,
+    } = frame.info();
+    image.width = width;
+    image.height = height;
+    image.data.resize(3 * width * height, 0.0);
+    let (r, rest) = image.data.split_at_mut(width * height);
+    let (g, b) = rest.split_at_mut(width * height);
+    let family = format.family();
+    let to_rgb = ToRgb::new(colorimetry);
+    let read_band = |band: ImageRows, rows: Range<usize>| {
+        let mut lanes = Lanes::new();
+        let ImageRows { r, g, b, .. } = band;
+        for (i, y) in rows.enumerate() {
+            for (x, n) in tiles(width) {
+                lanes.unpack(frame, y, x, n);
+                let at = i * width + x;
+                let (r, g, b) = (&mut r[at..][..n], &mut g[at..][..n], &mut b[at..][..n]);
+                match family {
+                    Family::Rgb => {
+                        to_rgb.scale(&lanes[Lane::R], r);
+                        to_rgb.scale(&lanes[Lane::G], g);
+                        to_rgb.scale(&lanes[Lane::B], b);
+                    }
+                    Family::Yuv => {
+                        let [y, u, v] = [Lane::Y, Lane::U, Lane::V].map(|lane| &lanes[lane]);
+                        to_rgb.yuv(y, u, v, [r, g, b]);
+                    }
+                    Family::Gray => {
+                        to_rgb.scale(&lanes[Lane::Y], r);
+                        g.copy_from_slice(r);
+                        b.copy_from_slice(r);
+                    }
+                }
+            }
+        }
+    };
+    let all = ImageRows { r, g, b, width };
+    for_bands(all, 0..height, width, &read_band);
+}
+
+/// Writes `image` into a frame, rounded and cut to what its bytes can hold.
+///
+/// With `mix`, the picture before is blended in on the way. Opacity comes from
+/// `alpha` where both frames have it; else the frame becomes opaque. Bytes
+/// between the rows are left alone.
+///
+/// # Errors
+/// [`FrameError::Mismatch`] unless all pictures are of one size.
+pub fn write(
+    image: &Image,
+    mix: Option<Mix<'_>>,
+    alpha: Option<&Frame<'_>>,
+    frame: &mut FrameMut<'_>,
+) -> Result<(), FrameError> {
+    let info = frame.info;
+    check_image(image, &info)?;
+    if let Some(mix) = mix {
+        check_image(mix.original, &info)?;
+    }
+    if let Some(alpha) = alpha {
+        check_size((alpha.info().width, alpha.info().height), &info)?;
+    }
+    let alpha = alpha.filter(|from| from.info().format.has_alpha() && info.format.has_alpha());
+    let writer = Writer {
+        info,
+        family: info.format.family(),
+        image,
+        mix,
+        alpha,
+        from_rgb: FromRgb::new(info.colorimetry),
+    };
+    let planes = frame.planes.each_mut();
+    let all = FrameRows(planes.map(|plane| PlaneMut {
+        data: &mut *plane.data,
+        stride: plane.stride,
+    }));
+    for_bands(all, 0..info.height, info.width, &|band, rows| {
+        writer.write_band(band, rows);
+    });
+    Ok(())
+}
+
+fn check_size(found: (usize, usize), info: &FrameInfo) -> Result<(), FrameError> {
+    let expected = (info.width, info.height);
+    match found == expected {
+        true => Ok(()),
+        false => Err(FrameError::Mismatch { expected, found }),
+    }
+}
+
+fn check_image(image: &Image, info: &FrameInfo) -> Result<(), FrameError> {
+    check_size((image.width, image.height), info)?;
+    let needed = 3 * image.width * image.height;
+    match image.data.len() == needed {
+        true => Ok(()),
+        false => Err(FrameError::Short {
+            plane: 0,
+            needed,
+            found: image.data.len(),
+        }),
+    }
+}
+
+struct Writer<'a> {
+    info: FrameInfo,
+    family: Family,
+    image: &'a Image,
+    mix: Option<Mix<'a>>,
+    alpha: Option<&'a Frame<'a>>,
+    from_rgb: FromRgb,
+}
+
+impl Writer<'_> {
+    fn write_band(&self, mut band: FrameRows, rows: Range<usize>) {
+        let mut lanes = Lanes::new();
+        let group = self.info.format.rows_per_chroma();
+        for y in rows.clone().step_by(group) {
+            for (x, n) in tiles(self.info.width) {
+                self.write_tile(&mut band, &mut lanes, (rows.start, y), (x, n));
+            }
+        }
+    }
+
+    /// Writes the rows from `y` on that share their chroma. `top` is the band's
+    /// first row.
+    fn write_tile(
+        &self,
+        band: &mut FrameRows,
+        lanes: &mut Lanes,
+        (top, y): (usize, usize),
+        (x, n): (usize, usize),
+    ) {
+        let format = self.info.format;
+        let group = format.rows_per_chroma();
+        let mut sum = [[0.0; TILE]; 3];
+        for i in 0..group {
+            // A lone last row stands in for the one that is missing.
+            let y = (y + i).min(self.info.height - 1);
+            if let Some(alpha) = self.alpha {
+                lanes.unpack(alpha, y, x, n);
+            }
+            let tile = self.load(y, x, n);
+            match self.family {
+                Family::Rgb => {
+                    for (from, to) in tile.iter().zip([Lane::R, Lane::G, Lane::B]) {
+                        self.from_rgb.scale(from, &mut lanes[to]);
+                    }
+                }
+                Family::Gray => self.from_rgb.luma(&tile, &mut lanes[Lane::Y]),
+                Family::Yuv => {
+                    self.from_rgb.luma(&tile, &mut lanes[Lane::Y]);
+                    add(&mut sum, &tile);
+                    if i + 1 == group {
+                        lanes.set_chroma(self.from_rgb.chroma(&sum, group), format);
+                    }
+                }
+            }
+            band.pack(lanes, &self.info, 0, y - top, (x, n));
+        }
+        for plane in 1..format.plane_count() {
+            band.pack(lanes, &self.info, plane, (y - top) / group, (x, n));
+        }
+    }
+
+    /// Pixels `x..x + n` of row `y`.
+    fn load(&self, y: usize, x: usize, n: usize) -> Rgb {
+        let Image { width, height, .. } = *self.image;
+        let mut tile = [[0.0; TILE]; 3];
+        for (c, to) in tile.iter_mut().enumerate() {
+            let at = (c * height + y) * width + x;
+            let new = &self.image.data[at..][..n];
+            match self.mix {
+                None => to[..n].copy_from_slice(new),
+                Some(Mix { original, strength }) => {
+                    let old = &original.data[at..][..n];
+                    for (to, (new, old)) in to.iter_mut().zip(new.iter().zip(old)) {
+                        *to = old + strength * (new - old);
+                    }
+                }
+            }
+            // A lone last column stands in for the one that is missing.
+            if n % 2 == 1 {
+                to[n] = to[n - 1];
+            }
+        }
+        tile
+    }
+}
+
+fn add(sum: &mut Rgb, tile: &Rgb) {
+    for (sum, tile) in sum.as_flattened_mut().iter_mut().zip(tile.as_flattened()) {
+        *sum += tile;
+    }
+}
+
+/// Where a row's tiles start and how many pixels they have.
+fn tiles(width: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..width)
+        .step_by(TILE)
+        .map(move |x| (x, TILE.min(width - x)))
+}
+
+/// Rows that can be shared out between threads.
+trait Band: Sized + Send {
+    /// The first rows, an even number, and the others.
+    fn split(self, rows: usize) -> (Self, Self);
+}
+
+/// Works on rows in halves of halves, as long as that is worth the while.
+fn for_bands<B: Band>(
+    band: B,
+    rows: Range<usize>,
+    width: usize,
+    work: &(impl Fn(B, Range<usize>) + Sync),
+) {
+    // Even, so that no two tasks share a row of chroma.
+    let half = (rows.len() / 2) & !1;
+    if half == 0 || rows.len() * width < 2 * PIXELS_PER_TASK {
+        return work(band, rows);
+    }
+    let (top, bottom) = band.split(half);
+    let middle = rows.start + half;
+    rayon::join(
+        || for_bands(top, rows.start..middle, width, work),
+        || for_bands(bottom, middle..rows.end, width, work),
+    );
+}
+
+/// Rows of an image, to be written.
+struct ImageRows<'a> {
+    r: &'a mut [f32],
+    g: &'a mut [f32],
+    b: &'a mut [f32],
+    width: usize,
+}
+
+impl Band for ImageRows<'_> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let width = self.width;
+        let middle = rows * width;
+        let (r, r_rest) = self.r.split_at_mut(middle);
+        let (g, g_rest) = self.g.split_at_mut(middle);
+        let (b, b_rest) = self.b.split_at_mut(middle);
+        let rest = ImageRows {
+            r: r_rest,
+            g: g_rest,
+            b: b_rest,
+            width,
+        };
+        (ImageRows { r, g, b, width }, rest)
+    }
+}
+
+/// Rows of a frame, to be written.
+struct FrameRows<'a>([PlaneMut<'a>; 3]);
+
+impl FrameRows<'_> {
+    /// Writes pixels `x..x + n` of a plane's row.
+    fn pack(
+        &mut self,
+        lanes: &Lanes,
+        info: &FrameInfo,
+        plane: usize,
+        row: usize,
+        (x, n): (usize, usize),
+    ) {
+        let format = info.format;
+        let PlaneMut { data, stride } = &mut self.0[plane];
+        let start = row * *stride + format.row_bytes(plane, x);
+        let row = &mut data[start..][..format.row_bytes(plane, n)];
+        lanes.pack(format.planes()[plane], row);
+    }
+}
+
+impl Band for FrameRows<'_> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let [y, u, v] = self.0;
+        let (y, y_rest) = split_plane(y, rows);
+        let (u, u_rest) = split_plane(u, rows / 2);
+        let (v, v_rest) = split_plane(v, rows / 2);
+        (FrameRows([y, u, v]), FrameRows([y_rest, u_rest, v_rest]))
+    }
+}
+
+fn split_plane(plane: PlaneMut<'_>, rows: usize) -> (PlaneMut<'_>, PlaneMut<'_>) {
+    let stride = plane.stride;
+    let (data, rest) = plane.data.split_at_mut(rows * stride);
+    (PlaneMut { data, stride }, PlaneMut { data: rest, stride })
+}

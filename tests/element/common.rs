@@ -1,0 +1,209 @@
+//! A tiny model, elements that use it, and what they should make of a frame.
+
+use gst::prelude::*;
+use gst_video::{VideoColorRange, VideoFormat, VideoInfo};
+use gstfaststyle::engine::frame::{
+    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
+};
+use gstfaststyle::engine::pixels::{self, Mix};
+use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::network::{Architecture, Model};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Once};
+use tempfile::TempDir;
+
+/// All that tests write; there until the process ends.
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let architecture = Architecture {
+        width: 2,
+        residual_blocks: 1,
+        ..Default::default()
+    };
+    Model::random(architecture, 7).unwrap()
+});
+
+static MODEL_PATH: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = path("good.safetensors");
+    MODEL.save(&path).unwrap();
+    path
+});
+
+pub fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        gst::init().unwrap();
+        gstfaststyle::plugin_register_static().unwrap();
+    });
+}
+
+/// A path in the tests' folder.
+pub fn path(name: &str) -> PathBuf {
+    FOLDER.path().join(name)
+}
+
+/// The path of a model that works.
+pub fn model() -> &'static Path {
+    &MODEL_PATH
+}
+
+/// The element with a model that works, on the CPU.
+pub fn element() -> gst::Element {
+    init();
+    gst::ElementFactory::make("faststyle")
+        .property("model", model().to_str().unwrap())
+        .property("device", "cpu")
+        .build()
+        .unwrap()
+}
+
+/// A harness around the element with these caps on either side.
+pub fn harness(
+    element: &gst::Element,
+    input: &VideoInfo,
+    output: &VideoInfo,
+) -> gst_check::Harness {
+    let mut harness = gst_check::Harness::with_element(element, Some("sink"), Some("src"));
+    harness.set_caps(input.to_caps().unwrap(), output.to_caps().unwrap());
+    harness
+}
+
+pub fn formats() -> impl Iterator<Item = VideoFormat> {
+    Format::ALL
+        .iter()
+        .map(|format| VideoFormat::from_string(format.name()))
+}
+
+pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+    init();
+    let builder = VideoInfo::builder(format, width, height);
+    builder.fps((25, 1)).build().unwrap()
+}
+
+/// `VideoInfo` in the pixel code's words, for standard definition.
+pub fn frame_info(info: &VideoInfo) -> FrameInfo {
+    let range = match info.colorimetry().range() {
+        VideoColorRange::Range0_255 => Range::Full,
+        _ => Range::Limited,
+    };
+    FrameInfo {
+        format: Format::from_name(info.format().to_str()).unwrap(),
+        width: info.width() as usize,
+        height: info.height() as usize,
+        colorimetry: Colorimetry {
+            range,
+            ..Colorimetry::BT601
+        },
+    }
+}
+
+/// A buffer of random bytes.
+pub fn noise(info: &VideoInfo, seed: u64) -> gst::Buffer {
+    let mut bytes = vec![0; info.size()];
+    ChaCha8Rng::seed_from_u64(seed).fill(&mut bytes[..]);
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    buffer
+}
+
+/// Offsets and strides of the planes in use.
+fn layout(info: &VideoInfo) -> Vec<(usize, usize)> {
+    let planes = info.n_planes() as usize;
+    let offsets = info.offset().iter().take(planes);
+    let strides = info.stride().iter().map(|&stride| stride as usize);
+    offsets.copied().zip(strides).collect()
+}
+
+pub fn frame<'a>(info: &VideoInfo, bytes: &'a [u8]) -> Frame<'a> {
+    let planes = layout(info).into_iter().map(|(offset, stride)| Plane {
+        data: &bytes[offset..],
+        stride,
+    });
+    Frame::new(frame_info(info), planes).unwrap()
+}
+
+pub fn read(info: &VideoInfo, bytes: &[u8]) -> Image {
+    let mut image = Image::default();
+    pixels::read(&frame(info, bytes), &mut image);
+    image
+}
+
+/// The rows of a frame, without what lies between them.
+pub fn rows(info: &VideoInfo, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let frame = frame_info(info);
+    let planes = layout(info).into_iter().enumerate();
+    planes
+        .flat_map(|(plane, (offset, stride))| {
+            let count = frame.format.plane_rows(plane, frame.height);
+            let length = frame.format.row_bytes(plane, frame.width);
+            (0..count).map(move |row| bytes[offset + row * stride..][..length].to_vec())
+        })
+        .collect()
+}
+
+/// What the engine makes of an input frame, in the output's format.
+pub fn expected(
+    input: &VideoInfo,
+    bytes: &[u8],
+    output: &VideoInfo,
+    strength: f32,
+) -> Vec<Vec<u8>> {
+    let original = read(input, bytes);
+    let mut styled = original.clone();
+    let mut engine = Engine::new(&MODEL, DeviceChoice::Cpu).unwrap();
+    engine.stylize(&mut styled).unwrap();
+    let mut result = vec![0; output.size()];
+    let mut planes = layout(output);
+    // In the order of memory, which is not that of the planes everywhere.
+    let mut order: Vec<usize> = (0..planes.len()).collect();
+    order.sort_by_key(|&i| planes[i].0);
+    let mut slices: Vec<Option<&mut [u8]>> = planes.iter().map(|_| None).collect();
+    let mut rest = &mut result[..];
+    for &i in order.iter().rev() {
+        let (head, tail) = rest.split_at_mut(planes[i].0);
+        slices[i] = Some(tail);
+        rest = head;
+    }
+    let planes = slices.into_iter().zip(planes.drain(..));
+    let planes = planes.map(|(data, (_, stride))| PlaneMut {
+        data: data.unwrap(),
+        stride,
+    });
+    let mut frame_mut = FrameMut::new(frame_info(output), planes).unwrap();
+    let mix = Mix {
+        original: &original,
+        strength,
+    };
+    let alpha = frame(input, bytes);
+    pixels::write(&styled, Some(mix), Some(&alpha), &mut frame_mut).unwrap();
+    rows(output, &result)
+}
+
+/// The rows of a buffer that came out of the element.
+pub fn buffer_rows(info: &VideoInfo, buffer: &gst::Buffer) -> Vec<Vec<u8>> {
+    rows(info, &buffer.map_readable().unwrap())
+}
+
+/// Runs a pipeline until it ends.
+pub fn run(line: &str) -> Result<gst::Pipeline, String> {
+    init();
+    let pipeline = gst::parse::launch(line).map_err(|error| error.to_string())?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let started = pipeline.set_state(gst::State::Playing);
+    let message = pipeline.bus().unwrap().timed_pop_filtered(
+        gst::ClockTime::from_seconds(60),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    let result = match message.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Eos(_)) => started.map(|_| ()).map_err(|e| e.to_string()),
+        Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
+        _ => Err("nothing happened".into()),
+    };
+    if result.is_err() {
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+    result.map(|()| pipeline)
+}

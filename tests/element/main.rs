@@ -1,0 +1,8 @@
+//! The element `faststyle` in harnesses and pipelines.
+#![cfg(feature = "gst")]
+
+mod common;
+mod errors;
+mod frames;
+mod negotiation;
+mod strength;

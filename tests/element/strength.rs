@@ -1,0 +1,105 @@
+//! The property `strength`.
+
+use crate::common::*;
+use gst::prelude::*;
+use gst_controller::prelude::*;
+use gst_video::VideoFormat;
+
+#[test]
+fn none_passes_the_very_buffer() {
+    let info = info(VideoFormat::Uyvy, 16, 8);
+    let element = element();
+    element.set_property("strength", 0.0);
+    let mut harness = harness(&element, &info, &info);
+    let buffer = noise(&info, 1);
+    let pointer = buffer.as_ptr();
+    assert_eq!(harness.push_and_pull(buffer).unwrap().as_ptr(), pointer);
+}
+
+#[test]
+fn none_only_converts_between_formats() {
+    let input = info(VideoFormat::Argb, 16, 8);
+    let output = info(VideoFormat::Bgra, 16, 8);
+    let element = element();
+    element.set_property("strength", 0.0);
+    let mut harness = harness(&element, &input, &output);
+    let buffer = noise(&input, 2);
+    let bytes = buffer.map_readable().unwrap().to_vec();
+    let converted = harness.push_and_pull(buffer).unwrap();
+    let converted = converted.map_readable().unwrap();
+    for (argb, bgra) in bytes.chunks(4).zip(converted.chunks(4)) {
+        assert_eq!([argb[3], argb[2], argb[1], argb[0]], bgra);
+    }
+}
+
+#[test]
+fn half_is_between() {
+    let info = info(VideoFormat::Rgb, 16, 8);
+    let at = |strength: f64| {
+        let element = element();
+        element.set_property("strength", strength);
+        let mut harness = harness(&element, &info, &info);
+        let styled = harness.push_and_pull(noise(&info, 3)).unwrap();
+        buffer_rows(&info, &styled).concat()
+    };
+    let (none, half, full) = (at(0.0), at(0.5), at(1.0));
+    assert_ne!(none, full);
+    for ((none, half), full) in none.into_iter().zip(half).zip(full) {
+        let middle = (f32::from(none) + f32::from(full)) / 2.0;
+        assert!((f32::from(half) - middle).abs() <= 1.0);
+    }
+}
+
+/// In and out of passing buffers through, at any frame.
+#[test]
+fn it_changes_while_playing() {
+    let info = info(VideoFormat::I420, 16, 8);
+    let element = element();
+    let mut harness = harness(&element, &info, &info);
+    for (seed, strength) in [1.0, 0.0, 0.25, 0.0, 0.0, 1.0, 0.75]
+        .into_iter()
+        .enumerate()
+    {
+        element.set_property("strength", strength);
+        let buffer = noise(&info, seed as u64);
+        let bytes = buffer.map_readable().unwrap().to_vec();
+        let pointer = buffer.as_ptr();
+        let styled = harness.push_and_pull(buffer).unwrap();
+        if strength == 0.0 {
+            assert_eq!(styled.as_ptr(), pointer);
+        } else {
+            assert_eq!(
+                buffer_rows(&info, &styled),
+                expected(&info, &bytes, &info, strength as f32),
+                "{strength}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_controller_fades_it() {
+    let info = info(VideoFormat::Rgb, 8, 8);
+    let element = element();
+    let curve = gst_controller::InterpolationControlSource::new();
+    curve.set_mode(gst_controller::InterpolationMode::Linear);
+    assert!(curve.set(gst::ClockTime::ZERO, 0.0));
+    assert!(curve.set(gst::ClockTime::from_seconds(4), 1.0));
+    let binding = gst_controller::DirectControlBinding::new(&element, "strength", &curve);
+    element.add_control_binding(&binding).unwrap();
+    let mut harness = harness(&element, &info, &info);
+    for second in 0..=4 {
+        let mut buffer = noise(&info, second);
+        let pts = gst::ClockTime::from_seconds(second);
+        buffer.get_mut().unwrap().set_pts(pts);
+        let bytes = buffer.map_readable().unwrap().to_vec();
+        let styled = harness.push_and_pull(buffer).unwrap();
+        let strength = second as f32 / 4.0;
+        assert_eq!(element.property::<f64>("strength") as f32, strength);
+        assert_eq!(
+            buffer_rows(&info, &styled),
+            expected(&info, &bytes, &info, strength),
+            "{strength}"
+        );
+    }
+}
