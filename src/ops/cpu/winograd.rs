@@ -272,9 +272,10 @@ impl Task<'_> {
         let (image, tile_row, tile_column) = self.position(tile);
         let row_len = self.source.width * channels;
         let base = image * self.source.height * row_len;
-        // Beyond the table lie pixels that only outputs beyond the image use.
-        let offset = |table: &[i32], i: usize, unit: usize| match table.get(i) {
-            Some(&at) if at >= 0 => at as isize * unit as isize,
+        // Beyond the table, where only outputs beyond the image look, the last
+        // pixel stands in: flat images stay flat to the last bit.
+        let offset = |table: &[i32], i: usize, unit: usize| match table[i.min(table.len() - 1)] {
+            at if at >= 0 => at as isize * unit as isize,
             _ => -1,
         };
         let rows: [isize; WINDOW] =
@@ -449,22 +450,23 @@ impl<S: Simd> Pixel<S> {
     }
 }
 
-/// A line of `B^T d`.
+/// A line of `B^T d`. Of equal numbers, all but one of the results are exactly
+/// 0 at every level, so that flat images stay flat.
 #[inline(always)]
 fn input_line<S: Simd>(simd: S, d: [S::V; WINDOW]) -> [S::V; WINDOW] {
-    let (two, four, five) = (simd.splat(2.0), simd.splat(-4.0), simd.splat(-5.0));
-    let plus_four = simd.splat(4.0);
-    let a = simd.fma(four, d[2], d[4]);
-    let b = simd.fma(four, d[1], d[3]);
+    let four = simd.splat(4.0);
+    let minus_four = simd.splat(-4.0);
+    let a = simd.fma(minus_four, d[2], d[4]);
+    let b = simd.fma(minus_four, d[1], d[3]);
     let c = simd.sub(d[4], d[2]);
-    let e = simd.mul(two, simd.sub(d[3], d[1]));
+    let e = simd.mul(simd.splat(2.0), simd.sub(d[3], d[1]));
     [
-        simd.fma(plus_four, d[0], simd.fma(five, d[2], d[4])),
+        simd.fma(four, simd.sub(d[0], d[2]), c),
         simd.add(a, b),
         simd.sub(a, b),
         simd.add(c, e),
         simd.sub(c, e),
-        simd.fma(plus_four, d[1], simd.fma(five, d[3], d[5])),
+        simd.fma(four, simd.sub(d[1], d[3]), simd.sub(d[5], d[3])),
     ]
 }
 
