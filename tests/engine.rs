@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use gstfaststyle::engine::cpu::CpuNetwork;
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
@@ -94,7 +94,7 @@ fn every_level_equals_the_plain_network() {
             for level in Level::available() {
                 let mut network = CpuNetwork::new(&model, level).unwrap();
                 let mut styled = Image::default();
-                network.stylize(&picture, &mut styled);
+                network.stylize(&picture, &mut styled).unwrap();
                 assert_eq!((styled.width, styled.height), (width, height));
                 let what = format!("{level}, {width}x{height}, {:?}", model.architecture);
                 assert_same_picture(&what, &styled.data, &reference);
@@ -119,7 +119,7 @@ fn a_flat_picture_stays_flat() {
         for level in Level::available() {
             let mut network = CpuNetwork::new(&model, level).unwrap();
             let mut styled = Image::default();
-            network.stylize(&picture, &mut styled);
+            network.stylize(&picture, &mut styled).unwrap();
             for plane in styled.data.chunks(width * height) {
                 assert!(plane.iter().all(|x| (0.0..=255.0).contains(x)));
                 let same = plane.iter().all(|x| *x == plane[0]);
@@ -142,6 +142,22 @@ fn frames_do_not_depend_on_the_frames_before() {
         let mut other = Engine::new(&model, DeviceChoice::Cpu).unwrap();
         other.stylize(&picture, &mut fresh).unwrap();
         assert_eq!(styled, fresh, "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_picture_that_is_none_is_an_error() {
+    let model = model(Architecture::with_width(2));
+    let mut engine = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    for (width, height, numbers) in [(0, 0, 0), (4, 4, 47), (usize::MAX, 2, 6)] {
+        let data = vec![0.0; numbers];
+        let picture = Image {
+            width,
+            height,
+            data,
+        };
+        let error = engine.stylize(&picture, &mut Image::default()).unwrap_err();
+        assert!(matches!(error, EngineError::Picture { .. }), "{error}");
     }
 }
 

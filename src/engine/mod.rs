@@ -28,6 +28,20 @@ pub struct Image {
     pub data: Vec<f32>,
 }
 
+impl Image {
+    fn check(&self) -> Result<(), EngineError> {
+        let pixels = self.width.checked_mul(self.height);
+        match pixels.and_then(|pixels| pixels.checked_mul(3)) {
+            Some(numbers) if numbers > 0 && numbers == self.data.len() => Ok(()),
+            _ => Err(EngineError::Picture {
+                width: self.width,
+                height: self.height,
+                numbers: self.data.len(),
+            }),
+        }
+    }
+}
+
 /// A network ready to repaint pictures on one device.
 pub struct Engine {
     runner: Runner,
@@ -58,10 +72,13 @@ impl Engine {
     /// Repaints `picture` into `styled`, which takes its size.
     ///
     /// # Errors
-    /// [`EngineError::Candle`] if the device fails, for want of memory say.
+    /// [`EngineError::Picture`] if there is no picture of the size it claims,
+    /// [`EngineError::OutOfMemory`] or [`EngineError::Candle`] if it is too
+    /// large for the device.
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
+        picture.check()?;
         match &mut self.runner {
-            Runner::Cpu(network) => network.stylize(picture, styled),
+            Runner::Cpu(network) => network.stylize(picture, styled)?,
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.device)?;

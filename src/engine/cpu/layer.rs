@@ -2,20 +2,21 @@
 
 use super::buffers::Buffers;
 use super::{Activation, Affine};
+use crate::engine::EngineError;
 use crate::network::Model;
 use crate::ops::Padding;
 use crate::ops::cpu::conv::{border, winograd_weights};
 use crate::ops::cpu::direct::Shape;
 use crate::ops::cpu::pack::Panels;
 use crate::ops::cpu::{Level, direct, narrow, norm, winograd};
-use candle_core::{Result, Tensor};
+use candle_core::Tensor;
 
 /// A tensor of a model as plain numbers.
-fn values(model: &Model, name: &str) -> Result<Vec<f32>> {
+fn values(model: &Model, name: &str) -> candle_core::Result<Vec<f32>> {
     tensor(model, name)?.flatten_all()?.to_vec1()
 }
 
-fn tensor<'a>(model: &'a Model, name: &str) -> Result<&'a Tensor> {
+fn tensor<'a>(model: &'a Model, name: &str) -> candle_core::Result<&'a Tensor> {
     match model.weights.get(name) {
         Some(tensor) => Ok(tensor),
         None => candle_core::bail!("the model has no tensor {name}"),
@@ -44,7 +45,7 @@ struct Norm {
 }
 
 impl Norm {
-    fn new(model: &Model, layer: &str) -> Result<Self> {
+    fn new(model: &Model, layer: &str) -> candle_core::Result<Self> {
         Ok(Norm {
             scale: values(model, &format!("{layer}.norm.weight"))?,
             shift: values(model, &format!("{layer}.norm.bias"))?,
@@ -65,7 +66,7 @@ impl Norm {
 
 impl Layer {
     /// The layer of `model` whose tensors' names start with `name`.
-    pub fn new(model: &Model, name: &str, stride: usize) -> Result<Self> {
+    pub fn new(model: &Model, name: &str, stride: usize) -> candle_core::Result<Self> {
         let weight_name = format!("{name}.conv.weight");
         let (outputs, inputs, kernel, _) = tensor(model, &weight_name)?.dims4()?;
         let weight = values(model, &weight_name)?;
@@ -93,12 +94,12 @@ impl Layer {
         x: &Activation,
         scale: usize,
         buffers: &mut Buffers,
-    ) -> Activation {
+    ) -> Result<Activation, EngineError> {
         let table = |len: usize| enlarged_border(len, scale, self.kernel / 2);
         let (rows, columns) = (table(x.height), table(x.width));
         let size = |padded: usize| (padded - self.kernel) / self.stride + 1;
         let (height, width) = (size(rows.len()), size(columns.len()));
-        let mut data = buffers.take(height * width * self.outputs);
+        let mut data = buffers.take(height * width * self.outputs)?;
         match &self.weights {
             Weights::Winograd(weights) => {
                 let source = winograd::Source {
@@ -127,19 +128,19 @@ impl Layer {
                     kernel: self.kernel,
                     stride: self.stride,
                 };
-                let padded = pad(level, x, &rows, &columns, buffers);
+                let padded = pad(level, x, &rows, &columns, buffers)?;
                 direct::convolve(level, weights, shape, &padded, None, false, &mut data);
                 buffers.give_back(padded);
             }
         }
         let pending = Some(self.norm.measure(level, &data));
-        Activation {
+        Ok(Activation {
             data,
             height,
             width,
             channels: self.outputs,
             pending,
-        }
+        })
     }
 }
 
@@ -157,8 +158,8 @@ fn pad(
     rows: &[i32],
     columns: &[i32],
     buffers: &mut Buffers,
-) -> Vec<f32> {
-    let mut padded = buffers.take(rows.len() * columns.len() * x.channels);
+) -> Result<Vec<f32>, EngineError> {
+    let mut padded = buffers.take(rows.len() * columns.len() * x.channels)?;
     match &x.pending {
         None => {
             let size = (x.height, x.width, x.channels);
@@ -169,7 +170,7 @@ fn pad(
             norm::apply_padded(level, &x.data, x.width, affine.parts(), border, &mut padded);
         }
     }
-    padded
+    Ok(padded)
 }
 
 /// The last layer: into a picture's three channels.
@@ -186,7 +187,7 @@ enum Tail {
 
 impl OutputLayer {
     /// The last layer of `model`.
-    pub fn new(model: &Model) -> Result<Self> {
+    pub fn new(model: &Model) -> candle_core::Result<Self> {
         let (_, inputs, kernel, _) = tensor(model, "output.conv.weight")?.dims4()?;
         let weight = values(model, "output.conv.weight")?;
         let at = |o, i, y, x| weight[((o * inputs + i) * kernel + y) * kernel + x];
@@ -205,10 +206,15 @@ impl OutputLayer {
     }
 
     /// Convolves `x`; a normalisation is left pending, without ReLU.
-    pub fn forward(&self, level: Level, x: &Activation, buffers: &mut Buffers) -> Activation {
+    pub fn forward(
+        &self,
+        level: Level,
+        x: &Activation,
+        buffers: &mut Buffers,
+    ) -> Result<Activation, EngineError> {
         let table = |len: usize| enlarged_border(len, 1, self.kernel / 2);
         let (rows, columns) = (table(x.height), table(x.width));
-        let padded = pad(level, x, &rows, &columns, buffers);
+        let padded = pad(level, x, &rows, &columns, buffers)?;
         let shape = Shape {
             batch: 1,
             padded_height: rows.len(),
@@ -218,7 +224,7 @@ impl OutputLayer {
             kernel: self.kernel,
             stride: 1,
         };
-        let mut data = buffers.take(x.height * x.width * narrow::OUTPUTS);
+        let mut data = buffers.take(x.height * x.width * narrow::OUTPUTS)?;
         let bias = match &self.tail {
             Tail::Norm(_) => [0.0; narrow::OUTPUTS],
             Tail::Bias(bias) => *bias,
@@ -229,12 +235,12 @@ impl OutputLayer {
             Tail::Norm(norm) => Some(norm.measure(level, &data)),
             Tail::Bias(_) => None,
         };
-        Activation {
+        Ok(Activation {
             data,
             height: x.height,
             width: x.width,
             channels: narrow::OUTPUTS,
             pending,
-        }
+        })
     }
 }

@@ -9,7 +9,7 @@ mod buffers;
 mod layer;
 mod picture;
 
-use super::Image;
+use super::{EngineError, Image};
 use crate::network::{Model, OutputMap};
 use crate::ops::cpu::{Level, norm};
 use buffers::Buffers;
@@ -78,55 +78,39 @@ impl CpuNetwork {
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
-    pub fn stylize(&mut self, picture: &Image, styled: &mut Image) {
-        let mut x = picture::enter(picture, self.input_range, &mut self.buffers);
-        for i in 0..self.down.len() {
-            x = self.convolve(x, |network| &network.down[i], 1);
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`].
+    pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
+        let (level, buffers) = (self.level, &mut self.buffers);
+        let mut x = picture::enter(picture, self.input_range, buffers)?;
+        for layer in &self.down {
+            let y = layer.forward(level, &x, 1, buffers)?;
+            buffers.give_back(std::mem::replace(&mut x, y).data);
         }
-        self.settle(&mut x);
-        for i in 0..self.residual.len() {
-            x = self.residual_block(x, i);
-        }
-        for i in 0..self.up.len() {
-            x = self.convolve(x, |network| &network.up[i], 2);
-        }
-        let y = self.output.forward(self.level, &x, &mut self.buffers);
-        self.buffers.give_back(x.data);
-        picture::leave(&y, self.output_map, (picture.width, picture.height), styled);
-        self.buffers.give_back(y.data);
-    }
-
-    /// Runs a layer on `x`, enlarged `scale` times, and lets `x` go.
-    fn convolve(
-        &mut self,
-        x: Activation,
-        layer: impl Fn(&Self) -> &Layer,
-        scale: usize,
-    ) -> Activation {
-        let mut buffers = std::mem::take(&mut self.buffers);
-        let y = layer(self).forward(self.level, &x, scale, &mut buffers);
-        buffers.give_back(x.data);
-        self.buffers = buffers;
-        y
-    }
-
-    /// Does what is still due on `x`.
-    fn settle(&self, x: &mut Activation) {
+        // The blocks add to it, so nothing may be pending.
         if let Some(affine) = x.pending.take() {
-            norm::apply_in_place(self.level, &mut x.data, affine.parts(), true);
+            norm::apply_in_place(level, &mut x.data, affine.parts(), true);
         }
-    }
-
-    /// `x` plus two convolutions of it. No ReLU follows the sum.
-    fn residual_block(&mut self, mut x: Activation, block: usize) -> Activation {
-        let [first, second] = &self.residual[block];
-        let inner = first.forward(self.level, &x, 1, &mut self.buffers);
-        let y = second.forward(self.level, &inner, 1, &mut self.buffers);
-        if let Some(affine) = &y.pending {
-            norm::add(self.level, &y.data, affine.parts(), &mut x.data);
+        for [first, second] in &self.residual {
+            let inner = first.forward(level, &x, 1, buffers)?;
+            let y = second.forward(level, &inner, 1, buffers)?;
+            if let Some(affine) = &y.pending {
+                // No ReLU, neither before nor after the sum.
+                norm::add(level, &y.data, affine.parts(), &mut x.data);
+            }
+            buffers.give_back(inner.data);
+            buffers.give_back(y.data);
         }
-        self.buffers.give_back(inner.data);
-        self.buffers.give_back(y.data);
-        x
+        for layer in &self.up {
+            let y = layer.forward(level, &x, 2, buffers)?;
+            buffers.give_back(std::mem::replace(&mut x, y).data);
+        }
+        let y = self.output.forward(level, &x, buffers)?;
+        buffers.give_back(x.data);
+        let size = (picture.width, picture.height);
+        picture::leave(&y, self.output_map, size, styled);
+        buffers.give_back(y.data);
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::buffers::Buffers;
 use super::{Activation, Affine};
-use crate::engine::Image;
+use crate::engine::{EngineError, Image};
 use crate::network::OutputMap;
 use crate::ops::reflect;
 use rayon::prelude::*;
@@ -12,14 +12,18 @@ const CHANNELS: usize = 3;
 
 /// The picture as the network's input: pixel by pixel, in its range, mirrored
 /// to sides that divide by 4.
-pub fn enter(picture: &Image, [black, white]: [f64; 2], buffers: &mut Buffers) -> Activation {
+pub fn enter(
+    picture: &Image,
+    [black, white]: [f64; 2],
+    buffers: &mut Buffers,
+) -> Result<Activation, EngineError> {
     let (height, width) = (
         picture.height.next_multiple_of(4),
         picture.width.next_multiple_of(4),
     );
     let (scale, black) = (((white - black) / 255.0) as f32, black as f32);
     let plane = picture.width * picture.height;
-    let mut data = buffers.take(height * width * CHANNELS);
+    let mut data = buffers.take(height * width * CHANNELS)?;
     data.par_chunks_mut(width * CHANNELS)
         .enumerate()
         .for_each(|(y, out)| {
@@ -35,13 +39,13 @@ pub fn enter(picture: &Image, [black, white]: [f64; 2], buffers: &mut Buffers) -
                 out.copy_within(from..from + CHANNELS, x * CHANNELS);
             }
         });
-    Activation {
+    Ok(Activation {
         data,
         height,
         width,
         channels: CHANNELS,
         pending: None,
-    }
+    })
 }
 
 /// The network's output as a picture of `size` (width, height).
@@ -75,8 +79,8 @@ pub fn leave(y: &Activation, map: OutputMap, (width, height): (usize, usize), st
 /// The hyperbolic tangent to within 2e-7, in arithmetic that the compiler can
 /// turn into vectors: `1 - 2 / (e^2x + 1)`.
 fn tanh(x: f32) -> f32 {
-    // Beyond 9 the result is 1 in f32.
-    let power = x.clamp(-9.0, 9.0) * (2.0 * std::f32::consts::LOG2_E);
+    // Beyond 10 the result is 1 in f32.
+    let power = x.clamp(-10.0, 10.0) * (2.0 * std::f32::consts::LOG2_E);
     // 2^power: the whole part in the exponent's bits, the rest by its series.
     let whole = (power + 0.5).floor();
     let rest = (power - whole) * std::f32::consts::LN_2;
