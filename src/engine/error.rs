@@ -10,6 +10,18 @@ pub enum EngineError {
     #[error("device {device}: {reason}")]
     Device { device: String, reason: String },
 
+    /// The picture is empty, or its data does not have the size it claims.
+    #[error("a picture of {width}x{height} with {numbers} numbers")]
+    Picture {
+        width: usize,
+        height: usize,
+        numbers: usize,
+    },
+
+    /// There is not enough memory for a picture of this size.
+    #[error("out of memory: a layer of this picture needs {needed_mib} MiB more")]
+    OutOfMemory { needed_mib: usize },
+
     /// The network failed on the device, for want of memory for example.
     #[error("running the network: {0}")]
     Candle(#[from] candle_core::Error),

@@ -179,7 +179,7 @@ impl CustomOp1 for FrozenConv2d {
             width,
             rows: &border(height, Padding::Zero(1)),
             columns: &border(width, Padding::Zero(1)),
-            gate: None,
+            entrance: winograd::Entrance::Plain,
         };
         let bias = Some(&self.0.bias[..]);
         winograd::convolve(
@@ -207,7 +207,7 @@ impl CustomOp1 for FrozenConv2d {
                     rows: &border(height, Padding::Zero(1)),
                     columns: &border(width, Padding::Zero(1)),
                     // ReLU let nothing through where the result is 0.
-                    gate: Some(y),
+                    entrance: winograd::Entrance::Gate(y),
                 };
                 winograd::convolve(Level::current(), weights, source, None, false, &mut out);
                 Ok(())

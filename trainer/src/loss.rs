@@ -28,7 +28,8 @@ pub fn content(features: &Tensor, target: &Tensor) -> Result<Tensor> {
 }
 
 /// The mean squared difference of the Gram matrices of `features`
-/// `[n, h, w, c]` and `target` `[1, c, c]`, over images and matrix elements.
+/// `[n, h, w, c]` and `target` `[1, c, c]`, a Gram matrix too (symmetric), over
+/// images and matrix elements.
 pub fn style(features: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (n, h, w, c) = features.dims4()?;
     let difference = gram(features)?.broadcast_sub(&target.detach())?;
@@ -38,10 +39,11 @@ pub fn style(features: &Tensor, target: &Tensor) -> Result<Tensor> {
         // The matrix is symmetric, so both factors of the product give the
         // same: d/dF of F^T F / s with the weights D is 2 F D / s.
         let scale = 2.0 * 2.0 / (count * (h * w * c) as f64);
+        let weights = difference.broadcast_mul(&(upstream * scale)?)?;
         features
             .detach()
             .reshape((n, h * w, c))?
-            .matmul(&difference.broadcast_mul(&(upstream * scale)?)?)?
+            .matmul(&weights)?
             .reshape((n, h, w, c))
     })
 }
@@ -105,11 +107,10 @@ where
     }
 
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        match self.value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, Shape::from(()))),
-                _ => bail!("a loss on another device than its features"),
-            },
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, Shape::from(()))),
+            _ => bail!("a loss on another device than its features"),
         }
     }
 

@@ -229,7 +229,7 @@ fn about(args: &TrainArgs, known: Style) -> anyhow::Result<Style> {
 pub fn stem(path: &Path) -> anyhow::Result<String> {
     path.file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
-        .with_context(|| format!("--output {}: not a file name", path.display()))
+        .with_context(|| format!("{}: not a file name", path.display()))
 }
 
 /// 64 bits that tell one file from another, as 16 hexadecimal digits (FNV-1a).

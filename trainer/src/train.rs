@@ -16,7 +16,7 @@ use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
 use gstfaststyle::network::{Model, Network, write_atomically};
 use serde_json::json;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -71,7 +71,7 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let mut metrics = Metrics::open(&files.metrics, first)?;
     let mut progress = Progress::new(first, steps);
     let mut saved = first;
-    let mut left_out = 0;
+    let mut left_out = HashSet::new();
     while trainer.step_count() < steps && !stop.load(Ordering::SeqCst) {
         let started = Instant::now();
         let lr = trainer.recipe.rate(trainer.step_count());
@@ -88,9 +88,10 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         let step = trainer.step_count();
         metrics.add(step, &losses, lr, trainer.seconds)?;
         progress.step(step, &losses, started.elapsed().as_secs_f64());
-        for (path, reason) in trainer.batches.skipped().iter().skip(left_out) {
-            progress.say(&format!("left out {}: {reason}", path.display()));
-            left_out += 1;
+        for (path, reason) in trainer.batches.skipped() {
+            if left_out.insert(path.clone()) {
+                progress.say(&format!("left out {}: {reason}", path.display()));
+            }
         }
         if step.is_multiple_of(trainer.recipe.checkpoint_every) && step < steps {
             save(&trainer, &files, &previews, &progress)?;

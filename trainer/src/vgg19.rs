@@ -2,8 +2,7 @@
 
 use crate::vgg_weights::VggWeights;
 use candle_core::{Device, Result, Tensor, bail};
-use gstfaststyle::ops::plain::channels_last;
-use gstfaststyle::ops::{FrozenConv2d, Path};
+use gstfaststyle::ops::{FrozenConv2d, Path, plain};
 
 /// The mean of its training pictures, as B, G, R, which it expects taken off.
 const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];
@@ -87,7 +86,7 @@ impl Vgg19 {
     /// The outputs of the convolutions that are measured, with their numbers,
     /// up to convolution `last`.
     fn walk(&self, image: &Tensor, last: usize) -> Result<Vec<(usize, Tensor)>> {
-        let mut x = channels_last(image)?.broadcast_sub(&self.mean)?;
+        let mut x = plain::channels_last(image)?.broadcast_sub(&self.mean)?;
         let mut seen = Vec::new();
         for (index, layer) in self.layers.iter().enumerate().take(last + 1) {
             if POOLED.contains(&index) {

@@ -1,6 +1,6 @@
 //! Convolution of a batch and its gradients: picks the kernel for the shape.
 
-use super::{Level, direct, winograd};
+use super::{Level, direct, narrow, winograd};
 use crate::ops::{Padding, reflect};
 
 /// A convolution of `[n, height, width, inputs]`, weights in the order
@@ -49,9 +49,15 @@ impl Conv {
                 width: self.width,
                 rows: &rows,
                 columns: &columns,
-                gate: None,
+                entrance: winograd::Entrance::Plain,
             };
             winograd::convolve(level, &weights, source, None, false, &mut out);
+        } else if self.outputs == narrow::OUTPUTS && self.stride == 1 {
+            let weights = narrow::Weights::pack(self.inputs, self.kernel, |o, i, y, x| {
+                weight[self.weight_index(o, i, y, x)]
+            });
+            let padded = direct::pad(data, self.image(), &rows, &columns);
+            narrow::convolve(level, &weights, self.shape(), &padded, [0.0; 3], &mut out);
         } else {
             let sizes = (self.outputs, self.inputs, self.kernel);
             let weights = direct::pack(sizes, |o, i, y, x| weight[self.weight_index(o, i, y, x)]);
@@ -87,7 +93,7 @@ impl Conv {
                 width,
                 rows: &spread_rows,
                 columns: &spread_columns,
-                gate: None,
+                entrance: winograd::Entrance::Plain,
             };
             winograd::convolve(level, &weights, source, None, false, &mut padded);
         } else {

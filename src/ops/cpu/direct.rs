@@ -38,11 +38,11 @@ impl Shape {
         (self.padded_width - self.kernel) / self.stride + 1
     }
 
-    fn padded_row(&self) -> usize {
+    pub(super) fn padded_row(&self) -> usize {
         self.padded_width * self.inputs
     }
 
-    fn check(&self, padded: &[f32], out: &[f32]) {
+    pub(super) fn check(&self, padded: &[f32], out: &[f32]) {
         let images = self.batch * self.padded_height;
         assert_eq!(padded.len(), images * self.padded_row());
         let pixels = self.batch * self.height() * self.width();
@@ -58,9 +58,21 @@ pub fn pad(
     rows: &[i32],
     columns: &[i32],
 ) -> Vec<f32> {
-    let row_len = width * channels;
-    let batch = data.len() / (height * row_len);
+    let batch = data.len() / (height * width * channels);
     let mut padded = vec![0.0; batch * rows.len() * columns.len() * channels];
+    pad_into(data, (height, width, channels), rows, columns, &mut padded);
+    padded
+}
+
+/// [`pad`] into a slice, which must be 0 where the result is to be.
+pub fn pad_into(
+    data: &[f32],
+    (height, width, channels): (usize, usize, usize),
+    rows: &[i32],
+    columns: &[i32],
+    padded: &mut [f32],
+) {
+    let row_len = width * channels;
     padded
         .par_chunks_mut(columns.len() * channels)
         .enumerate()
@@ -71,7 +83,6 @@ pub fn pad(
                 pad_row(&data[start..start + row_len], channels, columns, out);
             }
         });
-    padded
 }
 
 fn pad_row(row: &[f32], channels: usize, columns: &[i32], out: &mut [f32]) {

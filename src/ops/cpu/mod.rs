@@ -8,6 +8,7 @@ pub mod conv;
 pub mod direct;
 pub mod gemm;
 mod level;
+pub mod narrow;
 pub mod norm;
 pub mod pack;
 pub mod pool;

@@ -105,6 +105,21 @@ impl Kernel for Measure<'_> {
     }
 }
 
+impl Statistics {
+    /// What normalisation, `scale` and `shift` do to each channel of image
+    /// `image`: the factors and offsets of `x * factor + offset`.
+    pub fn affine(&self, image: usize, scale: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let channels = scale.len();
+        let of_image = image * channels..(image + 1) * channels;
+        let inverse = &self.inverse_deviation[of_image.clone()];
+        let factor: Vec<f32> = inverse.iter().zip(scale).map(|(a, b)| a * b).collect();
+        let mean = &self.mean[of_image];
+        let offset = (0..channels).map(|c| shift[c] - mean[c] * factor[c]);
+        let offset = offset.collect();
+        (factor, offset)
+    }
+}
+
 /// Normalises, scales and shifts `data` into `out`, cutting below 0 if `relu`.
 pub fn forward(
     level: Level,
@@ -115,30 +130,35 @@ pub fn forward(
     relu: bool,
     out: &mut [f32],
 ) {
-    let Extent { pixels, channels } = extent;
-    out.par_chunks_mut(pixels * channels)
-        .zip(data.par_chunks(pixels * channels))
+    let image_len = extent.pixels * extent.channels;
+    out.par_chunks_mut(image_len)
+        .zip(data.par_chunks(image_len))
         .enumerate()
         .for_each(|(image, (out, data))| {
-            let of_image = image * channels..(image + 1) * channels;
-            let mean = &statistics.mean[of_image.clone()];
-            let inverse = &statistics.inverse_deviation[of_image];
-            let factor: Vec<f32> = inverse.iter().zip(scale).map(|(a, b)| a * b).collect();
-            let offset: Vec<f32> = (0..channels)
-                .map(|c| shift[c] - mean[c] * factor[c])
-                .collect();
-            out.par_chunks_mut(CHUNK * channels)
-                .zip(data.par_chunks(CHUNK * channels))
-                .for_each(|(out, data)| {
-                    let (factor, offset) = (&factor, &offset);
-                    level.run(Apply {
-                        data,
-                        factor,
-                        offset,
-                        relu,
-                        out,
-                    });
-                });
+            let (factor, offset) = statistics.affine(image, scale, shift);
+            apply(level, data, (&factor, &offset), relu, out);
+        });
+}
+
+/// `x * factor + offset` for each channel of an image, cut below 0 if `relu`.
+pub fn apply(
+    level: Level,
+    data: &[f32],
+    (factor, offset): (&[f32], &[f32]),
+    relu: bool,
+    out: &mut [f32],
+) {
+    let chunk = CHUNK * factor.len();
+    out.par_chunks_mut(chunk)
+        .zip(data.par_chunks(chunk))
+        .for_each(|(out, data)| {
+            level.run(Apply {
+                data,
+                factor,
+                offset,
+                relu,
+                out,
+            });
         });
 }
 
@@ -161,6 +181,132 @@ impl Kernel for Apply<'_> {
         for (out, pixel) in self.out.chunks_exact_mut(channels).zip(pixels) {
             for c in 0..channels {
                 out[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(floor);
+            }
+        }
+    }
+}
+
+/// [`apply`], in place.
+pub fn apply_in_place(
+    level: Level,
+    data: &mut [f32],
+    (factor, offset): (&[f32], &[f32]),
+    relu: bool,
+) {
+    data.par_chunks_mut(CHUNK * factor.len()).for_each(|data| {
+        level.run(ApplyInPlace {
+            data,
+            factor,
+            offset,
+            relu,
+        });
+    });
+}
+
+struct ApplyInPlace<'a> {
+    data: &'a mut [f32],
+    factor: &'a [f32],
+    offset: &'a [f32],
+    relu: bool,
+}
+
+impl Kernel for ApplyInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.factor.len();
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        for pixel in self.data.chunks_exact_mut(channels) {
+            for c in 0..channels {
+                pixel[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(floor);
+            }
+        }
+    }
+}
+
+/// Adds `x * factor + offset` of each channel of an image to `sum`.
+pub fn add(level: Level, data: &[f32], (factor, offset): (&[f32], &[f32]), sum: &mut [f32]) {
+    let chunk = CHUNK * factor.len();
+    sum.par_chunks_mut(chunk)
+        .zip(data.par_chunks(chunk))
+        .for_each(|(sum, data)| {
+            level.run(Add {
+                data,
+                factor,
+                offset,
+                sum,
+            });
+        });
+}
+
+struct Add<'a> {
+    data: &'a [f32],
+    factor: &'a [f32],
+    offset: &'a [f32],
+    sum: &'a mut [f32],
+}
+
+impl Kernel for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.factor.len();
+        let pixels = self.data.chunks_exact(channels);
+        for (sum, pixel) in self.sum.chunks_exact_mut(channels).zip(pixels) {
+            for c in 0..channels {
+                sum[c] += pixel[c] * self.factor[c] + self.offset[c];
+            }
+        }
+    }
+}
+
+/// [`apply`] with ReLU to an image seen through a border: position `(i, j)` of
+/// the result is pixel `(rows[i], columns[j])` of the image, whose rows have
+/// `width` pixels.
+pub fn apply_padded(
+    level: Level,
+    data: &[f32],
+    width: usize,
+    (factor, offset): (&[f32], &[f32]),
+    (rows, columns): (&[i32], &[i32]),
+    out: &mut [f32],
+) {
+    let channels = factor.len();
+    let row_len = width * channels;
+    out.par_chunks_mut(columns.len() * channels)
+        .zip(rows)
+        .for_each(|(out, &row)| {
+            level.run(ApplyRow {
+                data: &data[row as usize * row_len..][..row_len],
+                factor,
+                offset,
+                columns,
+                out,
+            });
+        });
+}
+
+struct ApplyRow<'a> {
+    data: &'a [f32],
+    factor: &'a [f32],
+    offset: &'a [f32],
+    columns: &'a [i32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for ApplyRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.factor.len();
+        let pixels = self.out.chunks_exact_mut(channels);
+        for (out, &column) in pixels.zip(self.columns) {
+            let pixel = &self.data[column as usize * channels..][..channels];
+            for c in 0..channels {
+                out[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(0.0);
             }
         }
     }

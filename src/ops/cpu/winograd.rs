@@ -103,9 +103,46 @@ pub struct Source<'a> {
     pub rows: &'a [i32],
     /// Source column of each padded column.
     pub columns: &'a [i32],
-    /// If given, of the same shape as `data`: elements of `data` count as 0
-    /// where this is not above 0.
-    pub gate: Option<&'a [f32]>,
+    /// What becomes of the pixels on the way in.
+    pub entrance: Entrance<'a>,
+}
+
+/// An operation done on pixels while they are loaded.
+#[derive(Clone, Copy)]
+pub enum Entrance<'a> {
+    /// None.
+    Plain,
+    /// Elements count as 0 where this slice, of the pixels' shape, is not
+    /// above 0: the gradient of ReLU.
+    Gate(&'a [f32]),
+    /// Each channel becomes `x * factor + offset`, then cut below 0: a
+    /// normalisation and ReLU. For a batch of one image and without zeros
+    /// around it.
+    Normalise {
+        /// A number a channel.
+        factor: &'a [f32],
+        /// A number a channel.
+        offset: &'a [f32],
+    },
+}
+
+impl Source<'_> {
+    fn check(&self, channels: usize) {
+        let inside = |table: &[i32], len: usize| table.iter().all(|&i| i < len as i32);
+        assert!(inside(self.rows, self.height) && inside(self.columns, self.width));
+        assert_eq!(
+            self.data.len(),
+            self.batch * self.height * self.width * channels
+        );
+        match self.entrance {
+            Entrance::Plain => {}
+            Entrance::Gate(gate) => assert_eq!(gate.len(), self.data.len()),
+            Entrance::Normalise { factor, offset } => {
+                assert!(factor.len() == channels && offset.len() == channels);
+                assert!(self.batch == 1);
+            }
+        }
+    }
 }
 
 /// Convolves `source` into `out`, `[n, rows - 2, columns - 2, outputs]`, adding
@@ -119,17 +156,9 @@ pub fn convolve(
     out: &mut [f32],
 ) {
     let (height, width) = (source.rows.len() - 2, source.columns.len() - 2);
-    let pixels = source.batch * source.height * source.width;
-    assert_eq!(source.data.len(), pixels * weights.inputs);
-    assert!(
-        source
-            .gate
-            .is_none_or(|gate| gate.len() == source.data.len())
-    );
+    source.check(weights.inputs);
     assert_eq!(out.len(), source.batch * height * width * weights.outputs);
     assert!(bias.is_none_or(|bias| bias.len() >= weights.outputs.next_multiple_of(LANES)));
-    let inside = |table: &[i32], len: usize| table.iter().all(|&i| i < len as i32);
-    assert!(inside(source.rows, source.height) && inside(source.columns, source.width));
 
     let grid = (height.div_ceil(TILE), width.div_ceil(TILE));
     let tiles = source.batch * grid.0 * grid.1;
@@ -243,9 +272,10 @@ impl Task<'_> {
         let (image, tile_row, tile_column) = self.position(tile);
         let row_len = self.source.width * channels;
         let base = image * self.source.height * row_len;
-        // Beyond the table lie pixels that only outputs beyond the image use.
-        let offset = |table: &[i32], i: usize, unit: usize| match table.get(i) {
-            Some(&at) if at >= 0 => at as isize * unit as isize,
+        // Beyond the table, where only outputs beyond the image look, the last
+        // pixel stands in: flat images stay flat to the last bit.
+        let offset = |table: &[i32], i: usize, unit: usize| match table[i.min(table.len() - 1)] {
+            at if at >= 0 => at as isize * unit as isize,
             _ => -1,
         };
         let rows: [isize; WINDOW] =
@@ -256,21 +286,16 @@ impl Task<'_> {
         let tile_start = tile * channels.next_multiple_of(LANES);
         for channel in (0..channels).step_by(LANES) {
             let lanes = LANES.min(channels - channel);
+            let pixel = Pixel::new(simd, &self.source, channel, lanes);
             let mut half = [[simd.splat(0.0); WINDOW]; WINDOW];
             for j in 0..WINDOW {
                 let mut line = [simd.splat(0.0); WINDOW];
                 for i in 0..WINDOW {
                     if rows[i] >= 0 && columns[j] >= 0 {
-                        let at = base + (rows[i] + columns[j]) as usize + channel;
-                        // SAFETY: `at` is a pixel's channel: `convolve` has
-                        // checked the tables and the slices' lengths.
-                        unsafe {
-                            line[i] = simd.load_first(self.source.data.as_ptr().add(at), lanes);
-                            if let Some(gate) = self.source.gate {
-                                let gate = simd.load_first(gate.as_ptr().add(at), lanes);
-                                line[i] = simd.gate(line[i], gate);
-                            }
-                        }
+                        let at = base + (rows[i] + columns[j]) as usize;
+                        // SAFETY: `at` is a pixel: `convolve` has checked the
+                        // tables and the slices' lengths.
+                        line[i] = unsafe { pixel.load(simd, at) };
                     }
                 }
                 half[j] = input_line(simd, line);
@@ -367,22 +392,81 @@ impl Task<'_> {
     }
 }
 
-/// A line of `B^T d`.
+/// Loads some channels of pixels.
+struct Pixel<S: Simd> {
+    data: *const f32,
+    lanes: usize,
+    entrance: LoadedEntrance<S>,
+}
+
+/// An [`Entrance`], ready for some channels.
+enum LoadedEntrance<S: Simd> {
+    Plain,
+    Gate(*const f32),
+    Normalise { factor: S::V, offset: S::V },
+}
+
+impl<S: Simd> Pixel<S> {
+    #[inline(always)]
+    fn new(simd: S, source: &Source, channel: usize, lanes: usize) -> Self {
+        Pixel {
+            data: source.data[channel..].as_ptr(),
+            lanes,
+            entrance: match source.entrance {
+                Entrance::Plain => LoadedEntrance::Plain,
+                Entrance::Gate(gate) => LoadedEntrance::Gate(gate[channel..].as_ptr()),
+                Entrance::Normalise { factor, offset } => {
+                    let (factor, offset) = (&factor[channel..], &offset[channel..]);
+                    assert!(factor.len() >= lanes && offset.len() >= lanes);
+                    // SAFETY: both have that many numbers.
+                    unsafe {
+                        LoadedEntrance::Normalise {
+                            factor: simd.load_first(factor.as_ptr(), lanes),
+                            offset: simd.load_first(offset.as_ptr(), lanes),
+                        }
+                    }
+                }
+            },
+        }
+    }
+
+    /// # Safety
+    /// `at` must be where a pixel starts in the source.
+    #[inline(always)]
+    unsafe fn load(&self, simd: S, at: usize) -> S::V {
+        // SAFETY: the caller's.
+        unsafe {
+            let x = simd.load_first(self.data.add(at), self.lanes);
+            match self.entrance {
+                LoadedEntrance::Plain => x,
+                LoadedEntrance::Gate(gate) => {
+                    simd.gate(x, simd.load_first(gate.add(at), self.lanes))
+                }
+                LoadedEntrance::Normalise { factor, offset } => {
+                    simd.max(simd.fma(x, factor, offset), simd.splat(0.0))
+                }
+            }
+        }
+    }
+}
+
+/// A line of `B^T d`. Of equal numbers, all but one of the results are exactly
+/// 0 at every level, so that flat images stay flat.
 #[inline(always)]
 fn input_line<S: Simd>(simd: S, d: [S::V; WINDOW]) -> [S::V; WINDOW] {
-    let (two, four, five) = (simd.splat(2.0), simd.splat(-4.0), simd.splat(-5.0));
-    let plus_four = simd.splat(4.0);
-    let a = simd.fma(four, d[2], d[4]);
-    let b = simd.fma(four, d[1], d[3]);
+    let four = simd.splat(4.0);
+    let minus_four = simd.splat(-4.0);
+    let a = simd.fma(minus_four, d[2], d[4]);
+    let b = simd.fma(minus_four, d[1], d[3]);
     let c = simd.sub(d[4], d[2]);
-    let e = simd.mul(two, simd.sub(d[3], d[1]));
+    let e = simd.mul(simd.splat(2.0), simd.sub(d[3], d[1]));
     [
-        simd.fma(plus_four, d[0], simd.fma(five, d[2], d[4])),
+        simd.fma(four, simd.sub(d[0], d[2]), c),
         simd.add(a, b),
         simd.sub(a, b),
         simd.add(c, e),
         simd.sub(c, e),
-        simd.fma(plus_four, d[1], simd.fma(five, d[3], d[5])),
+        simd.fma(four, simd.sub(d[1], d[3]), simd.sub(d[5], d[3])),
     ]
 }
 

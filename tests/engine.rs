@@ -1,0 +1,173 @@
+//! The CPU engine against the plain network.
+
+use candle_core::{Device, Tensor};
+use gstfaststyle::engine::cpu::CpuNetwork;
+use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image};
+use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
+use gstfaststyle::ops::{Path, cpu::Level};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn picture(width: usize, height: usize) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let data = (0..3 * width * height)
+        .map(|_| rng.random_range(0.0..255.0))
+        .collect();
+    Image {
+        width,
+        height,
+        data,
+    }
+}
+
+/// A network whose norms are not the identity, as after training.
+fn model(architecture: Architecture) -> Model {
+    let mut model = Model::random(architecture, 3).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (name, shape) in model.architecture.parameters() {
+        if shape.len() == 1 {
+            let middle = if name.ends_with("norm.weight") {
+                1.0
+            } else {
+                0.0
+            };
+            let values: Vec<f32> = (0..shape[0])
+                .map(|_| middle + rng.random_range(-0.3..0.3))
+                .collect();
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            model.weights.insert(name, tensor);
+        }
+    }
+    model
+}
+
+fn plain(model: &Model, picture: &Image) -> Vec<f32> {
+    let network = Network::from_model(model, &Device::Cpu).unwrap();
+    let shape = (1, 3, picture.height, picture.width);
+    let x = Tensor::from_slice(&picture.data, shape, &Device::Cpu).unwrap();
+    let y = network.forward_by(&x, Path::Plain).unwrap();
+    y.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[track_caller]
+fn assert_same_picture(what: &str, styled: &[f32], plain: &[f32]) {
+    assert_eq!(styled.len(), plain.len(), "{what}");
+    let largest = styled
+        .iter()
+        .zip(plain)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(largest < 0.1, "{what}: off by {largest} of 255");
+}
+
+#[test]
+fn every_level_equals_the_plain_network() {
+    // An eps that keeps norms over a handful of pixels from magnifying rounding.
+    let norm_eps = 1e-2;
+    let architectures = [
+        Architecture {
+            norm_eps,
+            ..Architecture::with_width(16)
+        },
+        Architecture {
+            residual_blocks: 1,
+            output_norm: false,
+            ..Architecture::with_width(5)
+        },
+        Architecture {
+            residual_blocks: 0,
+            inner_kernel: 5,
+            outer_kernel: 7,
+            output_norm: false,
+            output_map: OutputMap::Clamp,
+            input_range: [-1.0, 1.0],
+            ..Architecture::with_width(18)
+        },
+    ];
+    // From two pixels at a quarter of the size: see below.
+    let pictures = [(5, 1), (3, 5), (16, 12), (29, 31), (67, 33)];
+    for architecture in architectures {
+        let model = model(architecture);
+        for (width, height) in pictures {
+            let picture = picture(width, height);
+            let reference = plain(&model, &picture);
+            for level in Level::available() {
+                let mut network = CpuNetwork::new(&model, level).unwrap();
+                let mut styled = Image::default();
+                network.stylize(&picture, &mut styled).unwrap();
+                assert_eq!((styled.width, styled.height), (width, height));
+                let what = format!("{level}, {width}x{height}, {:?}", model.architecture);
+                assert_same_picture(&what, &styled.data, &reference);
+            }
+        }
+    }
+}
+
+/// In a flat picture (and in one of up to 4x4, which is a single pixel at a
+/// quarter of the size) there is no variance, so that norms only magnify
+/// rounding and no two programs agree, the reference included. What is sure is
+/// that ours keeps flat what is flat.
+#[test]
+fn a_flat_picture_stays_flat() {
+    let model = model(Architecture::with_width(16));
+    for (width, height) in [(1, 1), (2, 2), (37, 22)] {
+        let picture = Image {
+            width,
+            height,
+            data: vec![90.0; 3 * width * height],
+        };
+        for level in Level::available() {
+            let mut network = CpuNetwork::new(&model, level).unwrap();
+            let mut styled = Image::default();
+            network.stylize(&picture, &mut styled).unwrap();
+            for plane in styled.data.chunks(width * height) {
+                assert!(plane.iter().all(|x| (0.0..=255.0).contains(x)));
+                let same = plane.iter().all(|x| *x == plane[0]);
+                assert!(same, "{level}, {width}x{height}: {plane:?}");
+            }
+        }
+    }
+}
+
+/// Buffers go from frame to frame: none may leak into the next picture.
+#[test]
+fn frames_do_not_depend_on_the_frames_before() {
+    let model = model(Architecture::with_width(4));
+    let mut engine = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    let mut styled = Image::default();
+    for (width, height) in [(40, 24), (9, 7), (24, 40), (1, 1), (40, 24)] {
+        let picture = picture(width, height);
+        engine.stylize(&picture, &mut styled).unwrap();
+        let mut fresh = Image::default();
+        let mut other = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+        other.stylize(&picture, &mut fresh).unwrap();
+        assert_eq!(styled, fresh, "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_picture_that_is_none_is_an_error() {
+    let model = model(Architecture::with_width(2));
+    let mut engine = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    for (width, height, numbers) in [(0, 0, 0), (4, 4, 47), (usize::MAX, 2, 6)] {
+        let data = vec![0.0; numbers];
+        let picture = Image {
+            width,
+            height,
+            data,
+        };
+        let error = engine.stylize(&picture, &mut Image::default()).unwrap_err();
+        assert!(matches!(error, EngineError::Picture { .. }), "{error}");
+    }
+}
+
+#[test]
+fn devices_are_named_as_users_write_them() {
+    for text in ["auto", "cpu", "cuda", "cuda:3"] {
+        assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+    }
+    assert_eq!("cuda:0".parse(), Ok(DeviceChoice::Cuda(0)));
+    for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
+        assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
+    }
+}

@@ -1,0 +1,260 @@
+//! The command `train` as a person types it.
+
+mod common;
+
+use assert_cmd::Command;
+use common::{Scene, paint};
+use gstfaststyle::network::Model;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn program() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("faststyle-train"))
+}
+
+/// `train` with a tiny recipe, writing `out.safetensors`.
+fn train(scene: &Scene, more: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .arg("train")
+        .arg("--style")
+        .arg(scene.painting())
+        .arg("--photos")
+        .arg(scene.path("photos"))
+        .arg("--output")
+        .arg(scene.path("out.safetensors"))
+        .args(["--width", "4", "--residual-blocks", "1", "--size", "32"])
+        .args(["--batch", "1", "--device", "cpu"])
+        .args(more);
+    command
+}
+
+fn resume(scene: &Scene, more: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .args(["train", "--resume", "--device", "cpu", "--output"])
+        .arg(scene.path("out.safetensors"))
+        .args(more);
+    command
+}
+
+/// What the command says on standard error, failing.
+fn refusal(command: &mut Command) -> String {
+    let output = command.assert().failure().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+fn rows(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(text.lines().map(String::from).collect())
+}
+
+#[test]
+fn trains_and_goes_on() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    paint(&scene.path("look.png"), 30, 22, 13)?;
+    let look = scene.path("look.png");
+    let look = look.to_string_lossy();
+    let about = [
+        "--title", "Waves", "--artist", "Nobody", "--year", "c. 1900",
+    ];
+    train(&scene, &["--steps", "2", "--preview", &look])
+        .args(about)
+        .assert()
+        .success();
+    let model = Model::load(scene.path("out.safetensors"))?;
+    assert_eq!(model.styles[0].name, "out");
+    assert_eq!(model.styles[0].title.as_deref(), Some("Waves"));
+    assert_eq!(model.styles[0].year.as_deref(), Some("c. 1900"));
+    assert_eq!(model.training["steps"], 2);
+    let preview = image::open(scene.path("out.preview-look.png"))?;
+    assert_eq!((preview.width(), preview.height()), (30, 22));
+
+    // Not over what is there.
+    let text = refusal(&mut train(&scene, &["--steps", "2"]));
+    assert!(text.contains("--overwrite"), "{text}");
+
+    resume(&scene, &["--steps", "4", "--lr", "5e-4", "--name", "waves"])
+        .assert()
+        .success();
+    let model = Model::load(scene.path("out.safetensors"))?;
+    assert_eq!(model.styles[0].name, "waves");
+    assert_eq!(model.styles[0].artist.as_deref(), Some("Nobody"));
+    assert_eq!(model.training["steps"], 4);
+    assert_eq!(model.training["recipe"]["lr"], 5e-4);
+    let rows = rows(&scene.path("out.metrics.csv"))?;
+    assert_eq!(rows[0], "step,total,content,style,tv,lr,seconds");
+    let steps: Vec<&str> = rows[1..]
+        .iter()
+        .filter_map(|r| r.split(',').next())
+        .collect();
+    assert_eq!(steps, ["1", "2", "3", "4"]);
+    assert!(rows[4].contains(",0.0005,"), "{}", rows[4]);
+
+    // Another training is not this one's continuation.
+    for (flag, value) in [
+        ("--width", "8"),
+        ("--residual-blocks", "2"),
+        ("--seed", "9"),
+        ("--batch", "2"),
+        ("--size", "64"),
+        ("--style-size", "48"),
+    ] {
+        let text = refusal(&mut resume(&scene, &[flag, value]));
+        assert!(text.contains(flag), "{text}");
+    }
+    paint(&scene.painting(), 40, 36, 4)?;
+    let text = refusal(&mut resume(&scene, &["--steps", "5"]));
+    assert!(text.contains("another painting"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn starts_from_another_style() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    train(&scene, &["--steps", "1"]).assert().success();
+    let first = scene.path("out.safetensors");
+    let second = scene.path("second.safetensors");
+    let mut command = program();
+    command
+        .args(["train", "--steps", "1", "--batch", "1", "--size", "32"])
+        .args(["--device", "cpu", "--lr", "1e-9", "--style"])
+        .arg(scene.painting())
+        .arg("--photos")
+        .arg(scene.path("photos"))
+        .arg("--init")
+        .arg(&first)
+        .arg("--output")
+        .arg(&second);
+    command.assert().success();
+    let (first, second) = (Model::load(&first)?, Model::load(&second)?);
+    assert_eq!(first.architecture, second.architecture);
+    for (name, weight) in &first.weights {
+        let moved = (weight - &second.weights[name])?.abs()?.max_all()?;
+        assert!(moved.to_scalar::<f32>()? < 1e-6, "{name}");
+    }
+    let text = refusal(command.args(["--overwrite", "--width", "5"]));
+    assert!(text.contains("--width 4, not 5"), "{text}");
+    Ok(())
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_saves() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let command = train(&scene, &["--steps", "100000"]);
+    let mut child = std::process::Command::new(command.get_program())
+        .args(command.get_args())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    let metrics = scene.path("out.metrics.csv");
+    let started = Instant::now();
+    while rows(&metrics).map_or(0, |rows| rows.len()) < 2 {
+        assert!(started.elapsed() < Duration::from_secs(60), "no step taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()?;
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        std::io::Read::read_to_string(&mut stderr, &mut text)?;
+    }
+    assert_eq!(child.wait()?.code(), Some(130), "{text}");
+    assert!(text.contains("train --resume --output"), "{text}");
+    Model::load(scene.path("out.safetensors"))?;
+    let done = rows(&metrics)?.len() - 1;
+    resume(&scene, &["--steps", &(done + 1).to_string()])
+        .assert()
+        .success();
+    assert_eq!(rows(&metrics)?.len(), done + 2);
+    Ok(())
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    train(&scene, &["--steps", "1"]).assert().success();
+    let checkpoint = scene.path("out.checkpoint.safetensors");
+    let before = std::fs::read(&checkpoint)?;
+    let text = refusal(&mut resume(
+        &scene,
+        &["--steps", "5", "--style-weight", "1e38"],
+    ));
+    assert!(text.contains("the loss of step 2 is not finite"), "{text}");
+    assert!(text.contains("after step 1"), "{text}");
+    assert_eq!(std::fs::read(&checkpoint)?, before);
+    Ok(())
+}
+
+#[test]
+fn files_that_cannot_be_written_are_named() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    // A folder in the way: no file can be put there.
+    std::fs::create_dir(scene.path("out.checkpoint.safetensors"))?;
+    let text = refusal(&mut train(&scene, &["--steps", "1", "--overwrite"]));
+    assert!(text.contains("out.checkpoint.safetensors"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn mistakes_are_explained() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let text = refusal(&mut resume(&scene, &[]));
+    assert!(text.contains("there is no checkpoint"), "{text}");
+    assert!(text.contains("out.checkpoint.safetensors"), "{text}");
+
+    let text = refusal(program().args(["train", "--photos", "p", "--output", "o.safetensors"]));
+    assert!(text.contains("--style"), "{text}");
+
+    for (more, expected) in [
+        (&["--lr", "0"][..], "above 0"),
+        (&["--style-size", "1"], "16..=8192"),
+        (&["--lr-final", "2"], "within 0..=1"),
+        (&["--tv-weight", "nan"], "at least 0"),
+        (&["--steps", "0"], "steps"),
+        (&["--resume", "--init", "x"], "cannot be used with"),
+        (&["--init", "nowhere.safetensors"], "nowhere.safetensors"),
+        (&["--vgg", "nowhere.bin"], "nowhere.bin"),
+        (&["--preview", "nowhere.jpg"], "nowhere.jpg"),
+    ] {
+        let text = refusal(&mut train(&scene, more));
+        assert!(text.contains(expected), "{more:?}: {text}");
+    }
+
+    let text = refusal(&mut resume(&scene, &["--size", "100"]));
+    assert!(text.contains("multiple of 16"), "{text}");
+
+    let output = scene.path("no/where.safetensors");
+    let (photos, painting) = (scene.path("photos"), scene.painting());
+    let place = scene.path("x.safetensors");
+    let ask = |style: &Path, photos: &Path, output: &Path, device: &str| {
+        let mut command = program();
+        command.arg("train").arg("--style").arg(style);
+        command.arg("--photos").arg(photos);
+        command.arg("--output").arg(output);
+        command.args(["--size", "32", "--device", device]);
+        refusal(&mut command)
+    };
+    let text = ask(&painting, &photos, &output, "cpu");
+    assert!(text.contains("there is no folder"), "{text}");
+    let text = ask(&scene.path("gone.jpg"), &photos, &place, "cpu");
+    assert!(text.contains("gone.jpg"), "{text}");
+    let text = ask(&painting, &scene.path("gone"), &place, "cpu");
+    assert!(text.contains("gone"), "{text}");
+    std::fs::create_dir(scene.path("empty"))?;
+    let text = ask(&painting, &scene.path("empty"), &place, "cpu");
+    assert!(text.contains("empty"), "{text}");
+    let text = ask(&painting, &photos, &place, "gpu");
+    assert!(text.contains("cuda:N"), "{text}");
+    if !cfg!(feature = "cuda") {
+        let text = ask(&painting, &photos, &place, "cuda:1");
+        assert!(text.contains("no CUDA support"), "{text}");
+    }
+    std::fs::write(scene.path("text.jpg"), "not a picture")?;
+    let text = ask(&scene.path("text.jpg"), &photos, &place, "cpu");
+    assert!(text.contains("text.jpg"), "{text}");
+    Ok(())
+}
