@@ -4,6 +4,9 @@
 //! each [`Level`]; the level is picked when the program runs. Work is split
 //! into tasks outside the kernels, on the calling thread's rayon pool.
 
+// Kernels run over several arrays of registers at once: indices say it best.
+#![allow(clippy::needless_range_loop)]
+
 pub mod conv;
 pub mod direct;
 pub mod gemm;

@@ -336,7 +336,7 @@ pub fn backward(
     let Extent { pixels, channels } = extent;
     let image_len = pixels * channels;
     let mut out = vec![0f32; data.len()];
-    let sums: Vec<(Vec<f32>, Vec<f32>)> = out
+    let sums: Vec<Sums> = out
         .par_chunks_mut(image_len)
         .enumerate()
         .map(|(image, out)| {
@@ -389,21 +389,19 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Writes the gradient of an image's data; returns its sums of the gradient,
-/// and of the gradient times the normalised data.
-fn backward_image(
-    level: Level,
-    parts: Parts,
-    scale: &[f32],
-    out: &mut [f32],
-) -> (Vec<f32>, Vec<f32>) {
+/// Each channel's sum of the gradient, and of the gradient times the
+/// normalised data.
+type Sums = (Vec<f32>, Vec<f32>);
+
+/// Writes the gradient of an image's data; returns its sums.
+fn backward_image(level: Level, parts: Parts, scale: &[f32], out: &mut [f32]) -> Sums {
     let channels = scale.len();
     let chunks = out.len().div_ceil(CHUNK * channels);
-    let sums: Vec<(Vec<f32>, Vec<f32>)> = (0..chunks)
+    let sums: Vec<Sums> = (0..chunks)
         .into_par_iter()
         .map(|chunk| level.run(SumGradients(parts.chunk(chunk))))
         .collect();
-    let total = |pick: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
+    let total = |pick: fn(&Sums) -> &Vec<f32>| -> Vec<f32> {
         (0..channels)
             .map(|c| sums.iter().map(|sum| f64::from(pick(sum)[c])).sum::<f64>() as f32)
             .collect()
@@ -434,7 +432,7 @@ fn backward_image(
 struct SumGradients<'a>(Parts<'a>);
 
 impl Kernel for SumGradients<'_> {
-    type Output = (Vec<f32>, Vec<f32>);
+    type Output = Sums;
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> Self::Output {
