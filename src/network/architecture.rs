@@ -7,6 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
+/// Nearly twice the widest network of five residual blocks; 800 MB.
+const MAX_WEIGHTS: u64 = 200_000_000;
+
 /// How the last layer's numbers become pixel values 0..255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,12 +102,23 @@ impl Architecture {
                 return Err(format!("{name} is {kernel}, not odd"));
             }
         }
-        if !(self.norm_eps > 0.0 && self.norm_eps <= 1.0) {
-            return Err(format!("norm_eps is {}, not within 0..=1", self.norm_eps));
+        // Smaller ones would vanish in f32, and flat images become NaN.
+        if !(1e-12..=1.0).contains(&self.norm_eps) {
+            let eps = self.norm_eps;
+            return Err(format!("norm_eps is {eps:e}, not within 1e-12..=1"));
         }
         let [black, white] = self.input_range;
-        if !(black.is_finite() && white.is_finite() && black < white) {
-            return Err(format!("input_range is {black}..{white}"));
+        if !(-1e6 <= black && black < white && white <= 1e6) {
+            return Err(format!(
+                "input_range is {black:e}..{white:e}, not a rising range within -1e6..=1e6"
+            ));
+        }
+        let count = |(_, shape): (_, Vec<usize>)| shape.iter().map(|n| *n as u64).product::<u64>();
+        let weights: u64 = self.parameters().into_iter().map(count).sum();
+        if weights > MAX_WEIGHTS {
+            return Err(format!(
+                "{weights} weights are more than any network has ({MAX_WEIGHTS})"
+            ));
         }
         Ok(())
     }

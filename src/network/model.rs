@@ -12,10 +12,10 @@
 
 use super::{Architecture, ModelError};
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -80,7 +80,8 @@ impl Model {
     /// `path` holds either the old model or the whole new one.
     ///
     /// # Errors
-    /// [`ModelError::Io`] if it cannot be written.
+    /// [`ModelError::Io`] if it cannot be written, and what [`Model::load`]
+    /// would find wrong with it: nothing is written that could not be read.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
         let path = path.as_ref();
         let bytes = self.to_bytes().map_err(|fault| fault.at(path))?;
@@ -91,6 +92,7 @@ impl Model {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
+        self.architecture.check().map_err(Fault::Architecture)?;
         let json = |value: serde_json::Result<String>, key| {
             value.map_err(|e| Fault::Metadata(key, e.to_string()))
         };
@@ -113,6 +115,12 @@ impl Model {
                 .weights
                 .get(&name)
                 .ok_or_else(|| Fault::MissingTensor(name.clone()))?;
+            if tensor.dims() != shape {
+                return Err(Fault::WrongShape(name, tensor.dims().to_vec(), shape));
+            }
+            if tensor.dtype() != DType::F32 {
+                return Err(Fault::WrongType(name, format!("{:?}", tensor.dtype())));
+            }
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             check_finite(&name, &values)?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -135,10 +143,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
-        .prefix(".faststyle-")
-        .suffix(".part")
-        .tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".faststyle-").suffix(".part");
+    // As any new file, less what the umask forbids; tempfile's own are private.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -157,7 +167,7 @@ enum Fault {
     MissingTensor(String),
     ExtraTensor(String),
     WrongShape(String, Vec<usize>, Vec<usize>),
-    WrongType(String, Dtype),
+    WrongType(String, String),
     NotFinite(String),
     Tensor(candle_core::Error),
 }
@@ -187,7 +197,7 @@ impl Fault {
             Fault::WrongType(tensor, found) => ModelError::WrongType {
                 path,
                 tensor,
-                found: format!("{found:?}"),
+                found,
             },
             Fault::NotFinite(tensor) => ModelError::NotFinite { path, tensor },
             Fault::Tensor(source) => ModelError::Tensor { path, source },
@@ -203,13 +213,7 @@ impl From<candle_core::Error> for Fault {
 
 impl From<SafeTensorError> for Fault {
     fn from(error: SafeTensorError) -> Self {
-        use SafeTensorError::*;
-        match error {
-            HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer => {
-                Fault::Truncated(error.to_string())
-            }
-            _ => Fault::NotSafetensors(error.to_string()),
-        }
+        Fault::NotSafetensors(error.to_string())
     }
 }
 
@@ -219,8 +223,8 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
         path: path.into(),
         source,
     };
-    let file = File::open(path).map_err(io_error)?;
-    let info = file.metadata().map_err(io_error)?;
+    // Before it is opened: opening a pipe would wait for its writer.
+    let info = fs::metadata(path).map_err(io_error)?;
     if !info.is_file() {
         let kind = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
         return Err(io_error(kind));
@@ -233,30 +237,54 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
         });
     }
     let mut bytes = Vec::with_capacity(info.len() as usize);
-    file.take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
         .map_err(io_error)?;
     Ok(bytes)
 }
 
 fn parse(bytes: &[u8]) -> Result<Model, Fault> {
-    // A header length beyond the file can be a cut file or no safetensors file
-    // at all: the header's first character tells.
-    if bytes.len() >= 9 && bytes[8] != b'{' {
-        return Err(Fault::NotSafetensors("no JSON header".into()));
-    }
-    let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let tensors = SafeTensors::deserialize(bytes)?;
+    let (header, data) = read_header(bytes)?;
     let strings = header.metadata().clone().unwrap_or_default();
     check_format(&strings)?;
     let architecture: Architecture = json(&strings, "architecture")?;
     architecture.check().map_err(Fault::Architecture)?;
     Ok(Model {
-        weights: read_weights(&architecture, &header, &tensors)?,
+        weights: read_weights(&architecture, &header, data)?,
         architecture,
         styles: json(&strings, "styles")?,
         training: json(&strings, "training")?,
     })
+}
+
+/// The header, and the data after it, which is as long as the header says.
+fn read_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        let reason = format!("{} bytes are too few for a header", bytes.len());
+        return Err(Fault::Truncated(reason));
+    };
+    let length = u64::from_le_bytes(*length);
+    // A header length beyond the file can be a cut file or no safetensors file
+    // at all: how long it is and the header's first character tell.
+    if length > MAX_FILE_BYTES || rest.first().is_some_and(|first| *first != b'{') {
+        return Err(Fault::NotSafetensors("no JSON header".into()));
+    }
+    let Some((header, data)) = rest.split_at_checked(length as usize) else {
+        let reason = format!("{} of {length} bytes of header are there", rest.len());
+        return Err(Fault::Truncated(reason));
+    };
+    let header: Metadata = serde_json::from_slice(header)
+        .map_err(|e| Fault::NotSafetensors(format!("header: {e}")))?;
+    let (found, announced) = (data.len(), header.data_len());
+    if found < announced {
+        let reason = format!("{found} of {announced} bytes of data are there");
+        return Err(Fault::Truncated(reason));
+    }
+    if found > announced {
+        let reason = format!("{} bytes after the last tensor", found - announced);
+        return Err(Fault::NotSafetensors(reason));
+    }
+    Ok((header, data))
 }
 
 fn check_format(strings: &HashMap<String, String>) -> Result<(), Fault> {
@@ -286,7 +314,7 @@ fn json<T: DeserializeOwned>(
 fn read_weights(
     architecture: &Architecture,
     header: &Metadata,
-    tensors: &SafeTensors,
+    data: &[u8],
 ) -> Result<HashMap<String, Tensor>, Fault> {
     let parameters = architecture.parameters();
     for name in header.tensors().into_keys() {
@@ -297,18 +325,19 @@ fn read_weights(
     parameters
         .into_iter()
         .map(|(name, shape)| {
-            let view = tensors
-                .tensor(&name)
-                .map_err(|_| Fault::MissingTensor(name.clone()))?;
-            if view.shape() != shape {
-                return Err(Fault::WrongShape(name, view.shape().to_vec(), shape));
+            let info = header
+                .info(&name)
+                .ok_or_else(|| Fault::MissingTensor(name.clone()))?;
+            if info.shape != shape {
+                return Err(Fault::WrongShape(name, info.shape.clone(), shape));
             }
-            let dtype = match view.dtype() {
+            let dtype = match info.dtype {
                 Dtype::F32 => DType::F32,
                 Dtype::F16 => DType::F16,
-                other => return Err(Fault::WrongType(name, other)),
+                other => return Err(Fault::WrongType(name, format!("{other:?}"))),
             };
-            let tensor = Tensor::from_raw_buffer(view.data(), dtype, &shape, &Device::Cpu)?
+            let (start, end) = info.data_offsets;
+            let tensor = Tensor::from_raw_buffer(&data[start..end], dtype, &shape, &Device::Cpu)?
                 .to_dtype(DType::F32)?;
             check_finite(&name, &tensor.flatten_all()?.to_vec1()?)?;
             Ok((name, tensor))

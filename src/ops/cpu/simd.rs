@@ -22,7 +22,7 @@ pub trait Simd: Copy {
     /// Computes a matrix product.
     ///
     /// # Safety
-    /// That of [`Product::run`].
+    /// That of `Product::run`.
     unsafe fn product(self, product: Product);
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::V;
