@@ -90,7 +90,9 @@ impl CpuNetwork {
         }
         // The blocks add to it, so nothing may be pending.
         if let Some(affine) = x.pending.take() {
-            norm::apply_in_place(level, &mut x.data, affine.parts(), true);
+            let mut settled = buffers.take(x.data.len())?;
+            norm::apply(level, &x.data, affine.parts(), true, &mut settled);
+            buffers.give_back(std::mem::replace(&mut x.data, settled));
         }
         for [first, second] in &self.residual {
             let inner = first.forward(level, &x, 1, buffers)?;

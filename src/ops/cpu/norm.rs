@@ -186,45 +186,6 @@ impl Kernel for Apply<'_> {
     }
 }
 
-/// [`apply`], in place.
-pub fn apply_in_place(
-    level: Level,
-    data: &mut [f32],
-    (factor, offset): (&[f32], &[f32]),
-    relu: bool,
-) {
-    data.par_chunks_mut(CHUNK * factor.len()).for_each(|data| {
-        level.run(ApplyInPlace {
-            data,
-            factor,
-            offset,
-            relu,
-        });
-    });
-}
-
-struct ApplyInPlace<'a> {
-    data: &'a mut [f32],
-    factor: &'a [f32],
-    offset: &'a [f32],
-    relu: bool,
-}
-
-impl Kernel for ApplyInPlace<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let channels = self.factor.len();
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        for pixel in self.data.chunks_exact_mut(channels) {
-            for c in 0..channels {
-                pixel[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(floor);
-            }
-        }
-    }
-}
-
 /// Adds `x * factor + offset` of each channel of an image to `sum`.
 pub fn add(level: Level, data: &[f32], (factor, offset): (&[f32], &[f32]), sum: &mut [f32]) {
     let chunk = CHUNK * factor.len();
