@@ -1,12 +1,13 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
+use super::Activation;
 use super::buffers::Buffers;
-use super::{Activation, Affine};
 use crate::engine::EngineError;
 use crate::network::Model;
 use crate::ops::Padding;
 use crate::ops::cpu::conv::{border, winograd_weights};
 use crate::ops::cpu::direct::Shape;
+use crate::ops::cpu::norm::Affine;
 use crate::ops::cpu::pack::Panels;
 use crate::ops::cpu::{Level, direct, narrow, norm, winograd};
 use candle_core::Tensor;
@@ -59,8 +60,7 @@ impl Norm {
         let pixels = data.len() / channels;
         let extent = norm::Extent { pixels, channels };
         let statistics = norm::statistics(level, data, extent, self.eps);
-        let (factor, offset) = statistics.affine(0, &self.scale, &self.shift);
-        Affine { factor, offset }
+        statistics.affine(0, &self.scale, &self.shift)
     }
 }
 
@@ -167,7 +167,7 @@ fn pad(
         }
         Some(affine) => {
             let border = (rows, columns);
-            norm::apply_padded(level, &x.data, x.width, affine.parts(), border, &mut padded);
+            norm::apply_padded(level, &x.data, x.width, affine, border, &mut padded);
         }
     }
     Ok(padded)

@@ -11,7 +11,8 @@ mod picture;
 
 use super::{EngineError, Image};
 use crate::network::{Model, OutputMap};
-use crate::ops::cpu::{Level, norm};
+use crate::ops::cpu::Level;
+use crate::ops::cpu::norm::{self, Affine};
 use buffers::Buffers;
 use layer::{Layer, OutputLayer};
 
@@ -22,19 +23,8 @@ struct Activation {
     height: usize,
     width: usize,
     channels: usize,
+    /// What is still to be done to it; inside the network, ReLU follows.
     pending: Option<Affine>,
-}
-
-/// What is still to be done to each channel: `x * factor + offset`, then ReLU.
-struct Affine {
-    factor: Vec<f32>,
-    offset: Vec<f32>,
-}
-
-impl Affine {
-    fn parts(&self) -> (&[f32], &[f32]) {
-        (&self.factor, &self.offset)
-    }
 }
 
 /// A network whose weights lie as the kernels read them.
@@ -91,7 +81,7 @@ impl CpuNetwork {
         // The blocks add to it, so nothing may be pending.
         if let Some(affine) = x.pending.take() {
             let mut settled = buffers.take(x.data.len())?;
-            norm::apply(level, &x.data, affine.parts(), true, &mut settled);
+            norm::apply(level, &x.data, &affine, true, &mut settled);
             buffers.give_back(std::mem::replace(&mut x.data, settled));
         }
         for [first, second] in &self.residual {
@@ -99,7 +89,7 @@ impl CpuNetwork {
             let y = second.forward(level, &inner, 1, buffers)?;
             if let Some(affine) = &y.pending {
                 // No ReLU, neither before nor after the sum.
-                norm::add(level, &y.data, affine.parts(), &mut x.data);
+                norm::add(level, &y.data, affine, &mut x.data);
             }
             buffers.give_back(inner.data);
             buffers.give_back(y.data);

@@ -1,9 +1,10 @@
 //! From a picture into the network and back.
 
+use super::Activation;
 use super::buffers::Buffers;
-use super::{Activation, Affine};
 use crate::engine::{EngineError, Image};
 use crate::network::OutputMap;
+use crate::ops::cpu::norm::Affine;
 use crate::ops::reflect;
 use rayon::prelude::*;
 

@@ -105,10 +105,28 @@ impl Kernel for Measure<'_> {
     }
 }
 
+/// What is done to each channel of an image: `x * factor + offset`.
+#[derive(Clone, Debug)]
+pub struct Affine {
+    /// A number a channel.
+    pub factor: Vec<f32>,
+    /// A number a channel.
+    pub offset: Vec<f32>,
+}
+
+impl Affine {
+    /// Factors and offsets as slices of one length, which loops over channels
+    /// take before they start: the compiler makes vectors of them then.
+    #[inline(always)]
+    fn slices(&self) -> (&[f32], &[f32]) {
+        let channels = self.factor.len();
+        (&self.factor, &self.offset[..channels])
+    }
+}
+
 impl Statistics {
-    /// What normalisation, `scale` and `shift` do to each channel of image
-    /// `image`: the factors and offsets of `x * factor + offset`.
-    pub fn affine(&self, image: usize, scale: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    /// What normalisation, `scale` and `shift` do to image `image`.
+    pub fn affine(&self, image: usize, scale: &[f32], shift: &[f32]) -> Affine {
         let channels = scale.len();
         let of_image = image * channels..(image + 1) * channels;
         let inverse = &self.inverse_deviation[of_image.clone()];
@@ -116,7 +134,7 @@ impl Statistics {
         let mean = &self.mean[of_image];
         let offset = (0..channels).map(|c| shift[c] - mean[c] * factor[c]);
         let offset = offset.collect();
-        (factor, offset)
+        Affine { factor, offset }
     }
 }
 
@@ -135,27 +153,20 @@ pub fn forward(
         .zip(data.par_chunks(image_len))
         .enumerate()
         .for_each(|(image, (out, data))| {
-            let (factor, offset) = statistics.affine(image, scale, shift);
-            apply(level, data, (&factor, &offset), relu, out);
+            let affine = statistics.affine(image, scale, shift);
+            apply(level, data, &affine, relu, out);
         });
 }
 
 /// `x * factor + offset` for each channel of an image, cut below 0 if `relu`.
-pub fn apply(
-    level: Level,
-    data: &[f32],
-    (factor, offset): (&[f32], &[f32]),
-    relu: bool,
-    out: &mut [f32],
-) {
-    let chunk = CHUNK * factor.len();
+pub fn apply(level: Level, data: &[f32], affine: &Affine, relu: bool, out: &mut [f32]) {
+    let chunk = CHUNK * affine.factor.len();
     out.par_chunks_mut(chunk)
         .zip(data.par_chunks(chunk))
         .for_each(|(out, data)| {
             level.run(Apply {
                 data,
-                factor,
-                offset,
+                affine,
                 relu,
                 out,
             });
@@ -164,8 +175,7 @@ pub fn apply(
 
 struct Apply<'a> {
     data: &'a [f32],
-    factor: &'a [f32],
-    offset: &'a [f32],
+    affine: &'a Affine,
     relu: bool,
     out: &'a mut [f32],
 }
@@ -175,36 +185,31 @@ impl Kernel for Apply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let channels = self.factor.len();
+        let (factor, offset) = self.affine.slices();
+        let channels = factor.len();
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         let pixels = self.data.chunks_exact(channels);
         for (out, pixel) in self.out.chunks_exact_mut(channels).zip(pixels) {
             for c in 0..channels {
-                out[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(floor);
+                out[c] = (pixel[c] * factor[c] + offset[c]).max(floor);
             }
         }
     }
 }
 
 /// Adds `x * factor + offset` of each channel of an image to `sum`.
-pub fn add(level: Level, data: &[f32], (factor, offset): (&[f32], &[f32]), sum: &mut [f32]) {
-    let chunk = CHUNK * factor.len();
+pub fn add(level: Level, data: &[f32], affine: &Affine, sum: &mut [f32]) {
+    let chunk = CHUNK * affine.factor.len();
     sum.par_chunks_mut(chunk)
         .zip(data.par_chunks(chunk))
         .for_each(|(sum, data)| {
-            level.run(Add {
-                data,
-                factor,
-                offset,
-                sum,
-            });
+            level.run(Add { data, affine, sum });
         });
 }
 
 struct Add<'a> {
     data: &'a [f32],
-    factor: &'a [f32],
-    offset: &'a [f32],
+    affine: &'a Affine,
     sum: &'a mut [f32],
 }
 
@@ -213,11 +218,12 @@ impl Kernel for Add<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let channels = self.factor.len();
+        let (factor, offset) = self.affine.slices();
+        let channels = factor.len();
         let pixels = self.data.chunks_exact(channels);
         for (sum, pixel) in self.sum.chunks_exact_mut(channels).zip(pixels) {
             for c in 0..channels {
-                sum[c] += pixel[c] * self.factor[c] + self.offset[c];
+                sum[c] += pixel[c] * factor[c] + offset[c];
             }
         }
     }
@@ -230,19 +236,18 @@ pub fn apply_padded(
     level: Level,
     data: &[f32],
     width: usize,
-    (factor, offset): (&[f32], &[f32]),
+    affine: &Affine,
     (rows, columns): (&[i32], &[i32]),
     out: &mut [f32],
 ) {
-    let channels = factor.len();
+    let channels = affine.factor.len();
     let row_len = width * channels;
     out.par_chunks_mut(columns.len() * channels)
         .zip(rows)
         .for_each(|(out, &row)| {
             level.run(ApplyRow {
                 data: &data[row as usize * row_len..][..row_len],
-                factor,
-                offset,
+                affine,
                 columns,
                 out,
             });
@@ -251,8 +256,7 @@ pub fn apply_padded(
 
 struct ApplyRow<'a> {
     data: &'a [f32],
-    factor: &'a [f32],
-    offset: &'a [f32],
+    affine: &'a Affine,
     columns: &'a [i32],
     out: &'a mut [f32],
 }
@@ -262,12 +266,13 @@ impl Kernel for ApplyRow<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let channels = self.factor.len();
+        let (factor, offset) = self.affine.slices();
+        let channels = factor.len();
         let pixels = self.out.chunks_exact_mut(channels);
         for (out, &column) in pixels.zip(self.columns) {
             let pixel = &self.data[column as usize * channels..][..channels];
             for c in 0..channels {
-                out[c] = (pixel[c] * self.factor[c] + self.offset[c]).max(0.0);
+                out[c] = (pixel[c] * factor[c] + offset[c]).max(0.0);
             }
         }
     }

@@ -7,7 +7,7 @@
 //! results become the 16 output pixels.
 
 use super::gemm::{Product, Start};
-use super::pack::{PANEL, Panels};
+use super::pack::Panels;
 use super::simd::Simd;
 use super::{Kernel, LANES, Level, SharedMut};
 use rayon::prelude::*;
@@ -482,6 +482,3 @@ fn output_line<S: Simd>(simd: S, m: [S::V; WINDOW]) -> [S::V; TILE] {
         simd.add(simd.fma(simd.splat(8.0), difference_2, difference), m[5]),
     ]
 }
-
-/// Panels are what a product's columns are cut into.
-const _: () = assert!(PANEL == 2 * LANES);
