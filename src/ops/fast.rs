@@ -3,7 +3,8 @@
 
 use super::Padding;
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
-use super::cpu::{LANES, Level, norm, pool, winograd};
+use super::cpu::winograd::{self, Finish, Kind};
+use super::cpu::{LANES, Level, norm, pool};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -133,7 +134,9 @@ impl FrozenConv2d {
         let (outputs, inputs, _, _) = weight.dims4()?;
         let mut padded_bias = bias.to_vec1::<f32>()?;
         padded_bias.resize(outputs.next_multiple_of(LANES), 0.0);
-        let forward = with_slice(weight, |w| Ok(winograd_weights(w, outputs, inputs)))?;
+        let forward = with_slice(weight, |w| {
+            Ok(winograd_weights(Kind::Same, w, outputs, inputs))
+        })?;
         Ok(FrozenConv2d(Arc::new(Frozen {
             forward,
             backward: OnceLock::new(),
@@ -181,15 +184,12 @@ impl CustomOp1 for FrozenConv2d {
             columns: &border(width, Padding::Zero(1)),
             entrance: winograd::Entrance::Plain,
         };
-        let bias = Some(&self.0.bias[..]);
-        winograd::convolve(
-            Level::current(),
-            &self.0.forward,
-            source,
-            bias,
-            true,
-            &mut out,
-        );
+        let finish = Finish {
+            bias: Some(&self.0.bias),
+            relu: true,
+            moments: None,
+        };
+        winograd::convolve(Level::current(), &self.0.forward, source, finish, &mut out);
         Ok(result(out, (batch, height, width, outputs)))
     }
 
@@ -209,7 +209,8 @@ impl CustomOp1 for FrozenConv2d {
                     // ReLU let nothing through where the result is 0.
                     entrance: winograd::Entrance::Gate(y),
                 };
-                winograd::convolve(Level::current(), weights, source, None, false, &mut out);
+                let finish = Finish::default();
+                winograd::convolve(Level::current(), weights, source, finish, &mut out);
                 Ok(())
             })
         })?;

@@ -1,15 +1,14 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
-use super::Activation;
-use super::buffers::Buffers;
+use super::plan::Border;
 use crate::engine::EngineError;
 use crate::network::Model;
-use crate::ops::Padding;
-use crate::ops::cpu::conv::{border, winograd_weights};
+use crate::ops::cpu::conv::winograd_weights;
 use crate::ops::cpu::direct::Shape;
-use crate::ops::cpu::norm::Affine;
+use crate::ops::cpu::norm::{Affine, Moments};
 use crate::ops::cpu::pack::Panels;
-use crate::ops::cpu::{Level, direct, narrow, norm, winograd};
+use crate::ops::cpu::winograd::{self, Entrance, Finish, PaddedPicture, PictureWeights, Source};
+use crate::ops::cpu::{Level, direct, norm};
 use candle_core::Tensor;
 
 /// A tensor of a model as plain numbers.
@@ -24,21 +23,68 @@ fn tensor<'a>(model: &'a Model, name: &str) -> candle_core::Result<&'a Tensor> {
     }
 }
 
-/// A convolution, its normalisation, and ReLU.
-pub struct Layer {
-    kernel: usize,
-    stride: usize,
-    inputs: usize,
+/// Weights `[outputs, inputs, kernel, kernel]`.
+struct Kernels {
+    values: Vec<f32>,
     outputs: usize,
-    weights: Weights,
-    norm: Norm,
+    inputs: usize,
+    side: usize,
 }
 
-enum Weights {
-    Winograd(winograd::Weights),
-    Direct(Panels),
+impl Kernels {
+    fn new(model: &Model, layer: &str) -> candle_core::Result<Self> {
+        let name = format!("{layer}.conv.weight");
+        let (outputs, inputs, side, _) = tensor(model, &name)?.dims4()?;
+        Ok(Kernels {
+            values: values(model, &name)?,
+            outputs,
+            inputs,
+            side,
+        })
+    }
+
+    fn at(&self, output: usize, input: usize, row: usize, column: usize) -> f32 {
+        self.values[((output * self.inputs + input) * self.side + row) * self.side + column]
+    }
 }
 
+/// An image `[height, width, channels]` inside the network.
+#[derive(Clone, Copy)]
+pub struct Activation<'a> {
+    pub data: &'a [f32],
+    /// Height and width.
+    pub size: (usize, usize),
+    /// A normalisation still to be done to it; ReLU follows.
+    pub pending: Option<&'a Affine>,
+}
+
+impl<'a> Activation<'a> {
+    /// Seen through a border.
+    fn source(self, border: &'a Border) -> Source<'a> {
+        Source {
+            data: self.data,
+            batch: 1,
+            height: self.size.0,
+            width: self.size.1,
+            rows: &border.rows,
+            columns: &border.columns,
+            entrance: match self.pending {
+                None => Entrance::Plain,
+                Some(Affine { factor, offset }) => Entrance::Normalise { factor, offset },
+            },
+        }
+    }
+}
+
+/// Memory that layers use while they run.
+#[derive(Default)]
+pub struct Scratch {
+    moments: Vec<Moments>,
+    /// Only for kernels that are not 3x3.
+    padded: Vec<f32>,
+}
+
+/// An instance normalisation's parameters.
 struct Norm {
     scale: Vec<f32>,
     shift: Vec<f32>,
@@ -54,193 +100,243 @@ impl Norm {
         })
     }
 
-    /// What normalises `data`.
-    fn measure(&self, level: Level, data: &[f32]) -> Affine {
-        let channels = self.scale.len();
-        let pixels = data.len() / channels;
-        let extent = norm::Extent { pixels, channels };
-        let statistics = norm::statistics(level, data, extent, self.eps);
-        statistics.affine(0, &self.scale, &self.shift)
+    /// What normalises an image with these moments.
+    fn settle(&self, moments: &[Moments], affine: &mut Affine) {
+        affine.normalise(moments, (&self.scale, &self.shift), self.eps);
     }
+}
+
+/// The first layer: from a picture.
+pub struct FirstLayer {
+    weights: PictureWeights,
+    norm: Norm,
+}
+
+impl FirstLayer {
+    /// That of `model`.
+    pub fn new(model: &Model) -> candle_core::Result<Self> {
+        let kernels = Kernels::new(model, "down.0")?;
+        Ok(FirstLayer {
+            weights: PictureWeights::from_picture(kernels.outputs, kernels.side, |o, i, y, x| {
+                kernels.at(o, i, y, x)
+            }),
+            norm: Norm::new(model, "down.0")?,
+        })
+    }
+
+    /// Pixels beyond the picture that it wants in all.
+    pub fn border(&self) -> usize {
+        self.weights.border()
+    }
+
+    /// Convolves a picture into `out`; `next` becomes the normalisation of that.
+    pub fn forward(
+        &self,
+        level: Level,
+        picture: &PaddedPicture,
+        scratch: &mut Scratch,
+        next: &mut Affine,
+        out: &mut [f32],
+    ) {
+        let finish = Finish {
+            moments: Some(&mut scratch.moments),
+            ..Finish::default()
+        };
+        winograd::from_picture(level, &self.weights, picture, finish, out);
+        self.norm.settle(&scratch.moments, next);
+    }
+}
+
+/// How a layer's output relates to its input in size.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Scale {
+    Half,
+    Same,
+    Double,
+}
+
+impl Scale {
+    fn kind(self) -> winograd::Kind {
+        match self {
+            Scale::Half => winograd::Kind::Strided,
+            Scale::Same => winograd::Kind::Same,
+            Scale::Double => winograd::Kind::Upsampled,
+        }
+    }
+}
+
+/// A layer inside the network.
+pub struct Layer {
+    weights: Weights,
+    scale: Scale,
+    norm: Norm,
+}
+
+enum Weights {
+    /// Of kernels of 3x3, as trained networks have.
+    Winograd(winograd::Weights),
+    /// Of any others.
+    Direct {
+        panels: Panels,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+    },
 }
 
 impl Layer {
     /// The layer of `model` whose tensors' names start with `name`.
-    pub fn new(model: &Model, name: &str, stride: usize) -> candle_core::Result<Self> {
-        let weight_name = format!("{name}.conv.weight");
-        let (outputs, inputs, kernel, _) = tensor(model, &weight_name)?.dims4()?;
-        let weight = values(model, &weight_name)?;
-        let weights = if kernel == 3 && stride == 1 {
-            Weights::Winograd(winograd_weights(&weight, outputs, inputs))
+    pub fn new(model: &Model, name: &str, scale: Scale) -> candle_core::Result<Self> {
+        let kernels = Kernels::new(model, name)?;
+        let Kernels {
+            outputs,
+            inputs,
+            side,
+            ..
+        } = kernels;
+        let weights = if side == 3 {
+            let kind = scale.kind();
+            Weights::Winograd(winograd_weights(kind, &kernels.values, outputs, inputs))
         } else {
-            let at = |o, i, y, x| weight[((o * inputs + i) * kernel + y) * kernel + x];
-            Weights::Direct(direct::pack((outputs, inputs, kernel), at))
+            let at = |o, i, y, x| kernels.at(o, i, y, x);
+            Weights::Direct {
+                panels: direct::pack((outputs, inputs, side), at),
+                inputs,
+                outputs,
+                kernel: side,
+            }
         };
         Ok(Layer {
-            kernel,
-            stride,
-            inputs,
-            outputs,
             weights,
+            scale,
             norm: Norm::new(model, name)?,
         })
     }
 
-    /// Convolves `x`, each pixel of which counts as `scale * scale`. The
-    /// normalisation of the result is left pending.
+    /// Convolves `x` into `out`; `next` becomes the normalisation of that.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`].
     pub fn forward(
         &self,
         level: Level,
-        x: &Activation,
-        scale: usize,
-        buffers: &mut Buffers,
-    ) -> Result<Activation, EngineError> {
-        let table = |len: usize| enlarged_border(len, scale, self.kernel / 2);
-        let (rows, columns) = (table(x.height), table(x.width));
-        let size = |padded: usize| (padded - self.kernel) / self.stride + 1;
-        let (height, width) = (size(rows.len()), size(columns.len()));
-        let mut data = buffers.take(height * width * self.outputs)?;
+        x: Activation,
+        border: &Border,
+        scratch: &mut Scratch,
+        next: &mut Affine,
+        out: &mut [f32],
+    ) -> Result<(), EngineError> {
         match &self.weights {
             Weights::Winograd(weights) => {
-                let source = winograd::Source {
-                    data: &x.data,
-                    batch: 1,
-                    height: x.height,
-                    width: x.width,
-                    rows: &rows,
-                    columns: &columns,
-                    entrance: match &x.pending {
-                        None => winograd::Entrance::Plain,
-                        Some(Affine { factor, offset }) => {
-                            winograd::Entrance::Normalise { factor, offset }
-                        }
-                    },
+                let finish = Finish {
+                    moments: Some(&mut scratch.moments),
+                    ..Finish::default()
                 };
-                winograd::convolve(level, weights, source, None, false, &mut data);
+                winograd::convolve(level, weights, x.source(border), finish, out);
             }
-            Weights::Direct(weights) => {
+            &Weights::Direct {
+                ref panels,
+                inputs,
+                outputs,
+                kernel,
+            } => {
                 let shape = Shape {
                     batch: 1,
-                    padded_height: rows.len(),
-                    padded_width: columns.len(),
-                    inputs: self.inputs,
-                    outputs: self.outputs,
-                    kernel: self.kernel,
-                    stride: self.stride,
+                    padded_height: border.rows.len(),
+                    padded_width: border.columns.len(),
+                    inputs,
+                    outputs,
+                    kernel,
+                    stride: if self.scale == Scale::Half { 2 } else { 1 },
                 };
-                let padded = pad(level, x, &rows, &columns, buffers)?;
-                direct::convolve(level, weights, shape, &padded, None, false, &mut data);
-                buffers.give_back(padded);
+                pad(level, x, border, inputs, &mut scratch.padded)?;
+                direct::convolve(level, panels, shape, &scratch.padded, None, false, out);
+                norm::measure(level, out, outputs, &mut scratch.moments);
             }
         }
-        let pending = Some(self.norm.measure(level, &data));
-        Ok(Activation {
-            data,
-            height,
-            width,
-            channels: self.outputs,
-            pending,
-        })
+        self.norm.settle(&scratch.moments, next);
+        Ok(())
     }
-}
-
-/// Source coordinate of each coordinate of a line of `len` pixels enlarged
-/// `scale` times and mirrored `size` pixels beyond both ends.
-fn enlarged_border(len: usize, scale: usize, size: usize) -> Vec<i32> {
-    let table = border(len * scale, Padding::Reflect(size));
-    table.into_iter().map(|i| i / scale as i32).collect()
 }
 
 /// `x` with its border, and all that was still due on it done.
 fn pad(
     level: Level,
-    x: &Activation,
-    rows: &[i32],
-    columns: &[i32],
-    buffers: &mut Buffers,
-) -> Result<Vec<f32>, EngineError> {
-    let mut padded = buffers.take(rows.len() * columns.len() * x.channels)?;
-    match &x.pending {
+    x: Activation,
+    Border { rows, columns }: &Border,
+    channels: usize,
+    padded: &mut Vec<f32>,
+) -> Result<(), EngineError> {
+    super::resize(padded, rows.len() * columns.len() * channels)?;
+    match x.pending {
         None => {
-            let size = (x.height, x.width, x.channels);
-            direct::pad_into(&x.data, size, rows, columns, &mut padded);
+            let size = (x.size.0, x.size.1, channels);
+            direct::pad_into(x.data, size, rows, columns, padded);
         }
         Some(affine) => {
-            let border = (rows, columns);
-            norm::apply_padded(level, &x.data, x.width, affine, border, &mut padded);
+            norm::apply_padded(level, x.data, x.size.1, affine, (rows, columns), padded);
         }
     }
-    Ok(padded)
+    Ok(())
 }
 
 /// The last layer: into a picture's three channels.
-pub struct OutputLayer {
-    kernel: usize,
-    weights: narrow::Weights,
+pub struct LastLayer {
+    weights: PictureWeights,
     tail: Tail,
 }
 
 enum Tail {
     Norm(Norm),
-    Bias([f32; narrow::OUTPUTS]),
+    Bias(Vec<f32>),
 }
 
-impl OutputLayer {
-    /// The last layer of `model`.
+impl LastLayer {
+    /// That of `model`.
     pub fn new(model: &Model) -> candle_core::Result<Self> {
-        let (_, inputs, kernel, _) = tensor(model, "output.conv.weight")?.dims4()?;
-        let weight = values(model, "output.conv.weight")?;
-        let at = |o, i, y, x| weight[((o * inputs + i) * kernel + y) * kernel + x];
-        let tail = match model.architecture.output_norm {
-            true => Tail::Norm(Norm::new(model, "output")?),
-            false => {
-                let bias = values(model, "output.conv.bias")?;
-                Tail::Bias(std::array::from_fn(|i| bias[i]))
-            }
-        };
-        Ok(OutputLayer {
-            kernel,
-            weights: narrow::Weights::pack(inputs, kernel, at),
-            tail,
+        let kernels = Kernels::new(model, "output")?;
+        Ok(LastLayer {
+            weights: PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
+                kernels.at(o, i, y, x)
+            }),
+            tail: match model.architecture.output_norm {
+                true => Tail::Norm(Norm::new(model, "output")?),
+                false => Tail::Bias(values(model, "output.conv.bias")?),
+            },
         })
     }
 
-    /// Convolves `x`; a normalisation is left pending, without ReLU.
+    /// Numbers that [`Self::forward`] writes for a network of this size.
+    pub fn sums_len(&self, size: (usize, usize)) -> usize {
+        self.weights.sums_len(size)
+    }
+
+    /// Convolves `x` into `sums`; `next` becomes what is still to be done to
+    /// them.
     pub fn forward(
         &self,
         level: Level,
-        x: &Activation,
-        buffers: &mut Buffers,
-    ) -> Result<Activation, EngineError> {
-        let table = |len: usize| enlarged_border(len, 1, self.kernel / 2);
-        let (rows, columns) = (table(x.height), table(x.width));
-        let padded = pad(level, x, &rows, &columns, buffers)?;
-        let shape = Shape {
-            batch: 1,
-            padded_height: rows.len(),
-            padded_width: columns.len(),
-            inputs: x.channels,
-            outputs: narrow::OUTPUTS,
-            kernel: self.kernel,
-            stride: 1,
-        };
-        let mut data = buffers.take(x.height * x.width * narrow::OUTPUTS)?;
-        let bias = match &self.tail {
-            Tail::Norm(_) => [0.0; narrow::OUTPUTS],
-            Tail::Bias(bias) => *bias,
-        };
-        narrow::convolve(level, &self.weights, shape, &padded, bias, &mut data);
-        buffers.give_back(padded);
-        let pending = match &self.tail {
-            Tail::Norm(norm) => Some(norm.measure(level, &data)),
-            Tail::Bias(_) => None,
-        };
-        Ok(Activation {
-            data,
-            height: x.height,
-            width: x.width,
-            channels: narrow::OUTPUTS,
-            pending,
-        })
+        x: Activation,
+        border: &Border,
+        scratch: &mut Scratch,
+        next: &mut Affine,
+        sums: &mut [f32],
+    ) -> PictureSums {
+        winograd::to_sums(level, &self.weights, x.source(border), sums);
+        let layout = self.weights.sums(x.size);
+        match &self.tail {
+            Tail::Norm(norm) => {
+                layout.measure(sums, &mut scratch.moments);
+                norm.settle(&scratch.moments, next);
+            }
+            Tail::Bias(bias) => {
+                next.factor.clear();
+                next.factor.resize(bias.len(), 1.0);
+                next.offset.clone_from(bias);
+            }
+        }
+        layout
     }
 }
+
+pub use winograd::PictureSums;

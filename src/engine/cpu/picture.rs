@@ -1,78 +1,52 @@
 //! From a picture into the network and back.
 
-use super::Activation;
-use super::buffers::Buffers;
-use crate::engine::{EngineError, Image};
+use super::layer::PictureSums;
+use super::plan::Border;
+use crate::engine::Image;
 use crate::network::OutputMap;
 use crate::ops::cpu::norm::Affine;
-use crate::ops::reflect;
+use crate::ops::cpu::winograd::PaddedPicture;
 use rayon::prelude::*;
 
-/// The channels of a picture.
-const CHANNELS: usize = 3;
-
-/// The picture as the network's input: pixel by pixel, in its range, mirrored
-/// to sides that divide by 4.
+/// The picture as the network's input, in its range and with its border.
 pub fn enter(
     picture: &Image,
+    Border { rows, columns }: &Border,
     [black, white]: [f64; 2],
-    buffers: &mut Buffers,
-) -> Result<Activation, EngineError> {
-    let (height, width) = (
-        picture.height.next_multiple_of(4),
-        picture.width.next_multiple_of(4),
-    );
-    let (scale, black) = (((white - black) / 255.0) as f32, black as f32);
-    let plane = picture.width * picture.height;
-    let mut data = buffers.take(height * width * CHANNELS)?;
-    data.par_chunks_mut(width * CHANNELS)
-        .enumerate()
-        .for_each(|(y, out)| {
-            let start = reflect(y as isize, picture.height) * picture.width;
-            for channel in 0..CHANNELS {
-                let row = &picture.data[channel * plane + start..][..picture.width];
-                for (out, x) in out.chunks_exact_mut(CHANNELS).zip(row) {
-                    out[channel] = x * scale + black;
-                }
-            }
-            for x in picture.width..width {
-                let from = reflect(x as isize, picture.width) * CHANNELS;
-                out.copy_within(from..from + CHANNELS, x * CHANNELS);
-            }
-        });
-    Ok(Activation {
-        data,
-        height,
-        width,
-        channels: CHANNELS,
-        pending: None,
-    })
+    padded: &mut PaddedPicture,
+) {
+    let factor = ((white - black) / 255.0) as f32;
+    let range = (factor, black as f32);
+    padded.fill(&picture.data, picture.width, (rows, columns), range);
 }
 
-/// The network's output as a picture of `size` (width, height).
-pub fn leave(y: &Activation, map: OutputMap, (width, height): (usize, usize), styled: &mut Image) {
-    let plane = width * height;
+/// The last layer's `sums`, with `affine` still due, as a picture of `size`
+/// (height, width).
+pub fn leave(
+    layout: &PictureSums,
+    sums: &[f32],
+    affine: &Affine,
+    map: OutputMap,
+    (height, width): (usize, usize),
+    styled: &mut Image,
+) {
     (styled.width, styled.height) = (width, height);
-    styled.data.resize(CHANNELS * plane, 0.0);
-    let identity = Affine {
-        factor: vec![1.0; CHANNELS],
-        offset: vec![0.0; CHANNELS],
-    };
-    let affine = y.pending.as_ref().unwrap_or(&identity);
+    styled.data.resize(3 * height * width, 0.0);
     styled
         .data
         .par_chunks_mut(width)
         .enumerate()
         .for_each(|(i, out)| {
             let (channel, row) = (i / height, i % height);
-            let pixels = y.data[row * y.width * CHANNELS..].chunks_exact(CHANNELS);
+            layout.sum(sums, channel, row, out);
             let (factor, offset) = (affine.factor[channel], affine.offset[channel]);
-            for (out, pixel) in out.iter_mut().zip(pixels) {
-                let x = pixel[channel] * factor + offset;
-                *out = match map {
-                    OutputMap::Tanh => tanh(x) * 127.5 + 127.5,
-                    OutputMap::Clamp => x.clamp(0.0, 255.0),
-                };
+            match map {
+                OutputMap::Tanh => out
+                    .iter_mut()
+                    .for_each(|y| *y = tanh(*y * factor + offset) * 127.5 + 127.5),
+                OutputMap::Clamp => out
+                    .iter_mut()
+                    .for_each(|y| *y = (*y * factor + offset).clamp(0.0, 255.0)),
             }
         });
 }

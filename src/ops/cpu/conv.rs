@@ -1,5 +1,6 @@
 //! Convolution of a batch and its gradients: picks the kernel for the shape.
 
+use super::winograd::{Finish, Kind};
 use super::{Level, direct, narrow, winograd};
 use crate::ops::{Padding, reflect};
 
@@ -41,7 +42,7 @@ impl Conv {
         let (height, width) = self.output_size();
         let mut out = vec![0.0; self.batch * height * width * self.outputs];
         if self.kernel == 3 && self.stride == 1 && self.inputs >= WINOGRAD_INPUTS {
-            let weights = winograd_weights(weight, self.outputs, self.inputs);
+            let weights = winograd_weights(Kind::Same, weight, self.outputs, self.inputs);
             let source = winograd::Source {
                 data,
                 batch: self.batch,
@@ -51,7 +52,7 @@ impl Conv {
                 columns: &columns,
                 entrance: winograd::Entrance::Plain,
             };
-            winograd::convolve(level, &weights, source, None, false, &mut out);
+            winograd::convolve(level, &weights, source, Finish::default(), &mut out);
         } else if self.outputs == narrow::OUTPUTS && self.stride == 1 {
             let weights = narrow::Weights::pack(self.inputs, self.kernel, |o, i, y, x| {
                 weight[self.weight_index(o, i, y, x)]
@@ -95,7 +96,7 @@ impl Conv {
                 columns: &spread_columns,
                 entrance: winograd::Entrance::Plain,
             };
-            winograd::convolve(level, &weights, source, None, false, &mut padded);
+            winograd::convolve(level, &weights, source, Finish::default(), &mut padded);
         } else {
             let last = self.kernel - 1;
             let sizes = (self.inputs, self.outputs, self.kernel);
@@ -191,8 +192,13 @@ fn rows_of(kernel: &[f32]) -> [[f32; 3]; 3] {
 }
 
 /// Weights `[outputs, inputs, 3, 3]` for [`winograd::convolve`].
-pub fn winograd_weights(weight: &[f32], outputs: usize, inputs: usize) -> winograd::Weights {
-    winograd::Weights::new(outputs, inputs, |output, input| {
+pub fn winograd_weights(
+    kind: Kind,
+    weight: &[f32],
+    outputs: usize,
+    inputs: usize,
+) -> winograd::Weights {
+    winograd::Weights::new(kind, outputs, inputs, |output, input| {
         rows_of(&weight[(output * inputs + input) * 9..][..9])
     })
 }
@@ -203,7 +209,7 @@ pub fn mirrored_winograd_weights(
     outputs: usize,
     inputs: usize,
 ) -> winograd::Weights {
-    winograd::Weights::new(inputs, outputs, |input, output| {
+    winograd::Weights::new(Kind::Same, inputs, outputs, |input, output| {
         let mut rows = rows_of(&weight[(output * inputs + input) * 9..][..9]);
         rows.reverse();
         rows.iter_mut().for_each(|row| row.reverse());

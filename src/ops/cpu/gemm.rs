@@ -101,95 +101,138 @@ impl Product {
 
     #[inline(always)]
     unsafe fn strip<S: Simd, const V: usize, const ROWS_ADJACENT: bool>(&self, simd: S) {
-        macro_rules! by_rows {
-            ($($rows:literal)*) => {
-                match self.rows {
-                    // SAFETY: as for `run`.
-                    $($rows => unsafe { self.kernel::<S, $rows, V, ROWS_ADJACENT>(simd) },)*
-                    rows => unreachable!("a strip of {rows} rows"),
-                }
-            };
-        }
-        // The numbers that `compiled_rows` gives.
-        by_rows!(1 2 3 4 5 6 8 10 12 14 16 20 24 28)
-    }
-
-    #[inline(always)]
-    unsafe fn kernel<S: Simd, const R: usize, const V: usize, const ROWS_ADJACENT: bool>(
-        &self,
-        simd: S,
-    ) {
-        if R > if V == 2 { S::ROWS_2 } else { S::ROWS_1 } {
-            return; // Never asked for: spares the code.
-        }
-        // One stride is 1, and the compiler should know.
-        let (a_row, a_depth) = match ROWS_ADJACENT {
-            true => (1, self.a_depth),
-            false => (self.a_row, 1),
-        };
-        debug_assert!(ROWS_ADJACENT || self.a_depth == 1);
-        let last = self.columns - (V - 1) * LANES;
-        // SAFETY: `run`'s contract.
+        // SAFETY: as for `run`.
         unsafe {
-            let mut sums = self.start_sums::<S, R, V>(simd, last);
-            let mut b = self.b;
-            for segment in 0..self.segments {
-                let mut a = self.a.add(segment * self.a_segment);
-                for _ in 0..self.depth {
-                    let mut columns = [simd.splat(0.0); V];
-                    for v in 0..V {
-                        columns[v] = if self.b_padded || v + 1 < V {
-                            simd.load(b.add(v * LANES))
-                        } else {
-                            simd.load_first(b.add(v * LANES), last)
-                        };
-                    }
-                    for r in 0..R {
-                        let x = simd.splat(*a.add(r * a_row));
-                        for v in 0..V {
-                            sums[r][v] = simd.fma(x, columns[v], sums[r][v]);
-                        }
-                    }
-                    a = a.wrapping_add(a_depth);
-                    b = b.wrapping_add(self.b_depth);
-                }
+            match self.rows {
+                1 => self.kernel_1::<S, V, ROWS_ADJACENT>(simd),
+                2 => self.kernel_2::<S, V, ROWS_ADJACENT>(simd),
+                3 => self.kernel_3::<S, V, ROWS_ADJACENT>(simd),
+                4 => self.kernel_4::<S, V, ROWS_ADJACENT>(simd),
+                5 => self.kernel_5::<S, V, ROWS_ADJACENT>(simd),
+                6 => self.kernel_6::<S, V, ROWS_ADJACENT>(simd),
+                8 => self.kernel_8::<S, V, ROWS_ADJACENT>(simd),
+                10 => self.kernel_10::<S, V, ROWS_ADJACENT>(simd),
+                12 => self.kernel_12::<S, V, ROWS_ADJACENT>(simd),
+                14 => self.kernel_14::<S, V, ROWS_ADJACENT>(simd),
+                16 => self.kernel_16::<S, V, ROWS_ADJACENT>(simd),
+                20 => self.kernel_20::<S, V, ROWS_ADJACENT>(simd),
+                24 => self.kernel_24::<S, V, ROWS_ADJACENT>(simd),
+                28 => self.kernel_28::<S, V, ROWS_ADJACENT>(simd),
+                // `compiled_rows` gives no others.
+                rows => unreachable!("a strip of {rows} rows"),
             }
-            for r in 0..R {
-                for v in 0..V {
-                    let mut y = sums[r][v];
-                    if self.relu {
-                        y = simd.max(y, simd.splat(0.0));
-                    }
-                    let to = self.c.add(r * self.c_row + v * LANES);
-                    simd.store_first(to, y, if v + 1 < V { LANES } else { last });
+        }
+    }
+
+    /// What C starts from, at a row and vector.
+    ///
+    /// # Safety
+    /// That of `run`.
+    #[inline(always)]
+    unsafe fn start<S: Simd>(&self, simd: S, row: usize, v: usize) -> S::V {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.start {
+                Start::Zero => simd.splat(0.0),
+                Start::Bias(bias) => simd.load(bias.add(v * LANES)),
+                Start::Accumulate => {
+                    let count = LANES.min(self.columns - v * LANES);
+                    simd.load_first(self.c.add(row * self.c_row + v * LANES), count)
                 }
             }
         }
     }
 
+    /// Writes a vector of C.
+    ///
+    /// # Safety
+    /// That of `run`.
     #[inline(always)]
-    unsafe fn start_sums<S: Simd, const R: usize, const V: usize>(
-        &self,
-        simd: S,
-        last: usize,
-    ) -> [[S::V; V]; R] {
-        let mut sums = [[simd.splat(0.0); V]; R];
-        for r in 0..R {
-            for v in 0..V {
-                // SAFETY: `run`'s contract.
-                unsafe {
-                    match self.start {
-                        Start::Zero => {}
-                        Start::Bias(bias) => sums[r][v] = simd.load(bias.add(v * LANES)),
-                        Start::Accumulate => {
-                            let c = self.c.add(r * self.c_row + v * LANES);
-                            let count = if v + 1 < V { LANES } else { last };
-                            sums[r][v] = simd.load_first(c, count);
+    unsafe fn finish<S: Simd>(&self, simd: S, row: usize, v: usize, y: S::V) {
+        let y = match self.relu {
+            true => simd.max(y, simd.splat(0.0)),
+            false => y,
+        };
+        let count = LANES.min(self.columns - v * LANES);
+        // SAFETY: the caller's.
+        unsafe { simd.store_first(self.c.add(row * self.c_row + v * LANES), y, count) };
+    }
+}
+
+/// A kernel for a number of rows. Rows are written out, not looped over: sums
+/// that any loop reaches by an index would live in memory, at half the speed.
+macro_rules! kernels {
+    ($($name:ident: $count:literal = $($row:literal)*;)*) => {
+        impl Product {
+            $(
+                #[inline(always)]
+                unsafe fn $name<S: Simd, const V: usize, const ROWS_ADJACENT: bool>(
+                    &self,
+                    simd: S,
+                ) {
+                    if $count > if V == 2 { S::ROWS_2 } else { S::ROWS_1 } {
+                        return; // Never asked for: spares the code.
+                    }
+                    // One stride is 1, and the compiler should know.
+                    let (a_row, a_depth) = match ROWS_ADJACENT {
+                        true => (1, self.a_depth),
+                        false => (self.a_row, 1),
+                    };
+                    debug_assert!(ROWS_ADJACENT || self.a_depth == 1);
+                    let last = self.columns - (V - 1) * LANES;
+                    let mut sums = [[simd.splat(0.0); V]; $count];
+                    // SAFETY: `run`'s contract.
+                    unsafe {
+                        if !matches!(self.start, Start::Zero) {
+                            $(for v in 0..V {
+                                sums[$row][v] = self.start(simd, $row, v);
+                            })*
                         }
+                        let mut b = self.b;
+                        for segment in 0..self.segments {
+                            let mut a = self.a.add(segment * self.a_segment);
+                            for _ in 0..self.depth {
+                                let mut columns = [simd.splat(0.0); V];
+                                for v in 0..V {
+                                    columns[v] = if self.b_padded || v + 1 < V {
+                                        simd.load(b.add(v * LANES))
+                                    } else {
+                                        simd.load_first(b.add(v * LANES), last)
+                                    };
+                                }
+                                $(
+                                    let x = simd.splat(*a.add($row * a_row));
+                                    for v in 0..V {
+                                        sums[$row][v] = simd.fma(x, columns[v], sums[$row][v]);
+                                    }
+                                )*
+                                a = a.wrapping_add(a_depth);
+                                b = b.wrapping_add(self.b_depth);
+                            }
+                        }
+                        $(for v in 0..V {
+                            self.finish(simd, $row, v, sums[$row][v]);
+                        })*
                     }
                 }
-            }
+            )*
         }
-        sums
-    }
+    };
+}
+
+kernels! {
+    kernel_1: 1 = 0;
+    kernel_2: 2 = 0 1;
+    kernel_3: 3 = 0 1 2;
+    kernel_4: 4 = 0 1 2 3;
+    kernel_5: 5 = 0 1 2 3 4;
+    kernel_6: 6 = 0 1 2 3 4 5;
+    kernel_8: 8 = 0 1 2 3 4 5 6 7;
+    kernel_10: 10 = 0 1 2 3 4 5 6 7 8 9;
+    kernel_12: 12 = 0 1 2 3 4 5 6 7 8 9 10 11;
+    kernel_14: 14 = 0 1 2 3 4 5 6 7 8 9 10 11 12 13;
+    kernel_16: 16 = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15;
+    kernel_20: 20 = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19;
+    kernel_24: 24 = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23;
+    kernel_28: 28 = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27;
 }

@@ -26,20 +26,27 @@ pub const LANES: usize = 16;
 
 /// A pointer into an output slice that several tasks write to, each to
 /// elements of its own.
-#[derive(Clone, Copy)]
-pub(crate) struct SharedMut<'a> {
-    start: *mut f32,
+pub(crate) struct SharedMut<'a, T = f32> {
+    start: *mut T,
     len: usize,
-    slice: std::marker::PhantomData<&'a mut [f32]>,
+    slice: std::marker::PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for a `&mut [f32]`, which is both; the tasks that share it
-// promise in `SharedMut::at` to write to different elements.
-unsafe impl Send for SharedMut<'_> {}
-unsafe impl Sync for SharedMut<'_> {}
+impl<T> Clone for SharedMut<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<'a> SharedMut<'a> {
-    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
+impl<T> Copy for SharedMut<'_, T> {}
+
+// SAFETY: it stands for a `&mut [T]`, which is both; the tasks that share it
+// promise in `SharedMut::at` to write to different elements.
+unsafe impl<T: Send> Send for SharedMut<'_, T> {}
+unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
+
+impl<'a, T> SharedMut<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
         SharedMut {
             start: slice.as_mut_ptr(),
             len: slice.len(),
@@ -49,7 +56,7 @@ impl<'a> SharedMut<'a> {
 
     /// The address of element `index`, which must not lie beyond the slice.
     /// Writing through it is for the one task that owns that element.
-    pub(crate) fn at(self, index: usize) -> *mut f32 {
+    pub(crate) fn at(self, index: usize) -> *mut T {
         assert!(index <= self.len, "write beyond the output");
         // SAFETY: within the slice or one past its end, as just checked.
         unsafe { self.start.add(index) }

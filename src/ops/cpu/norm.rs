@@ -1,7 +1,7 @@
 //! Instance normalisation over `[n, pixels, channels]`.
 
 use super::simd::Simd;
-use super::{Kernel, Level};
+use super::{Kernel, LANES, Level};
 use rayon::prelude::*;
 
 /// Sizes of a batch.
@@ -22,91 +22,143 @@ pub struct Statistics {
     pub inverse_deviation: Vec<f32>,
 }
 
+impl Moments {
+    /// Those of `pixels`.
+    pub fn of(pixels: &[f32]) -> Self {
+        let pivot = pixels.first().copied().unwrap_or(0.0);
+        let (mut sum, mut squares) = ([0f32; LANES], [0f32; LANES]);
+        for part in pixels.chunks(LANES) {
+            for (lane, x) in part.iter().enumerate() {
+                let offset = x - pivot;
+                sum[lane] += offset;
+                squares[lane] += offset * offset;
+            }
+        }
+        Moments {
+            pixels: pixels.len() as f32,
+            pivot,
+            sum: sum.iter().sum(),
+            squares: squares.iter().sum(),
+        }
+    }
+}
+
 /// Pixels that one task handles at a time: a few hundred kilobytes at most, so
 /// that a second pass over them finds them in the cache.
 const CHUNK: usize = 512;
 
-/// Sum over a chunk of pixels, and sum of squares around that chunk's mean.
-struct Moments {
-    pixels: usize,
-    sum: Vec<f32>,
-    squares: Vec<f32>,
+/// What some pixels of a channel tell about its mean and variance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments {
+    /// How many there are.
+    pub pixels: f32,
+    /// A number near them all, so that a large mean does not swallow a small
+    /// variance.
+    pub pivot: f32,
+    /// Sum of their differences from the pivot.
+    pub sum: f32,
+    /// Sum of the squares of these differences.
+    pub squares: f32,
+}
+
+/// Measures one image of `channels`, a row of moments for each of its chunks.
+pub fn measure(level: Level, image: &[f32], channels: usize, moments: &mut Vec<Moments>) {
+    let chunks = image.len().div_ceil(CHUNK * channels);
+    moments.clear();
+    moments.resize(chunks * channels, Moments::default());
+    image
+        .par_chunks(CHUNK * channels)
+        .zip(moments.par_chunks_mut(channels))
+        .for_each(|(chunk, moments)| level.run(Measure { chunk, moments }));
 }
 
 /// Measures each image of a batch.
 ///
 /// Each chunk of pixels is centred on its own mean before its squares are
-/// summed, and chunks are joined in `f64` (Chan, Golub and LeVeque 1979), so
-/// that a large mean does not swallow a small variance.
+/// summed.
 pub fn statistics(level: Level, data: &[f32], extent: Extent, eps: f64) -> Statistics {
     let Extent { pixels, channels } = extent;
-    let images: Vec<Vec<(f32, f32)>> = data
+    let images: Vec<Statistics> = data
         .par_chunks(pixels * channels)
         .map(|image| {
-            let chunks: Vec<Moments> = image
-                .par_chunks(CHUNK * channels)
-                .map(|chunk| level.run(Measure { chunk, channels }))
-                .collect();
-            (0..channels)
-                .map(|channel| join(&chunks, channel, pixels as f64, eps))
-                .collect()
+            let mut moments = Vec::new();
+            measure(level, image, channels, &mut moments);
+            Statistics::join(&moments, channels, eps)
         })
         .collect();
-    let (mean, inverse_deviation) = images.into_iter().flatten().unzip();
     Statistics {
-        mean,
-        inverse_deviation,
+        mean: images.iter().flat_map(|s| s.mean.iter().copied()).collect(),
+        inverse_deviation: images
+            .iter()
+            .flat_map(|s| s.inverse_deviation.iter().copied())
+            .collect(),
     }
 }
 
-/// Mean and 1 / standard deviation of a channel from its chunks.
-fn join(chunks: &[Moments], channel: usize, pixels: f64, eps: f64) -> (f32, f32) {
-    let total: f64 = chunks.iter().map(|m| f64::from(m.sum[channel])).sum();
-    let mean = total / pixels;
-    let squares: f64 = chunks
-        .iter()
-        .map(|m| {
-            let offset = f64::from(m.sum[channel]) / m.pixels as f64 - mean;
-            f64::from(m.squares[channel]) + m.pixels as f64 * offset * offset
+/// Mean and 1 / standard deviation of one of so many channels.
+fn join(moments: &[Moments], (channel, channels): (usize, usize), eps: f64) -> (f32, f32) {
+    let parts = moments.iter().skip(channel).step_by(channels);
+    let wide = |m: &Moments| (f64::from(m.pixels), f64::from(m.sum));
+    // Around one of the pivots: equal parts give exactly their own mean.
+    let pivot = parts.clone().next().map_or(0.0, |m| f64::from(m.pivot));
+    let (mut pixels, mut total) = (0.0, 0.0);
+    for part in parts.clone() {
+        let (count, sum) = wide(part);
+        pixels += count;
+        total += sum + count * (f64::from(part.pivot) - pivot);
+    }
+    let mean = pivot + total / pixels;
+    let squares: f64 = parts
+        .map(|part| {
+            let (count, sum) = wide(part);
+            let offset = f64::from(part.pivot) - mean;
+            f64::from(part.squares) + (2.0 * sum + count * offset) * offset
         })
         .sum();
-    (mean as f32, (1.0 / (squares / pixels + eps).sqrt()) as f32)
+    let variance = (squares / pixels).max(0.0);
+    (mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
 }
 
 struct Measure<'a> {
     chunk: &'a [f32],
-    channels: usize,
+    /// A number a channel.
+    moments: &'a mut [Moments],
 }
 
 impl Kernel for Measure<'_> {
-    type Output = Moments;
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Moments {
-        let pixels = self.chunk.len() / self.channels;
-        let mut sum = vec![0f32; self.channels];
-        for pixel in self.chunk.chunks_exact(self.channels) {
+    fn run<S: Simd>(self, _: S) {
+        let channels = self.moments.len();
+        let pixels = (self.chunk.len() / channels) as f32;
+        let mut sum = vec![0f32; channels];
+        for pixel in self.chunk.chunks_exact(channels) {
             for (sum, x) in sum.iter_mut().zip(pixel) {
                 *sum += x;
             }
         }
-        let mean: Vec<f32> = sum.iter().map(|sum| sum / pixels as f32).collect();
-        let mut squares = vec![0f32; self.channels];
-        for pixel in self.chunk.chunks_exact(self.channels) {
+        let mean: Vec<f32> = sum.iter().map(|sum| sum / pixels).collect();
+        let mut squares = vec![0f32; channels];
+        for pixel in self.chunk.chunks_exact(channels) {
             for ((squares, x), mean) in squares.iter_mut().zip(pixel).zip(&mean) {
                 *squares += (x - mean) * (x - mean);
             }
         }
-        Moments {
-            pixels,
-            sum,
-            squares,
+        for (c, moments) in self.moments.iter_mut().enumerate() {
+            *moments = Moments {
+                pixels,
+                pivot: mean[c],
+                // What rounding has left of it.
+                sum: (f64::from(sum[c]) - f64::from(mean[c]) * f64::from(pixels)) as f32,
+                squares: squares[c],
+            };
         }
     }
 }
 
 /// What is done to each channel of an image: `x * factor + offset`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Affine {
     /// A number a channel.
     pub factor: Vec<f32>,
@@ -115,6 +167,20 @@ pub struct Affine {
 }
 
 impl Affine {
+    /// Becomes what normalisation, `scale` and `shift` do to an image, of
+    /// which several rows of moments are given, a number a channel each.
+    pub fn normalise(&mut self, moments: &[Moments], (scale, shift): (&[f32], &[f32]), eps: f64) {
+        let channels = scale.len();
+        self.factor.clear();
+        self.offset.clear();
+        for channel in 0..channels {
+            let (mean, inverse) = join(moments, (channel, channels), eps);
+            let factor = inverse * scale[channel];
+            self.factor.push(factor);
+            self.offset.push(shift[channel] - mean * factor);
+        }
+    }
+
     /// Factors and offsets as slices of one length, which loops over channels
     /// take before they start: the compiler makes vectors of them then.
     #[inline(always)]
@@ -125,6 +191,18 @@ impl Affine {
 }
 
 impl Statistics {
+    /// Those of one image whose pixels lie in several `moments`, each a row of
+    /// `channels`, joined in `f64` (Chan, Golub and LeVeque 1979).
+    fn join(moments: &[Moments], channels: usize, eps: f64) -> Self {
+        let (mean, inverse_deviation) = (0..channels)
+            .map(|channel| join(moments, (channel, channels), eps))
+            .unzip();
+        Statistics {
+            mean,
+            inverse_deviation,
+        }
+    }
+
     /// What normalisation, `scale` and `shift` do to image `image`.
     pub fn affine(&self, image: usize, scale: &[f32], shift: &[f32]) -> Affine {
         let channels = scale.len();
@@ -192,6 +270,35 @@ impl Kernel for Apply<'_> {
         for (out, pixel) in self.out.chunks_exact_mut(channels).zip(pixels) {
             for c in 0..channels {
                 out[c] = (pixel[c] * factor[c] + offset[c]).max(floor);
+            }
+        }
+    }
+}
+
+/// [`apply`] to the data itself.
+pub fn apply_in_place(level: Level, affine: &Affine, relu: bool, data: &mut [f32]) {
+    let chunk = CHUNK * affine.factor.len();
+    data.par_chunks_mut(chunk)
+        .for_each(|data| level.run(ApplyInPlace { affine, relu, data }));
+}
+
+struct ApplyInPlace<'a> {
+    affine: &'a Affine,
+    relu: bool,
+    data: &'a mut [f32],
+}
+
+impl Kernel for ApplyInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let (factor, offset) = self.affine.slices();
+        let channels = factor.len();
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        for pixel in self.data.chunks_exact_mut(channels) {
+            for c in 0..channels {
+                pixel[c] = (pixel[c] * factor[c] + offset[c]).max(floor);
             }
         }
     }

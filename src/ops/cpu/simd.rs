@@ -150,7 +150,7 @@ pub use x86::{Avx2, Avx512};
 /// made where the CPU had been checked, and loads and stores pass the duty on.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Product, Simd};
+    use super::{LANES, Product, Simd};
     use std::arch::x86_64::*;
 
     /// AVX-512F.
@@ -199,6 +199,9 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, v: __m512, count: usize) {
+            if count == LANES {
+                return unsafe { self.store(to, v) };
+            }
             let mask = ((1u32 << count) - 1) as __mmask16;
             unsafe { _mm512_mask_storeu_ps(to, mask, v) }
         }

@@ -1,0 +1,416 @@
+//! 3x3 convolutions with few multiplications, by the fast algorithms in
+//! [`algorithm`] along rows and columns.
+//!
+//! The output is cut into tiles. The input window of each becomes a grid of
+//! points a channel, each of which meets its own matrix of weights; the
+//! results become the tile's pixels. A task takes a run of tiles from input to
+//! output while their points are in its cache.
+
+mod algorithm;
+mod input;
+mod output;
+mod picture;
+
+pub use input::{Entrance, Source};
+pub use output::Finish;
+pub use picture::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
+
+use super::gemm::{Product, Start};
+use super::simd::Simd;
+use super::{Kernel, LANES, Level};
+use algorithm::{Algorithm, Same, Strided, Upsampled};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+/// Output channels that are multiplied and stored at a time.
+const PANEL: usize = 2 * LANES;
+
+/// A convolution that these algorithms can do, with kernels of 3x3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Stride 1.
+    Same,
+    /// Stride 2.
+    Strided,
+    /// Stride 1 over an image whose pixels each count as 2x2, with a border of
+    /// one of the image's own pixels.
+    Upsampled,
+}
+
+impl Kind {
+    /// Outputs along a line of `padded` inputs, border included.
+    pub fn output_len(self, padded: usize) -> usize {
+        match self {
+            Kind::Same => padded - 2,
+            Kind::Strided => (padded - 3) / 2 + 1,
+            Kind::Upsampled => 2 * (padded - 2),
+        }
+    }
+}
+
+/// Runs `$body` with `$A`, `$window`, `$points` and `$tile` those of a kind.
+macro_rules! with_algorithm {
+    ($kind:expr, $call:ident ( $($argument:expr),* )) => {
+        match $kind {
+            Kind::Same => $call::<Same, 6, 6, 4>($($argument),*),
+            Kind::Strided => $call::<Strided, 9, 9, 4>($($argument),*),
+            Kind::Upsampled => $call::<Upsampled, 6, 10, 8>($($argument),*),
+        }
+    };
+}
+
+/// The kernels of a convolution, transformed and packed: for each panel of
+/// output channels and each point, a matrix of inputs by outputs.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    kind: Kind,
+    data: Vec<f32>,
+    points: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Weights {
+    /// Transforms `outputs * inputs` kernels; `kernel(output, input)` gives one
+    /// as rows.
+    pub fn new(
+        kind: Kind,
+        outputs: usize,
+        inputs: usize,
+        kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync,
+    ) -> Self {
+        with_algorithm!(kind, pack_weights(kind, outputs, inputs, kernel))
+    }
+
+    /// Number of output channels.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Number of panels of output channels.
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(PANEL)
+    }
+
+    /// Columns of a panel, padded to whole vectors.
+    fn panel_width(&self, panel: usize) -> usize {
+        PANEL.min((self.outputs - panel * PANEL).next_multiple_of(LANES))
+    }
+
+    /// The matrix of a panel and point, `[inputs][panel_width]`.
+    fn matrix(&self, panel: usize, point: usize) -> &[f32] {
+        let len = self.inputs * self.panel_width(panel);
+        let start = panel * self.points * self.inputs * PANEL + point * len;
+        &self.data[start..start + len]
+    }
+}
+
+fn pack_weights<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    kind: Kind,
+    outputs: usize,
+    inputs: usize,
+    kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync,
+) -> Weights
+where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    let transform = |kernel: [[f32; 3]; 3]| -> [[f32; POINTS]; POINTS] {
+        let rows = kernel.map(A::taps);
+        let columns: [[f32; POINTS]; POINTS] =
+            std::array::from_fn(|j| A::taps([rows[0][j], rows[1][j], rows[2][j]]));
+        std::array::from_fn(|i| std::array::from_fn(|j| columns[j][i]))
+    };
+    let mut weights = Weights {
+        kind,
+        data: vec![0.0; POINTS * POINTS * inputs * outputs.next_multiple_of(LANES)],
+        points: POINTS * POINTS,
+        inputs,
+        outputs,
+    };
+    let widths: Vec<usize> = (0..weights.panels())
+        .map(|panel| weights.panel_width(panel))
+        .collect();
+    weights
+        .data
+        .par_chunks_mut(POINTS * POINTS * inputs * PANEL)
+        .zip(widths)
+        .enumerate()
+        .for_each(|(panel, (data, width))| {
+            for column in 0..width.min(outputs - panel * PANEL) {
+                for input in 0..inputs {
+                    let points = transform(kernel(panel * PANEL + column, input));
+                    for (point, &value) in points.as_flattened().iter().enumerate() {
+                        data[(point * inputs + input) * width + column] = value;
+                    }
+                }
+            }
+        });
+    weights
+}
+
+/// Convolves `source` into `out`, `[n, height, width, outputs]`.
+///
+/// # Panics
+/// If `out` or the vectors in `finish` are not of that size.
+pub fn convolve(level: Level, weights: &Weights, source: Source, finish: Finish, out: &mut [f32]) {
+    with_algorithm!(
+        weights.kind,
+        convolve_by(level, weights, source, finish, out)
+    );
+}
+
+fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    level: Level,
+    weights: &Weights,
+    source: Source,
+    finish: Finish,
+    out: &mut [f32],
+) where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    source.check(weights.inputs);
+    let size = (
+        weights.kind.output_len(source.rows.len()),
+        weights.kind.output_len(source.columns.len()),
+    );
+    let grid = Grid::new(size, TILE);
+    let input = input::Windows { source, grid };
+    convolve_tiles::<A, _, WINDOW, POINTS, TILE>(
+        level,
+        weights,
+        &input,
+        (source.batch, grid),
+        finish,
+        out,
+    );
+}
+
+/// Convolves whatever `input` makes points of.
+fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    level: Level,
+    weights: &Weights,
+    input: &I,
+    (batch, grid): (usize, Grid),
+    mut finish: Finish,
+    out: &mut [f32],
+) where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+    I: Input<A, WINDOW, POINTS, TILE>,
+{
+    let tiles = batch * grid.tiles();
+    let per_task = tiles_per_task(tiles, weights);
+    let tasks = tiles.div_ceil(per_task);
+    finish.check(weights.outputs, tasks);
+    let image = output::Image::new(weights.outputs, (batch, grid), &mut finish, out);
+    (0..tasks).into_par_iter().for_each(|task| {
+        let first = task * per_task;
+        SCRATCH.with_borrow_mut(|scratch| {
+            level.run(Task {
+                weights,
+                input,
+                output: output::Run {
+                    image: &image,
+                    task,
+                },
+                tiles: Tiles {
+                    first,
+                    count: per_task.min(tiles - first),
+                },
+                scratch,
+                algorithm: PhantomData::<A>,
+            })
+        });
+    });
+}
+
+/// As many tiles as keep their points in the cache of a core, as few as give
+/// every thread work.
+fn tiles_per_task(tiles: usize, weights: &Weights) -> usize {
+    const CACHE_BYTES: usize = 640 << 10;
+    /// Rows that the products' kernels like best.
+    const ROWS: usize = 14;
+    let tile_bytes = weights.points * size_of::<f32>() * (weights.inputs + PANEL);
+    let fitting = (CACHE_BYTES / tile_bytes / ROWS * ROWS).clamp(ROWS, 8 * ROWS);
+    fitting.min(tiles.div_ceil(rayon::current_num_threads()))
+}
+
+/// How an image is cut into tiles.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    /// Height and width of the image.
+    size: (usize, usize),
+    /// Tiles down.
+    rows: usize,
+    /// Tiles across.
+    columns: usize,
+}
+
+impl Grid {
+    fn new(size: (usize, usize), tile: usize) -> Self {
+        Grid {
+            size,
+            rows: size.0.div_ceil(tile),
+            columns: size.1.div_ceil(tile),
+        }
+    }
+
+    fn tiles(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Image, row and column of a tile of a batch.
+    #[inline(always)]
+    fn position(&self, tile: usize) -> (usize, usize, usize) {
+        let row = tile / self.columns;
+        (row / self.rows, row % self.rows, tile % self.columns)
+    }
+}
+
+/// Tiles that follow one another in a batch.
+#[derive(Clone, Copy, Debug)]
+struct Tiles {
+    first: usize,
+    count: usize,
+}
+
+/// How the points of a run of tiles lie in memory.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// From a point to the next.
+    point: usize,
+    /// From a tile to the next.
+    tile: usize,
+    /// From a channel to the next.
+    channel: usize,
+}
+
+/// Numbers between the points of a run beside the points themselves: points a
+/// multiple of 4096 bytes apart would share the same few lines of the cache.
+const POINT_GAP: usize = LANES;
+
+impl Layout {
+    /// Tile by tile, channels padded to whole vectors.
+    fn by_tile(tiles: usize, channels: usize) -> Self {
+        let tile = channels.next_multiple_of(LANES);
+        Layout {
+            point: tiles * tile + POINT_GAP,
+            tile,
+            channel: 1,
+        }
+    }
+
+    /// Channel by channel, tiles padded to whole vectors.
+    fn by_channel(tiles: usize, channels: usize) -> Self {
+        let channel = tiles.next_multiple_of(LANES);
+        Layout {
+            point: channels * channel + POINT_GAP,
+            tile: 1,
+            channel,
+        }
+    }
+}
+
+/// Where the points of tiles come from.
+trait Input<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>: Sync
+where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    /// How it lays out the points of so many tiles and channels.
+    fn layout(&self, tiles: usize, channels: usize) -> Layout;
+
+    /// Writes the points of `tiles`, laid out like that.
+    fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]);
+}
+
+/// Where the products of tiles go.
+trait Output<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>
+where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    /// Takes the products of `tiles` and of the output channels from
+    /// `channel` on, laid out by tile.
+    fn put<S: Simd>(&self, simd: S, tiles: Tiles, channel: usize, layout: Layout, products: &[f32]);
+}
+
+/// Memory for a run of tiles.
+struct Scratch {
+    /// Points of its input.
+    points: Vec<f32>,
+    /// Their products with a panel of the weights.
+    products: Vec<f32>,
+}
+
+thread_local! {
+    /// Kept from a thread's task to its next.
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { points: Vec::new(), products: Vec::new() })
+    };
+}
+
+/// A run of tiles, all the way from input to output.
+struct Task<'a, A, I, O, const WINDOW: usize, const POINTS: usize, const TILE: usize> {
+    weights: &'a Weights,
+    input: &'a I,
+    output: O,
+    tiles: Tiles,
+    scratch: &'a mut Scratch,
+    algorithm: PhantomData<A>,
+}
+
+impl<A, I, O, const WINDOW: usize, const POINTS: usize, const TILE: usize> Kernel
+    for Task<'_, A, I, O, WINDOW, POINTS, TILE>
+where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+    I: Input<A, WINDOW, POINTS, TILE>,
+    O: Output<A, WINDOW, POINTS, TILE>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (count, inputs) = (self.tiles.count, self.weights.inputs);
+        let layout = self.input.layout(count, inputs);
+        let Scratch { points, products } = self.scratch;
+        grow(points, POINTS * POINTS * layout.point);
+        grow(
+            products,
+            POINTS * POINTS * Layout::by_tile(count, PANEL).point,
+        );
+        self.input.transform(simd, self.tiles, inputs, points);
+        for panel in 0..self.weights.panels() {
+            let width = self.weights.panel_width(panel);
+            let product_layout = Layout::by_tile(count, width);
+            for point in 0..POINTS * POINTS {
+                let product = Product {
+                    a: points[point * layout.point..].as_ptr(),
+                    a_row: layout.tile,
+                    a_depth: layout.channel,
+                    a_segment: 0,
+                    segments: 1,
+                    depth: inputs,
+                    b: self.weights.matrix(panel, point).as_ptr(),
+                    b_depth: width,
+                    c: products[point * product_layout.point..].as_mut_ptr(),
+                    c_row: product_layout.tile,
+                    rows: count,
+                    columns: width,
+                    b_padded: true,
+                    start: Start::Zero,
+                    relu: false,
+                };
+                // SAFETY: the scratch holds `count` tiles of `inputs` points
+                // and of `width` products, the matrix `inputs` rows of `width`.
+                unsafe { simd.product(product) };
+            }
+            self.output
+                .put(simd, self.tiles, panel * PANEL, product_layout, products);
+        }
+    }
+}
+
+fn grow(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+}

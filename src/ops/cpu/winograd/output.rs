@@ -1,0 +1,284 @@
+//! From the products of tiles to the pixels of images.
+
+use super::{Algorithm, Grid, Layout, Output, Tiles};
+use crate::ops::cpu::norm::Moments;
+use crate::ops::cpu::simd::Simd;
+use crate::ops::cpu::{LANES, SharedMut};
+
+/// What becomes of the outputs on their way into memory.
+#[derive(Default)]
+pub struct Finish<'a> {
+    /// Added to them: a number a channel, padded to whole vectors.
+    pub bias: Option<&'a [f32]>,
+    /// Whether they are cut below 0.
+    pub relu: bool,
+    /// Where their moments are gathered, `[task][channel]`; becomes as long as
+    /// that takes. For a batch of one image.
+    pub moments: Option<&'a mut Vec<Moments>>,
+}
+
+impl Finish<'_> {
+    pub(super) fn check(&mut self, outputs: usize, tasks: usize) {
+        let padded = outputs.next_multiple_of(LANES);
+        assert!(self.bias.is_none_or(|bias| bias.len() >= padded));
+        if let Some(moments) = &mut self.moments {
+            moments.clear();
+            moments.resize(tasks * outputs, Moments::default());
+        }
+    }
+}
+
+/// The images `[n, height, width, channels]` that are written.
+pub struct Image<'a> {
+    channels: usize,
+    grid: Grid,
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    moments: Option<SharedMut<'a, Moments>>,
+    pixels: SharedMut<'a>,
+}
+
+impl<'a> Image<'a> {
+    pub fn new(
+        channels: usize,
+        (batch, grid): (usize, Grid),
+        finish: &'a mut Finish,
+        pixels: &'a mut [f32],
+    ) -> Self {
+        assert_eq!(pixels.len(), batch * grid.size.0 * grid.size.1 * channels);
+        Image {
+            channels,
+            grid,
+            bias: finish.bias,
+            relu: finish.relu,
+            moments: finish.moments.as_mut().map(|m| SharedMut::new(m)),
+            pixels: SharedMut::new(pixels),
+        }
+    }
+}
+
+/// The tiles of an image that a task writes.
+pub struct Run<'a> {
+    pub image: &'a Image<'a>,
+    pub task: usize,
+}
+
+impl<A, const WINDOW: usize, const POINTS: usize, const TILE: usize> Output<A, WINDOW, POINTS, TILE>
+    for Run<'_>
+where
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    #[inline(always)]
+    fn put<S: Simd>(
+        &self,
+        simd: S,
+        tiles: Tiles,
+        channel: usize,
+        layout: Layout,
+        products: &[f32],
+    ) {
+        for block in (0..layout.tile).step_by(LANES) {
+            let vector = Vector {
+                image: self.image,
+                tiles,
+                channel: channel + block,
+                layout,
+                products: &products[block..],
+            };
+            match self.image.moments {
+                None => vector.put::<S, A, _, WINDOW, POINTS, TILE>(simd, &mut Nothing),
+                Some(moments) => {
+                    let mut sums = Sums::new(simd);
+                    vector.put::<S, A, _, WINDOW, POINTS, TILE>(simd, &mut sums);
+                    let first = self.task * self.image.channels + vector.channel;
+                    // SAFETY: a task's moments are its own.
+                    unsafe { sums.store(simd, vector.lanes(), moments.at(first)) };
+                }
+            }
+        }
+    }
+}
+
+/// A vector of output channels of a run of tiles.
+struct Vector<'a> {
+    image: &'a Image<'a>,
+    tiles: Tiles,
+    /// First of the vector.
+    channel: usize,
+    layout: Layout,
+    products: &'a [f32],
+}
+
+impl Vector<'_> {
+    fn lanes(&self) -> usize {
+        LANES.min(self.image.channels - self.channel)
+    }
+
+    #[inline(always)]
+    fn put<S, A, G, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+        &self,
+        simd: S,
+        gather: &mut G,
+    ) where
+        S: Simd,
+        A: Algorithm<WINDOW, POINTS, TILE>,
+        G: Gather<S>,
+    {
+        let Image { channels, grid, .. } = *self.image;
+        let lanes = self.lanes();
+        let floor = simd.splat(if self.image.relu {
+            0.0
+        } else {
+            f32::NEG_INFINITY
+        });
+        let bias = match self.image.bias {
+            // SAFETY: `Finish::check` has made sure that the bias is padded.
+            Some(bias) => unsafe { simd.load(bias[self.channel..].as_ptr()) },
+            None => simd.splat(0.0),
+        };
+        let finish = self.image.relu || self.image.bias.is_some();
+        let (height, width) = grid.size;
+        for tile in 0..self.tiles.count {
+            let (image, row, column) = grid.position(self.tiles.first + tile);
+            let (top, left) = (row * TILE, column * TILE);
+            let (rows, columns) = (TILE.min(height - top), TILE.min(width - left));
+            let products = &self.products[tile * self.layout.tile..];
+            let half = untransform_columns::<S, A, WINDOW, POINTS, TILE>(
+                simd,
+                products,
+                self.layout.point,
+            );
+            for i in 0..TILE {
+                if i >= rows {
+                    break;
+                }
+                let line = untransform_row::<S, A, WINDOW, POINTS, TILE>(simd, &half, i);
+                let start = ((image * height + top + i) * width + left) * channels + self.channel;
+                for j in 0..TILE {
+                    if j >= columns {
+                        break;
+                    }
+                    let mut y = line[j];
+                    if finish {
+                        y = simd.max(simd.add(y, bias), floor);
+                    }
+                    gather.add(simd, y);
+                    let to = self.image.pixels.at(start + j * channels);
+                    // SAFETY: a pixel of this tile, which is this task's alone.
+                    unsafe { simd.store_first(to, y, lanes) };
+                }
+            }
+        }
+    }
+}
+
+/// The columns of a tile whose products start at `products`, `point` numbers
+/// apart: half of the way to its pixels.
+#[inline(always)]
+pub fn untransform_columns<S, A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    simd: S,
+    products: &[f32],
+    point: usize,
+) -> [[S::V; TILE]; POINTS]
+where
+    S: Simd,
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    assert!(products.len() >= (POINTS * POINTS - 1) * point + LANES);
+    let mut half = [[simd.splat(0.0); TILE]; POINTS];
+    for j in 0..POINTS {
+        let mut line = [simd.splat(0.0); POINTS];
+        for i in 0..POINTS {
+            // SAFETY: within the products, as just checked.
+            line[i] = unsafe { simd.load(products.as_ptr().add((i * POINTS + j) * point)) };
+        }
+        half[j] = A::output(simd, line);
+    }
+    half
+}
+
+/// Row `i` of the pixels of a tile.
+#[inline(always)]
+pub fn untransform_row<S, A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    simd: S,
+    half: &[[S::V; TILE]; POINTS],
+    i: usize,
+) -> [S::V; TILE]
+where
+    S: Simd,
+    A: Algorithm<WINDOW, POINTS, TILE>,
+{
+    let mut line = [simd.splat(0.0); POINTS];
+    for j in 0..POINTS {
+        line[j] = half[j][i];
+    }
+    A::output(simd, line)
+}
+
+/// Looks at outputs on their way into memory.
+trait Gather<S: Simd> {
+    fn add(&mut self, simd: S, y: S::V);
+}
+
+struct Nothing;
+
+impl<S: Simd> Gather<S> for Nothing {
+    #[inline(always)]
+    fn add(&mut self, _: S, _: S::V) {}
+}
+
+/// Moments of a vector of channels, around their first pixel: of a flat image
+/// they are exactly 0.
+struct Sums<S: Simd> {
+    pixels: usize,
+    pivot: S::V,
+    sum: S::V,
+    squares: S::V,
+}
+
+impl<S: Simd> Sums<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let zero = simd.splat(0.0);
+        Sums {
+            pixels: 0,
+            pivot: zero,
+            sum: zero,
+            squares: zero,
+        }
+    }
+
+    /// # Safety
+    /// The caller must own `lanes` moments at `to`.
+    #[inline(always)]
+    unsafe fn store(&self, simd: S, lanes: usize, to: *mut Moments) {
+        let (mut pivot, mut sum, mut squares) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        // SAFETY: the arrays are ours, and the rest is the caller's.
+        unsafe {
+            simd.store(pivot.as_mut_ptr(), self.pivot);
+            simd.store(sum.as_mut_ptr(), self.sum);
+            simd.store(squares.as_mut_ptr(), self.squares);
+            for lane in 0..lanes {
+                to.add(lane).write(Moments {
+                    pixels: self.pixels as f32,
+                    pivot: pivot[lane],
+                    sum: sum[lane],
+                    squares: squares[lane],
+                });
+            }
+        }
+    }
+}
+
+impl<S: Simd> Gather<S> for Sums<S> {
+    #[inline(always)]
+    fn add(&mut self, simd: S, y: S::V) {
+        if self.pixels == 0 {
+            self.pivot = y;
+        }
+        self.pixels += 1;
+        let offset = simd.sub(y, self.pivot);
+        self.sum = simd.add(self.sum, offset);
+        self.squares = simd.fma(offset, offset, self.squares);
+    }
+}
