@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::engine::{DeviceChoice, Engine, Image, Options as EngineOptions, Precision};
 use gstfaststyle::network::{Architecture, Model, Network};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
@@ -29,8 +29,8 @@ struct Options {
     /// Picture size
     #[arg(long, default_value = "256x256", value_parser = parse_size)]
     size: (usize, usize),
-    /// Threads of the CPU engine
-    #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, |n| n.get()))]
+    /// Threads of the CPU engine, 0 for one a core
+    #[arg(long, default_value_t = 0, value_parser = parse_threads)]
     threads: usize,
     /// Pictures to time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -39,11 +39,16 @@ struct Options {
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Arithmetic of the engine
-    #[arg(long, default_value = "f32", value_parser = ["f32"])]
-    precision: String,
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= 1024);
+    count.ok_or_else(|| format!("`{text}` is not a number of threads up to 1024"))
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
@@ -71,19 +76,16 @@ struct Report {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let threads = options.threads.max(1);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?;
-    let report = pool.install(|| measure(&options))?;
+    let report = measure(&options)?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         println!(
-            "{} at width {}: {:.1} ms a frame (95 %: {:.1}), {:.1} frames/s; {}, {} threads, {:.0} MiB; \
+            "{} at width {}, {}: {:.1} ms a frame (95 %: {:.1}), {:.1} frames/s; {}, {} threads, {:.0} MiB; \
              off the reference by {:.4} at most, {:.5} on average (of 255)",
             report.size,
             report.width,
+            report.precision,
             report.ms_median,
             report.ms_p95,
             1000.0 / report.ms_median,
@@ -108,7 +110,14 @@ fn measure(options: &Options) -> Result<Report> {
             Model::random(architecture, 0)?
         }
     };
-    let mut engine = Engine::new(&model, options.device)?;
+    let mut engine = Engine::with_options(
+        &model,
+        EngineOptions {
+            device: options.device,
+            precision: options.precision,
+            threads: options.threads,
+        },
+    )?;
     let picture = test_picture(options.size);
     let mut styled = Image::default();
     engine.stylize(&picture, &mut styled)?; // Plans for the size.
@@ -129,7 +138,7 @@ fn measure(options: &Options) -> Result<Report> {
         frames: options.frames,
         width: model.architecture.width,
         size: format!("{}x{}", options.size.0, options.size.1),
-        threads: rayon::current_num_threads(),
+        threads: engine.threads().count(),
         isa: Level::current().to_string(),
         device: if engine.device().is_cpu() {
             "cpu"
@@ -137,7 +146,7 @@ fn measure(options: &Options) -> Result<Report> {
             "cuda"
         }
         .into(),
-        precision: options.precision.clone(),
+        precision: engine.precision().to_string(),
         peak_rss_mib,
         max_abs_diff,
         mean_abs_diff,

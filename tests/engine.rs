@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use gstfaststyle::engine::cpu::CpuNetwork;
-use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image};
+use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
@@ -92,7 +92,7 @@ fn every_level_equals_the_plain_network() {
             let picture = picture(width, height);
             let reference = plain(&model, &picture);
             for level in Level::available() {
-                let mut network = CpuNetwork::new(&model, level).unwrap();
+                let mut network = CpuNetwork::new(&model, level, Precision::F32).unwrap();
                 let mut styled = Image::default();
                 network.stylize(&picture, &mut styled).unwrap();
                 assert_eq!((styled.width, styled.height), (width, height));
@@ -116,8 +116,10 @@ fn a_flat_picture_stays_flat() {
             height,
             data: vec![90.0; 3 * width * height],
         };
-        for level in Level::available() {
-            let mut network = CpuNetwork::new(&model, level).unwrap();
+        let precisions = [Precision::F32, Precision::Fast];
+        let levels = Level::available().into_iter();
+        for (level, precision) in levels.flat_map(|l| precisions.map(|p| (l, p))) {
+            let mut network = CpuNetwork::new(&model, level, precision).unwrap();
             let mut styled = Image::default();
             network.stylize(&picture, &mut styled).unwrap();
             for plane in styled.data.chunks(width * height) {
@@ -127,6 +129,53 @@ fn a_flat_picture_stays_flat() {
             }
         }
     }
+}
+
+/// Rounded products, on every CPU whether fast there or not: close to the
+/// reference, though far from its last bits, and just as flat.
+#[test]
+fn fast_products_paint_nearly_the_same() {
+    let model = model(Architecture::with_width(17));
+    for (width, height) in [(67, 33), (129, 67)] {
+        let picture = picture(width, height);
+        let reference = plain(&model, &picture);
+        for level in Level::available() {
+            let mut network = CpuNetwork::new(&model, level, Precision::Fast).unwrap();
+            let mut styled = Image::default();
+            network.stylize(&picture, &mut styled).unwrap();
+            let differences: Vec<f32> = styled
+                .data
+                .iter()
+                .zip(&reference)
+                .map(|(a, b)| (a - b).abs())
+                .collect();
+            let mean = differences.iter().sum::<f32>() / differences.len() as f32;
+            assert!(0.0 < mean && mean < 0.5, "{level}: off by {mean}");
+            let largest = differences.into_iter().fold(0.0, f32::max);
+            assert!(largest < 8.0, "{level}: off by up to {largest}");
+        }
+    }
+}
+
+#[test]
+fn precision_is_what_the_cpu_can_speed_up() {
+    let model = model(Architecture::with_width(2));
+    for precision in [Precision::F32, Precision::Fast] {
+        let options = Options {
+            device: DeviceChoice::Cpu,
+            precision,
+            threads: 1,
+        };
+        let engine = Engine::with_options(&model, options).unwrap();
+        let faster = Level::current().multiplies_pairs();
+        assert_eq!(
+            engine.precision() == precision,
+            faster || precision == Precision::F32
+        );
+        assert_eq!(engine.threads().count(), 1);
+    }
+    assert_eq!("fast".parse(), Ok(Precision::Fast));
+    assert!("bf16".parse::<Precision>().is_err());
 }
 
 /// Buffers go from frame to frame: none may leak into the next picture.

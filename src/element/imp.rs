@@ -1,7 +1,7 @@
 //! The element's behaviour: what GStreamer calls.
 
 use super::caps;
-use super::settings::Settings;
+use super::settings::{FastStylePrecision, Settings};
 use super::streaming::Streaming;
 use gst::glib;
 use gst::prelude::*;
@@ -39,6 +39,23 @@ pub struct FastStyle {
         type = Option<String>,
         member = device,
         default = Settings::default().device.as_deref(),
+        get, set, mutable_ready
+    )]
+    #[property(
+        name = "precision",
+        nick = "Precision",
+        blurb = "How exactly to compute; applied at the next start",
+        type = FastStylePrecision,
+        member = precision,
+        get, set, mutable_ready, builder(FastStylePrecision::default())
+    )]
+    #[property(
+        name = "threads",
+        nick = "Threads",
+        blurb = "Threads of the CPU to use, 0 for one a core; elements with as many share them; applied at the next start",
+        type = u32,
+        member = threads,
+        maximum = 1024, default = Settings::default().threads,
         get, set, mutable_ready
     )]
     #[property(
@@ -108,7 +125,14 @@ impl BaseTransformImpl for FastStyle {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let engine = settings.open()?;
-        gst::info!(CAT, imp = self, "{settings:?} on {:?}", engine.device());
+        gst::info!(
+            CAT,
+            imp = self,
+            "{settings:?} on {:?}, precision {}, {} threads",
+            engine.device(),
+            engine.precision(),
+            engine.threads().count()
+        );
         *lock(&self.streaming) = Streaming::new(engine);
         Ok(())
     }

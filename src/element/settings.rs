@@ -1,7 +1,8 @@
 //! What the application has asked for.
 
-use crate::engine::{DeviceChoice, Engine, EngineError};
+use crate::engine::{DeviceChoice, Engine, EngineError, Options, Precision};
 use crate::network::{Model, ModelError};
+use gst::glib;
 use std::io;
 
 /// The element's properties.
@@ -11,8 +12,38 @@ pub struct Settings {
     pub model: Option<String>,
     /// Text of a [`DeviceChoice`].
     pub device: Option<String>,
+    /// How exactly to compute.
+    pub precision: FastStylePrecision,
+    /// Threads of the CPU to use; 0 for one a core.
+    pub threads: u32,
     /// How much of the style shows, 0..1.
     pub strength: f64,
+}
+
+/// [`Precision`] as applications see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstFastStylePrecision")]
+#[repr(i32)]
+pub enum FastStylePrecision {
+    /// [`Precision::F32`]
+    #[default]
+    #[enum_value(name = "32-bit floats", nick = "f32")]
+    F32,
+    /// [`Precision::Fast`]
+    #[enum_value(
+        name = "16-bit integers where the CPU is faster with them",
+        nick = "fast"
+    )]
+    Fast,
+}
+
+impl From<FastStylePrecision> for Precision {
+    fn from(precision: FastStylePrecision) -> Self {
+        match precision {
+            FastStylePrecision::F32 => Precision::F32,
+            FastStylePrecision::Fast => Precision::Fast,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -20,6 +51,8 @@ impl Default for Settings {
         Settings {
             model: None,
             device: Some(DeviceChoice::default().to_string()),
+            precision: FastStylePrecision::default(),
+            threads: 0,
             strength: 1.0,
         }
     }
@@ -45,7 +78,12 @@ impl Settings {
             ));
         }
         let model = Model::load(path).map_err(model_message)?;
-        Engine::new(&model, device).map_err(|error| match error {
+        let options = Options {
+            device,
+            precision: self.precision.into(),
+            threads: self.threads as usize,
+        };
+        Engine::with_options(&model, options).map_err(|error| match error {
             EngineError::Device { .. } => {
                 gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
             }

@@ -87,21 +87,23 @@ impl Streaming {
 
         let error =
             |error: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Failed, ("{error}"));
-        pixels::read(&input, &mut self.picture);
-        let picture = &self.picture;
-        let painted = if strength > 0.0 {
-            engine
-                .stylize(picture, &mut self.styled)
-                .map_err(|e| error(&e))?;
-            &self.styled
-        } else {
-            picture
-        };
-        let mix = (strength > 0.0 && strength < 1.0).then_some(Mix {
-            original: picture,
-            strength,
-        });
-        pixels::write(painted, mix, Some(&input), &mut output).map_err(|e| error(&e))
+        let (picture, styled) = (&mut self.picture, &mut self.styled);
+        // All at once on the engine's threads: this one would only wait.
+        engine.threads().clone().run(|| {
+            pixels::read(&input, picture);
+            let picture = &*picture;
+            let painted = if strength > 0.0 {
+                engine.stylize(picture, styled).map_err(|e| error(&e))?;
+                &*styled
+            } else {
+                picture
+            };
+            let mix = (strength > 0.0 && strength < 1.0).then_some(Mix {
+                original: picture,
+                strength,
+            });
+            pixels::write(painted, mix, Some(&input), &mut output).map_err(|e| error(&e))
+        })
     }
 }
 

@@ -22,6 +22,10 @@ pub enum EngineError {
     #[error("out of memory: a layer of this picture needs {needed_mib} MiB more")]
     OutOfMemory { needed_mib: usize },
 
+    /// The system has no threads left.
+    #[error("starting {count} threads: {reason}")]
+    Threads { count: usize, reason: String },
+
     /// The network failed on the device, for want of memory for example.
     #[error("running the network: {0}")]
     Candle(#[from] candle_core::Error),

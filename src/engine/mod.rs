@@ -8,9 +8,13 @@ pub mod device;
 mod error;
 pub mod frame;
 pub mod pixels;
+mod precision;
+mod threads;
 
 pub use device::DeviceChoice;
 pub use error::EngineError;
+pub use precision::Precision;
+pub use threads::Threads;
 
 use crate::network::{Model, Network};
 use crate::ops::cpu::Level;
@@ -46,6 +50,19 @@ impl Image {
 pub struct Engine {
     runner: Runner,
     device: Device,
+    precision: Precision,
+    threads: Threads,
+}
+
+/// How an [`Engine`] is to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Where.
+    pub device: DeviceChoice,
+    /// How exactly.
+    pub precision: Precision,
+    /// On how many threads of the CPU; 0 for one a core.
+    pub threads: usize,
 }
 
 enum Runner {
@@ -56,17 +73,46 @@ enum Runner {
 }
 
 impl Engine {
-    /// Prepares `model` on the chosen device.
+    /// Prepares `model` on the chosen device, with the other options' defaults.
     ///
     /// # Errors
     /// [`EngineError::Device`] if the device is not there.
     pub fn new(model: &Model, device: DeviceChoice) -> Result<Self, EngineError> {
-        let device = device.open()?;
-        let runner = match device.is_cpu() {
-            true => Runner::Cpu(Box::new(CpuNetwork::new(model, Level::current())?)),
-            false => Runner::Candle(Network::from_model(model, &device)?),
+        Engine::with_options(
+            model,
+            Options {
+                device,
+                ..Options::default()
+            },
+        )
+    }
+
+    /// Prepares `model`.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`] if the device is not there,
+    /// [`EngineError::Threads`] if the system has no more threads.
+    pub fn with_options(model: &Model, options: Options) -> Result<Self, EngineError> {
+        let device = options.device.open()?;
+        let threads = Threads::new(options.threads)?;
+        let level = Level::current();
+        let (runner, precision) = match device.is_cpu() {
+            true => {
+                let precision = options.precision.on_cpu(level);
+                let network = threads.run(|| CpuNetwork::new(model, level, precision))?;
+                (Runner::Cpu(Box::new(network)), precision)
+            }
+            false => {
+                let network = Network::from_model(model, &device)?;
+                (Runner::Candle(network), Precision::F32)
+            }
         };
-        Ok(Engine { runner, device })
+        Ok(Engine {
+            runner,
+            device,
+            precision,
+            threads,
+        })
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
@@ -78,7 +124,7 @@ impl Engine {
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
         picture.check()?;
         match &mut self.runner {
-            Runner::Cpu(network) => network.stylize(picture, styled)?,
+            Runner::Cpu(network) => self.threads.run(|| network.stylize(picture, styled))?,
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.device)?;
@@ -88,6 +134,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// How exactly the network runs, which is what was asked for where that
+    /// is faster than `f32`.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The threads that the network runs on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Where the network runs.

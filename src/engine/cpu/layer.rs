@@ -1,7 +1,7 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
 use super::plan::Border;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Precision};
 use crate::network::Model;
 use crate::ops::cpu::conv::winograd_weights;
 use crate::ops::cpu::direct::Shape;
@@ -186,7 +186,12 @@ enum Weights {
 
 impl Layer {
     /// The layer of `model` whose tensors' names start with `name`.
-    pub fn new(model: &Model, name: &str, scale: Scale) -> candle_core::Result<Self> {
+    pub fn new(
+        model: &Model,
+        name: &str,
+        scale: Scale,
+        precision: Precision,
+    ) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, name)?;
         let Kernels {
             outputs,
@@ -195,8 +200,11 @@ impl Layer {
             ..
         } = kernels;
         let weights = if side == 3 {
-            let kind = scale.kind();
-            Weights::Winograd(winograd_weights(kind, &kernels.values, outputs, inputs))
+            let weights = winograd_weights(scale.kind(), &kernels.values, outputs, inputs);
+            Weights::Winograd(match precision {
+                Precision::F32 => weights,
+                Precision::Fast => weights.rounded(),
+            })
         } else {
             let at = |o, i, y, x| kernels.at(o, i, y, x);
             Weights::Direct {
@@ -293,12 +301,16 @@ enum Tail {
 
 impl LastLayer {
     /// That of `model`.
-    pub fn new(model: &Model) -> candle_core::Result<Self> {
+    pub fn new(model: &Model, precision: Precision) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, "output")?;
+        let weights = PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
+            kernels.at(o, i, y, x)
+        });
         Ok(LastLayer {
-            weights: PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
-                kernels.at(o, i, y, x)
-            }),
+            weights: match precision {
+                Precision::F32 => weights,
+                Precision::Fast => weights.rounded(),
+            },
             tail: match model.architecture.output_norm {
                 true => Tail::Norm(Norm::new(model, "output")?),
                 false => Tail::Bias(values(model, "output.conv.bias")?),

@@ -10,7 +10,7 @@ mod layer;
 mod picture;
 mod plan;
 
-use super::{EngineError, Image};
+use super::{EngineError, Image, Precision};
 use crate::network::{Architecture, Model};
 use crate::ops::cpu::Level;
 use crate::ops::cpu::norm::{self, Affine};
@@ -52,9 +52,10 @@ struct Memory {
 }
 
 impl CpuNetwork {
-    /// Packs the weights of `model`, for the instructions of `level`.
-    pub fn new(model: &Model, level: Level) -> candle_core::Result<Self> {
-        let layer = |name: &str, scale| Layer::new(model, name, scale);
+    /// Packs the weights of `model`, for the instructions of `level` and for
+    /// `precision`, whether or not that is faster there.
+    pub fn new(model: &Model, level: Level, precision: Precision) -> candle_core::Result<Self> {
+        let layer = |name: &str, scale| Layer::new(model, name, scale, precision);
         let block = |i| -> candle_core::Result<_> {
             Ok([
                 layer(&format!("residual.{i}.0"), Scale::Same)?,
@@ -71,7 +72,7 @@ impl CpuNetwork {
                     .map(block)
                     .collect::<candle_core::Result<_>>()?,
                 up: [layer("up.0", Scale::Double)?, layer("up.1", Scale::Double)?],
-                last: LastLayer::new(model)?,
+                last: LastLayer::new(model, precision)?,
             },
             plan: Plan::default(),
             memory: Memory::default(),

@@ -204,6 +204,7 @@ impl Kernel for Row<'_> {
                     Some(bias) => Start::Bias(bias[first..].as_ptr()),
                     None => Start::Zero,
                 },
+                scale: None,
                 relu: self.relu,
             };
             // SAFETY: the window holds `kernel` padded rows, so `width` windows
@@ -281,6 +282,7 @@ impl Kernel for WeightGradient<'_> {
                 } else {
                     Start::Accumulate
                 },
+                scale: None,
                 relu: false,
             };
             // SAFETY: `weight_gradient` has checked the slices; the rows and

@@ -2,12 +2,15 @@
 //! memory, times one or two vectors of columns of B, summed in registers.
 
 use super::LANES;
+use super::arithmetic::Arithmetic;
 use super::simd::Simd;
 
 /// The product `C = A * B` of some rows and up to two vectors of columns.
 ///
 /// The depth (the dimension summed over) is cut into `segments` of `depth`
 /// steps, so that A can be a window of an image: one segment a window row.
+///
+/// Elements of A and B are what an [`Arithmetic`] multiplies, 32 bits each.
 #[derive(Clone, Copy)]
 pub struct Product {
     /// Row 0 of A at depth 0.
@@ -36,8 +39,10 @@ pub struct Product {
     pub columns: usize,
     /// Whether rows of B may be read to the end of the vector, whatever `columns` says.
     pub b_padded: bool,
-    /// What C starts from.
+    /// What C starts from; nothing, unless the elements are `f32`.
     pub start: Start,
+    /// What C is multiplied by in the end.
+    pub scale: Option<Scale>,
     /// Whether C's negative elements become 0.
     pub relu: bool,
 }
@@ -55,6 +60,13 @@ fn compiled_rows(wanted: usize, left: usize) -> usize {
         rows if rows <= left => rows,
         _ => wanted / step * step,
     }
+}
+
+/// A factor for all of C, and one a column, padded to whole vectors.
+#[derive(Clone, Copy)]
+pub struct Scale {
+    pub all: f32,
+    pub columns: *const f32,
 }
 
 /// What a product is added to.
@@ -76,7 +88,7 @@ impl Product {
     /// All of A, B and C as described must lie in memory that the caller may
     /// read (A, B, bias) and alone may write (C).
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(mut self, simd: S) {
+    pub(super) unsafe fn run<S: Simd, E: Arithmetic<S>>(mut self, simd: S) {
         let two = self.columns > LANES;
         let limit = if two { S::ROWS_2 } else { S::ROWS_1 };
         // Strips of about equal height: 15 rows are 8 and 7, not 14 and 1.
@@ -87,10 +99,10 @@ impl Product {
             // SAFETY: a part of what the caller vouches for.
             unsafe {
                 match (two, self.a_row == 1) {
-                    (true, true) => self.strip::<S, 2, true>(simd),
-                    (true, false) => self.strip::<S, 2, false>(simd),
-                    (false, true) => self.strip::<S, 1, true>(simd),
-                    (false, false) => self.strip::<S, 1, false>(simd),
+                    (true, true) => self.strip::<S, E, 2, true>(simd),
+                    (true, false) => self.strip::<S, E, 2, false>(simd),
+                    (false, true) => self.strip::<S, E, 1, true>(simd),
+                    (false, false) => self.strip::<S, E, 1, false>(simd),
                 }
             }
             left -= self.rows;
@@ -99,25 +111,56 @@ impl Product {
         }
     }
 
+    /// The product of elements that are two `i16` each, whose sum stops at the
+    /// ends of 32 bits: on any CPU, without haste.
+    ///
+    /// # Safety
+    /// That of `run`.
+    pub(super) unsafe fn run_on_pairs(self) {
+        assert_eq!(self.segments, 1);
+        // SAFETY: the caller's, for each element.
+        let pair = |at: *const f32| unsafe { at.cast::<[i16; 2]>().read().map(i32::from) };
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                let mut sum = 0i32;
+                for k in 0..self.depth {
+                    let a = pair(self.a.wrapping_add(row * self.a_row + k * self.a_depth));
+                    let b = pair(self.b.wrapping_add(k * self.b_depth + column));
+                    sum = sum.saturating_add((a[0] * b[0]).saturating_add(a[1] * b[1]));
+                }
+                let scale = self.scale.map_or(1.0, |Scale { all, columns }| {
+                    // SAFETY: the caller's.
+                    all * unsafe { *columns.add(column) }
+                });
+                // SAFETY: the caller's.
+                unsafe { *self.c.add(row * self.c_row + column) = sum as f32 * scale };
+            }
+        }
+    }
+
     #[inline(always)]
-    unsafe fn strip<S: Simd, const V: usize, const ROWS_ADJACENT: bool>(&self, simd: S) {
+    unsafe fn strip<S, E, const V: usize, const ROWS_ADJACENT: bool>(&self, simd: S)
+    where
+        S: Simd,
+        E: Arithmetic<S>,
+    {
         // SAFETY: as for `run`.
         unsafe {
             match self.rows {
-                1 => self.kernel_1::<S, V, ROWS_ADJACENT>(simd),
-                2 => self.kernel_2::<S, V, ROWS_ADJACENT>(simd),
-                3 => self.kernel_3::<S, V, ROWS_ADJACENT>(simd),
-                4 => self.kernel_4::<S, V, ROWS_ADJACENT>(simd),
-                5 => self.kernel_5::<S, V, ROWS_ADJACENT>(simd),
-                6 => self.kernel_6::<S, V, ROWS_ADJACENT>(simd),
-                8 => self.kernel_8::<S, V, ROWS_ADJACENT>(simd),
-                10 => self.kernel_10::<S, V, ROWS_ADJACENT>(simd),
-                12 => self.kernel_12::<S, V, ROWS_ADJACENT>(simd),
-                14 => self.kernel_14::<S, V, ROWS_ADJACENT>(simd),
-                16 => self.kernel_16::<S, V, ROWS_ADJACENT>(simd),
-                20 => self.kernel_20::<S, V, ROWS_ADJACENT>(simd),
-                24 => self.kernel_24::<S, V, ROWS_ADJACENT>(simd),
-                28 => self.kernel_28::<S, V, ROWS_ADJACENT>(simd),
+                1 => self.kernel_1::<S, E, V, ROWS_ADJACENT>(simd),
+                2 => self.kernel_2::<S, E, V, ROWS_ADJACENT>(simd),
+                3 => self.kernel_3::<S, E, V, ROWS_ADJACENT>(simd),
+                4 => self.kernel_4::<S, E, V, ROWS_ADJACENT>(simd),
+                5 => self.kernel_5::<S, E, V, ROWS_ADJACENT>(simd),
+                6 => self.kernel_6::<S, E, V, ROWS_ADJACENT>(simd),
+                8 => self.kernel_8::<S, E, V, ROWS_ADJACENT>(simd),
+                10 => self.kernel_10::<S, E, V, ROWS_ADJACENT>(simd),
+                12 => self.kernel_12::<S, E, V, ROWS_ADJACENT>(simd),
+                14 => self.kernel_14::<S, E, V, ROWS_ADJACENT>(simd),
+                16 => self.kernel_16::<S, E, V, ROWS_ADJACENT>(simd),
+                20 => self.kernel_20::<S, E, V, ROWS_ADJACENT>(simd),
+                24 => self.kernel_24::<S, E, V, ROWS_ADJACENT>(simd),
+                28 => self.kernel_28::<S, E, V, ROWS_ADJACENT>(simd),
                 // `compiled_rows` gives no others.
                 rows => unreachable!("a strip of {rows} rows"),
             }
@@ -149,10 +192,15 @@ impl Product {
     /// That of `run`.
     #[inline(always)]
     unsafe fn finish<S: Simd>(&self, simd: S, row: usize, v: usize, y: S::V) {
-        let y = match self.relu {
-            true => simd.max(y, simd.splat(0.0)),
-            false => y,
-        };
+        let mut y = y;
+        if let Some(Scale { all, columns }) = self.scale {
+            // SAFETY: the caller's.
+            let columns = unsafe { simd.load(columns.add(v * LANES)) };
+            y = simd.mul(y, simd.mul(columns, simd.splat(all)));
+        }
+        if self.relu {
+            y = simd.max(y, simd.splat(0.0));
+        }
         let count = LANES.min(self.columns - v * LANES);
         // SAFETY: the caller's.
         unsafe { simd.store_first(self.c.add(row * self.c_row + v * LANES), y, count) };
@@ -166,10 +214,11 @@ macro_rules! kernels {
         impl Product {
             $(
                 #[inline(always)]
-                unsafe fn $name<S: Simd, const V: usize, const ROWS_ADJACENT: bool>(
-                    &self,
-                    simd: S,
-                ) {
+                unsafe fn $name<S, E, const V: usize, const ROWS_ADJACENT: bool>(&self, simd: S)
+                where
+                    S: Simd,
+                    E: Arithmetic<S>,
+                {
                     if $count > if V == 2 { S::ROWS_2 } else { S::ROWS_1 } {
                         return; // Never asked for: spares the code.
                     }
@@ -180,30 +229,30 @@ macro_rules! kernels {
                     };
                     debug_assert!(ROWS_ADJACENT || self.a_depth == 1);
                     let last = self.columns - (V - 1) * LANES;
-                    let mut sums = [[simd.splat(0.0); V]; $count];
+                    let mut sums = [[E::zero(simd); V]; $count];
                     // SAFETY: `run`'s contract.
                     unsafe {
                         if !matches!(self.start, Start::Zero) {
                             $(for v in 0..V {
-                                sums[$row][v] = self.start(simd, $row, v);
+                                sums[$row][v] = E::start(simd, self.start(simd, $row, v));
                             })*
                         }
                         let mut b = self.b;
                         for segment in 0..self.segments {
                             let mut a = self.a.add(segment * self.a_segment);
                             for _ in 0..self.depth {
-                                let mut columns = [simd.splat(0.0); V];
+                                let mut columns = [E::zero(simd); V];
                                 for v in 0..V {
                                     columns[v] = if self.b_padded || v + 1 < V {
-                                        simd.load(b.add(v * LANES))
+                                        E::load(simd, b.add(v * LANES))
                                     } else {
-                                        simd.load_first(b.add(v * LANES), last)
+                                        E::load_first(simd, b.add(v * LANES), last)
                                     };
                                 }
                                 $(
-                                    let x = simd.splat(*a.add($row * a_row));
+                                    let x = E::broadcast(simd, a.add($row * a_row));
                                     for v in 0..V {
-                                        sums[$row][v] = simd.fma(x, columns[v], sums[$row][v]);
+                                        sums[$row][v] = E::multiply_add(simd, x, columns[v], sums[$row][v]);
                                     }
                                 )*
                                 a = a.wrapping_add(a_depth);
@@ -211,7 +260,7 @@ macro_rules! kernels {
                             }
                         }
                         $(for v in 0..V {
-                            self.finish(simd, $row, v, sums[$row][v]);
+                            self.finish(simd, $row, v, E::finish(simd, sums[$row][v]));
                         })*
                     }
                 }

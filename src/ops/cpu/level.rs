@@ -74,6 +74,15 @@ impl Level {
         self == Level::Plain
     }
 
+    /// Whether products of pairs of 16-bit integers are faster here than those
+    /// of floats.
+    pub fn multiplies_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Level::Avx512 && is_x86_feature_detected!("avx512vnni");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Runs `kernel` with this level's instructions.
     ///
     /// # Panics

@@ -7,6 +7,7 @@
 // Kernels run over several arrays of registers at once: indices say it best.
 #![allow(clippy::needless_range_loop)]
 
+mod arithmetic;
 pub mod conv;
 pub mod direct;
 pub mod gemm;

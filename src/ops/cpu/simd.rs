@@ -4,6 +4,9 @@
 //! may use the instructions it stands for.
 
 use super::LANES;
+use super::arithmetic::Floats;
+#[cfg(target_arch = "x86_64")]
+use super::arithmetic::VnniPairs;
 use super::gemm::Product;
 
 /// Arithmetic on vectors of [`LANES`] numbers.
@@ -24,6 +27,14 @@ pub trait Simd: Copy {
     /// # Safety
     /// That of `Product::run`.
     unsafe fn product(self, product: Product);
+    /// Computes a matrix product whose elements are two `i16` each.
+    ///
+    /// # Safety
+    /// That of `Product::run`.
+    unsafe fn product_of_pairs(self, product: Product) {
+        // SAFETY: the caller's.
+        unsafe { product.run_on_pairs() }
+    }
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::V;
     /// Reads 16 numbers.
@@ -54,6 +65,17 @@ pub trait Simd: Copy {
             std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, count);
         }
     }
+    /// Writes 16 numbers between -32767 and 32767 as whole ones.
+    #[inline(always)]
+    unsafe fn store_whole(self, to: *mut i16, v: Self::V) {
+        let mut numbers = [0f32; LANES];
+        unsafe {
+            self.store(numbers.as_mut_ptr(), v);
+            for (i, x) in numbers.into_iter().enumerate() {
+                to.add(i).write(x.round_ties_even() as i16);
+            }
+        }
+    }
     /// `a + b`
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`
@@ -66,6 +88,14 @@ pub trait Simd: Copy {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `gate` is above 0, else 0: the gradient of ReLU.
     fn gate(self, v: Self::V, gate: Self::V) -> Self::V;
+    /// The largest of all lanes.
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: the buffer is ours.
+        unsafe { self.store(lanes.as_mut_ptr(), v) };
+        lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
     /// The sum of all lanes.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
@@ -100,7 +130,7 @@ impl Simd for Plain {
     #[inline(always)]
     unsafe fn product(self, product: Product) {
         // SAFETY: the caller's.
-        unsafe { product.run(self) }
+        unsafe { product.run::<_, Floats>(self) }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
@@ -150,7 +180,7 @@ pub use x86::{Avx2, Avx512};
 /// made where the CPU had been checked, and loads and stores pass the duty on.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{LANES, Product, Simd};
+    use super::{Floats, LANES, Product, Simd, VnniPairs};
     use std::arch::x86_64::*;
 
     /// AVX-512F.
@@ -176,9 +206,21 @@ mod x86 {
         unsafe fn product(self, product: Product) {
             #[target_feature(enable = "avx512f,avx2,fma")]
             unsafe fn run(simd: Avx512, product: Product) {
-                unsafe { product.run(simd) }
+                unsafe { product.run::<_, Floats>(simd) }
             }
             unsafe { run(self, product) }
+        }
+        #[inline(always)]
+        unsafe fn product_of_pairs(self, product: Product) {
+            #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+            unsafe fn run(simd: Avx512, product: Product) {
+                unsafe { product.run::<_, VnniPairs>(simd) }
+            }
+            // A branch that is always taken, or never.
+            match is_x86_feature_detected!("avx512vnni") {
+                true => unsafe { run(self, product) },
+                false => unsafe { product.run_on_pairs() },
+            }
         }
         #[inline(always)]
         fn splat(self, x: f32) -> __m512 {
@@ -204,6 +246,13 @@ mod x86 {
             }
             let mask = ((1u32 << count) - 1) as __mmask16;
             unsafe { _mm512_mask_storeu_ps(to, mask, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_whole(self, to: *mut i16, v: __m512) {
+            unsafe {
+                let whole = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v));
+                _mm256_storeu_si256(to.cast(), whole);
+            }
         }
         #[inline(always)]
         fn add(self, a: __m512, b: __m512) -> __m512 {
@@ -261,7 +310,7 @@ mod x86 {
         unsafe fn product(self, product: Product) {
             #[target_feature(enable = "avx2,fma")]
             unsafe fn run(simd: Avx2, product: Product) {
-                unsafe { product.run(simd) }
+                unsafe { product.run::<_, Floats>(simd) }
             }
             unsafe { run(self, product) }
         }
@@ -324,7 +373,7 @@ pub use arm::Neon;
 /// NEON is part of every aarch64 CPU, so its intrinsics need no check.
 #[cfg(target_arch = "aarch64")]
 mod arm {
-    use super::{Product, Simd};
+    use super::{Floats, Product, Simd};
     use std::arch::aarch64::*;
 
     /// NEON: four 128-bit vectors make one of ours.
@@ -340,7 +389,7 @@ mod arm {
 
         #[inline(always)]
         unsafe fn product(self, product: Product) {
-            unsafe { product.run(self) }
+            unsafe { product.run::<_, Floats>(self) }
         }
         #[inline(always)]
         fn splat(self, x: f32) -> Self::V {

@@ -1,6 +1,6 @@
 //! From the pixels of images to the points of tiles.
 
-use super::{Algorithm, Grid, Input, Layout, Tiles};
+use super::{Algorithm, Grid, Input, Layout, Lines, Tiles};
 use crate::ops::cpu::LANES;
 use crate::ops::cpu::simd::Simd;
 
@@ -152,7 +152,7 @@ impl Run<'_> {
             let columns = offsets::<WINDOW>(source.columns, column * A::STEP, self.channels);
             let base = image * source.height * row_len;
             // Columns first: each is read once.
-            let mut half = [[simd.splat(0.0); POINTS]; WINDOW];
+            let mut half = Lines::<S::V, POINTS, WINDOW>::new();
             for j in 0..WINDOW {
                 let mut line = [simd.splat(0.0); WINDOW];
                 for i in 0..WINDOW {
@@ -163,8 +163,10 @@ impl Run<'_> {
                         line[i] = unsafe { load.pixel(simd, at) };
                     }
                 }
-                half[j] = A::input(simd, line);
+                half.set(j, A::input(simd, line));
             }
+            // SAFETY: all lines have been set.
+            let half = unsafe { half.all() };
             let start = tile * layout.tile + self.channel;
             assert!(start + (POINTS * POINTS - 1) * layout.point + LANES <= points.len());
             for i in 0..POINTS {

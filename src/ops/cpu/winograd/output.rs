@@ -1,6 +1,6 @@
 //! From the products of tiles to the pixels of images.
 
-use super::{Algorithm, Grid, Layout, Output, Tiles};
+use super::{Algorithm, Grid, Layout, Lines, Output, Tiles};
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{LANES, SharedMut};
@@ -143,16 +143,18 @@ impl Vector<'_> {
             let (top, left) = (row * TILE, column * TILE);
             let (rows, columns) = (TILE.min(height - top), TILE.min(width - left));
             let products = &self.products[tile * self.layout.tile..];
+            let mut half = Lines::new();
             let half = untransform_columns::<S, A, WINDOW, POINTS, TILE>(
                 simd,
                 products,
                 self.layout.point,
+                &mut half,
             );
             for i in 0..TILE {
                 if i >= rows {
                     break;
                 }
-                let line = untransform_row::<S, A, WINDOW, POINTS, TILE>(simd, &half, i);
+                let line = untransform_row::<S, A, WINDOW, POINTS, TILE>(simd, half, i);
                 let start = ((image * height + top + i) * width + left) * channels + self.channel;
                 for j in 0..TILE {
                     if j >= columns {
@@ -172,29 +174,30 @@ impl Vector<'_> {
     }
 }
 
-/// The columns of a tile whose products start at `products`, `point` numbers
-/// apart: half of the way to its pixels.
+/// Sets `half` to the columns of a tile whose products start at `products`,
+/// `point` numbers apart: half of the way to its pixels.
 #[inline(always)]
-pub fn untransform_columns<S, A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+pub fn untransform_columns<'a, S, A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     simd: S,
     products: &[f32],
     point: usize,
-) -> [[S::V; TILE]; POINTS]
+    half: &'a mut Lines<S::V, TILE, POINTS>,
+) -> &'a [[S::V; TILE]; POINTS]
 where
     S: Simd,
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
     assert!(products.len() >= (POINTS * POINTS - 1) * point + LANES);
-    let mut half = [[simd.splat(0.0); TILE]; POINTS];
     for j in 0..POINTS {
         let mut line = [simd.splat(0.0); POINTS];
         for i in 0..POINTS {
             // SAFETY: within the products, as just checked.
             line[i] = unsafe { simd.load(products.as_ptr().add((i * POINTS + j) * point)) };
         }
-        half[j] = A::output(simd, line);
+        half.set(j, A::output(simd, line));
     }
-    half
+    // SAFETY: all lines have been set.
+    unsafe { half.all() }
 }
 
 /// Row `i` of the pixels of a tile.

@@ -9,8 +9,8 @@
 
 use super::output::{untransform_columns, untransform_row};
 use super::{
-    Algorithm, Finish, Grid, Input, Kind, Layout, Output, Same, Scratch, Source, Task, Tiles,
-    Weights, convolve_tiles, grow, input, tiles_per_task,
+    Algorithm, Finish, Grid, Input, Kind, Layout, Lines, Output, Same, Scratch, Source, Task,
+    Tiles, Weights, convolve_tiles, grow, input, tiles_per_task,
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
@@ -75,6 +75,14 @@ impl PictureWeights {
             block(kernel, down, across, |y, x| weight(channel, input, y, x))
         });
         PictureWeights { weights, blocks }
+    }
+
+    /// See [`Weights::rounded`]; for weights into a picture.
+    pub fn rounded(self) -> Self {
+        PictureWeights {
+            weights: self.weights.rounded(),
+            ..self
+        }
     }
 
     /// Pixels that a line must be longer than its result.
@@ -261,7 +269,8 @@ impl Input<Same, 6, 6, 4> for Blocks<'_> {
                     row * STEP + block / self.blocks * BLOCK,
                     column * STEP + block % self.blocks * BLOCK,
                 );
-                let half = self.half_transformed(simd, plane, top, left);
+                let mut half = Lines::new();
+                let half = self.transform_columns(simd, plane, (top, left), &mut half);
                 let start = channel * layout.channel + done;
                 for i in 0..6 {
                     let mut line = [simd.splat(0.0); 6];
@@ -285,16 +294,15 @@ impl Input<Same, 6, 6, 4> for Blocks<'_> {
 }
 
 impl Blocks<'_> {
-    /// The windows of sixteen tiles, their columns transformed.
+    /// Sets `half` to the windows of sixteen tiles, their columns transformed.
     #[inline(always)]
-    fn half_transformed<S: Simd>(
+    fn transform_columns<'b, S: Simd>(
         &self,
         simd: S,
         plane: usize,
-        top: usize,
-        left: usize,
-    ) -> [[S::V; 6]; 6] {
-        let mut half = [[simd.splat(0.0); 6]; 6];
+        (top, left): (usize, usize),
+        half: &'b mut Lines<S::V, 6, 6>,
+    ) -> &'b [[S::V; 6]; 6] {
         for j in 0..6 {
             let mut line = [simd.splat(0.0); 6];
             for i in 0..6 {
@@ -303,9 +311,10 @@ impl Blocks<'_> {
                 // SAFETY: a vector of pixels, as just sliced.
                 line[i] = unsafe { simd.load(pixels.as_ptr()) };
             }
-            half[j] = Same::input(simd, line);
+            half.set(j, Same::input(simd, line));
         }
-        half
+        // SAFETY: all lines have been set.
+        unsafe { half.all() }
     }
 }
 
@@ -413,9 +422,15 @@ impl Output<Same, 6, 6, 4> for StripOutput<'_> {
             let left = (tiles.first + tile) % columns * STEP;
             for block in (0..layout.tile).step_by(LANES) {
                 let products = &products[tile * layout.tile + block..];
-                let half = untransform_columns::<S, Same, 6, 6, 4>(simd, products, layout.point);
+                let mut half = Lines::new();
+                let half = untransform_columns::<S, Same, 6, 6, 4>(
+                    simd,
+                    products,
+                    layout.point,
+                    &mut half,
+                );
                 for i in 0..STEP {
-                    let line = untransform_row::<S, Same, 6, 6, 4>(simd, &half, i);
+                    let line = untransform_row::<S, Same, 6, 6, 4>(simd, half, i);
                     let start = i * self.strip.row() + left * channels + channel + block;
                     for j in 0..STEP {
                         let at = start + j * channels;

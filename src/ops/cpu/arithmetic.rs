@@ -1,0 +1,124 @@
+//! What a matrix product multiplies and adds: `f32`, or pairs of 16-bit
+//! integers, of which a CPU can do twice as many at a time.
+
+use super::simd::Simd;
+
+/// Arithmetic on vectors of [`LANES`](super::LANES) elements of 32 bits each.
+pub trait Arithmetic<S: Simd> {
+    /// A vector.
+    type V: Copy;
+
+    /// Zero in every lane.
+    fn zero(simd: S) -> Self::V;
+    /// One element in every lane.
+    ///
+    /// # Safety
+    /// The caller must own it.
+    unsafe fn broadcast(simd: S, from: *const f32) -> Self::V;
+    /// A vector of elements.
+    ///
+    /// # Safety
+    /// The caller must own them.
+    unsafe fn load(simd: S, from: *const f32) -> Self::V;
+    /// `count <= 16` elements; the other lanes are zero.
+    ///
+    /// # Safety
+    /// The caller must own them.
+    unsafe fn load_first(simd: S, from: *const f32, count: usize) -> Self::V;
+    /// `a * b + sum`
+    fn multiply_add(simd: S, a: Self::V, b: Self::V, sum: Self::V) -> Self::V;
+    /// A sum to start from.
+    fn start(simd: S, sum: S::V) -> Self::V;
+    /// A sum as numbers.
+    fn finish(simd: S, sum: Self::V) -> S::V;
+}
+
+/// Elements are `f32`.
+pub struct Floats;
+
+impl<S: Simd> Arithmetic<S> for Floats {
+    type V = S::V;
+
+    #[inline(always)]
+    fn zero(simd: S) -> S::V {
+        simd.splat(0.0)
+    }
+    #[inline(always)]
+    unsafe fn broadcast(simd: S, from: *const f32) -> S::V {
+        // SAFETY: the caller's.
+        simd.splat(unsafe { *from })
+    }
+    #[inline(always)]
+    unsafe fn load(simd: S, from: *const f32) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { simd.load(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(simd: S, from: *const f32, count: usize) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { simd.load_first(from, count) }
+    }
+    #[inline(always)]
+    fn multiply_add(simd: S, a: S::V, b: S::V, sum: S::V) -> S::V {
+        simd.fma(a, b, sum)
+    }
+    #[inline(always)]
+    fn start(_: S, sum: S::V) -> S::V {
+        sum
+    }
+    #[inline(always)]
+    fn finish(_: S, sum: S::V) -> S::V {
+        sum
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::VnniPairs;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Arithmetic;
+    use crate::ops::cpu::simd::Avx512;
+    use std::arch::x86_64::*;
+
+    /// Elements are two `i16`; both products are added to a sum of 32 bits,
+    /// which stops at the ends of its range. To be used only where the CPU has
+    /// AVX-512 VNNI.
+    pub struct VnniPairs;
+
+    // SAFETY of every block: the CPU has AVX-512F, as the token says, and
+    // VNNI; loads pass the duty on to their caller.
+    impl Arithmetic<Avx512> for VnniPairs {
+        type V = __m512i;
+
+        #[inline(always)]
+        fn zero(_: Avx512) -> __m512i {
+            unsafe { _mm512_setzero_si512() }
+        }
+        #[inline(always)]
+        unsafe fn broadcast(_: Avx512, from: *const f32) -> __m512i {
+            unsafe { _mm512_set1_epi32(from.cast::<i32>().read()) }
+        }
+        #[inline(always)]
+        unsafe fn load(_: Avx512, from: *const f32) -> __m512i {
+            unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(_: Avx512, from: *const f32, count: usize) -> __m512i {
+            let mask = ((1u32 << count) - 1) as __mmask16;
+            unsafe { _mm512_maskz_loadu_epi32(mask, from.cast()) }
+        }
+        #[inline(always)]
+        fn multiply_add(_: Avx512, a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
+            unsafe { _mm512_dpwssds_epi32(sum, a, b) }
+        }
+        #[inline(always)]
+        fn start(_: Avx512, _: __m512) -> __m512i {
+            unsafe { _mm512_setzero_si512() }
+        }
+        #[inline(always)]
+        fn finish(_: Avx512, sum: __m512i) -> __m512 {
+            unsafe { _mm512_cvtepi32_ps(sum) }
+        }
+    }
+}
