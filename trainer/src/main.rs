@@ -22,9 +22,9 @@ unsafe extern "C" {
 /// 10 ms.
 fn keep_memory() {
     const MI_OPTION_PURGE_DELAY: c_int = 15;
-    const MILLISECONDS: c_long = 10_000;
+    const NEVER: c_long = -1;
     // SAFETY: any option may be set to any number at any time.
-    unsafe { mi_option_set(MI_OPTION_PURGE_DELAY, MILLISECONDS) }
+    unsafe { mi_option_set(MI_OPTION_PURGE_DELAY, NEVER) }
 }
 
 /// Set by Ctrl-C and SIGTERM.

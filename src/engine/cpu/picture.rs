@@ -38,7 +38,7 @@ pub fn leave(
         .enumerate()
         .for_each(|(i, out)| {
             let (channel, row) = (i / height, i % height);
-            layout.sum(sums, channel, row, out);
+            layout.sum(sums, channel, (row, 0), out);
             let (factor, offset) = (affine.factor[channel], affine.offset[channel]);
             match map {
                 OutputMap::Tanh => out

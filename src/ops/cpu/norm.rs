@@ -23,23 +23,22 @@ pub struct Statistics {
 }
 
 impl Moments {
-    /// Those of `pixels`.
-    pub fn of(pixels: &[f32]) -> Self {
-        let pivot = pixels.first().copied().unwrap_or(0.0);
+    /// Counts `pixels` in.
+    pub fn add(&mut self, pixels: &[f32]) {
+        if self.pixels == 0.0 {
+            self.pivot = pixels.first().copied().unwrap_or(0.0);
+        }
         let (mut sum, mut squares) = ([0f32; LANES], [0f32; LANES]);
         for part in pixels.chunks(LANES) {
             for (lane, x) in part.iter().enumerate() {
-                let offset = x - pivot;
+                let offset = x - self.pivot;
                 sum[lane] += offset;
                 squares[lane] += offset * offset;
             }
         }
-        Moments {
-            pixels: pixels.len() as f32,
-            pivot,
-            sum: sum.iter().sum(),
-            squares: squares.iter().sum(),
-        }
+        self.pixels += pixels.len() as f32;
+        self.sum += sum.iter().sum::<f32>();
+        self.squares += squares.iter().sum::<f32>();
     }
 }
 

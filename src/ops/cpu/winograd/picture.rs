@@ -114,11 +114,17 @@ pub struct PictureSums {
 }
 
 impl PictureSums {
-    /// Sums the first pixels of a row of a channel into `out`.
-    pub fn sum(&self, sums: &[f32], channel: usize, row: usize, out: &mut [f32]) {
+    /// Sums pixels of a row of a channel, from `column` on, into `out`.
+    pub fn sum(
+        &self,
+        sums: &[f32],
+        channel: usize,
+        (row, column): (usize, usize),
+        out: &mut [f32],
+    ) {
         for block in 0..self.blocks {
             let at = ((row + BLOCK * block) * self.blocks + block) * CHANNELS + channel;
-            let part = &sums[at * self.size.1..][..out.len()];
+            let part = &sums[at * self.size.1 + column..][..out.len()];
             match block {
                 0 => out.copy_from_slice(part),
                 _ => out.iter_mut().zip(part).for_each(|(out, x)| *out += x),
@@ -130,13 +136,16 @@ impl PictureSums {
     pub fn measure(&self, sums: &[f32], moments: &mut Vec<Moments>) {
         moments.clear();
         moments.resize(self.size.0 * CHANNELS, Moments::default());
-        moments.par_iter_mut().enumerate().for_each_init(
-            || vec![0.0; self.size.1],
-            |line, (i, moments)| {
-                self.sum(sums, i % CHANNELS, i / CHANNELS, line);
-                *moments = Moments::of(line);
-            },
-        );
+        moments.par_iter_mut().enumerate().for_each(|(i, moments)| {
+            let (row, channel) = (i / CHANNELS, i % CHANNELS);
+            let mut pixels = [0.0; 256];
+            for column in (0..self.size.1).step_by(pixels.len()) {
+                let count = pixels.len().min(self.size.1 - column);
+                let pixels = &mut pixels[..count];
+                self.sum(sums, channel, (row, column), pixels);
+                moments.add(pixels);
+            }
+        });
     }
 }
 

@@ -1,0 +1,49 @@
+//! Once a picture size is known, frames need no new memory.
+
+use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::network::{Architecture, Model};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_frame_of_a_known_size_allocates_next_to_nothing() {
+    let model = Model::random(Architecture::with_width(8), 1).unwrap();
+    let mut engine = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    let picture = Image {
+        width: 160,
+        height: 120,
+        data: (0..3 * 160 * 120).map(|i| (i % 256) as f32).collect(),
+    };
+    let mut styled = Image::default();
+    // Threads take memory for their first task, whichever frame that is in.
+    for _ in 0..10 {
+        engine.stylize(&picture, &mut styled).unwrap();
+    }
+    let before = BYTES.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        engine.stylize(&picture, &mut styled).unwrap();
+    }
+    let bytes = BYTES.load(Ordering::Relaxed) - before;
+    // The smallest image inside the network takes 38,400 bytes.
+    assert!(bytes < 10_000, "{bytes} bytes for ten frames");
+}
