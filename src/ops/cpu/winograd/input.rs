@@ -80,105 +80,89 @@ where
 
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]) {
-        let source = &self.source;
-        for channel in (0..channels).step_by(LANES) {
-            let lanes = LANES.min(channels - channel);
-            let pixels = source.data[channel..].as_ptr();
-            let run = Run {
-                windows: self,
-                tiles,
-                channels,
-                channel,
-            };
-            match source.entrance {
-                Entrance::Plain => {
-                    let load = Plain { pixels, lanes };
-                    run.transform::<S, A, _, WINDOW, POINTS, TILE>(simd, load, points);
-                }
-                Entrance::Gate(gate) => {
-                    let load = Gate {
-                        pixels,
-                        gate: gate[channel..].as_ptr(),
-                        lanes,
-                    };
-                    run.transform::<S, A, _, WINDOW, POINTS, TILE>(simd, load, points);
-                }
-                Entrance::Normalise { factor, offset } => {
-                    let (factor, offset) = (&factor[channel..], &offset[channel..]);
-                    assert!(factor.len() >= lanes && offset.len() >= lanes);
-                    // SAFETY: both have that many numbers, as just checked.
-                    let load = unsafe {
-                        Normalise::<S> {
-                            pixels,
-                            factor: simd.load_first(factor.as_ptr(), lanes),
-                            offset: simd.load_first(offset.as_ptr(), lanes),
-                            lanes,
-                        }
-                    };
-                    run.transform::<S, A, _, WINDOW, POINTS, TILE>(simd, load, points);
-                }
+        match self.source.entrance {
+            Entrance::Plain => {
+                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
+                    simd, Plain, tiles, channels, points,
+                );
+            }
+            Entrance::Gate(gate) => {
+                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
+                    simd,
+                    Gate(gate),
+                    tiles,
+                    channels,
+                    points,
+                );
+            }
+            Entrance::Normalise { factor, offset } => {
+                let normalise = Normalise { factor, offset };
+                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
+                    simd, normalise, tiles, channels, points,
+                );
             }
         }
     }
 }
 
-/// A vector of channels of a run of tiles.
-struct Run<'a> {
-    windows: &'a Windows<'a>,
-    tiles: Tiles,
-    channels: usize,
-    /// First of the vector.
-    channel: usize,
-}
-
-impl Run<'_> {
+impl Windows<'_> {
     #[inline(always)]
-    fn transform<S, A, L, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    fn transform_by<S, A, E, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
         &self,
         simd: S,
-        load: L,
+        enter: E,
+        tiles: Tiles,
+        channels: usize,
         points: &mut [f32],
     ) where
         S: Simd,
         A: Algorithm<WINDOW, POINTS, TILE>,
-        L: Load<S>,
+        E: Enter<S>,
     {
-        let Windows { source, grid } = self.windows;
-        let row_len = source.width * self.channels;
-        let layout = Layout::by_tile(self.tiles.count, self.channels);
-        for tile in 0..self.tiles.count {
-            let (image, row, column) = grid.position(self.tiles.first + tile);
+        let Windows { source, grid } = self;
+        let row_len = source.width * channels;
+        let layout = Layout::by_tile(tiles.count, channels);
+        for tile in 0..tiles.count {
+            let (image, row, column) = grid.position(tiles.first + tile);
             let rows = offsets::<WINDOW>(source.rows, row * A::STEP, row_len);
-            let columns = offsets::<WINDOW>(source.columns, column * A::STEP, self.channels);
+            let columns = offsets::<WINDOW>(source.columns, column * A::STEP, channels);
             let base = image * source.height * row_len;
-            // Columns first: each is read once.
-            let mut half = Lines::<S::V, POINTS, WINDOW>::new();
-            for j in 0..WINDOW {
-                let mut line = [simd.splat(0.0); WINDOW];
-                for i in 0..WINDOW {
-                    if rows[i] >= 0 && columns[j] >= 0 {
-                        let at = base + (rows[i] + columns[j]) as usize;
-                        // SAFETY: `at` is a pixel: `Source::check` has compared
-                        // the tables and the slices' lengths.
-                        line[i] = unsafe { load.pixel(simd, at) };
-                    }
-                }
-                half.set(j, A::input(simd, line));
-            }
-            // SAFETY: all lines have been set.
-            let half = unsafe { half.all() };
-            let start = tile * layout.tile + self.channel;
-            assert!(start + (POINTS * POINTS - 1) * layout.point + LANES <= points.len());
-            for i in 0..POINTS {
-                let mut line = [simd.splat(0.0); WINDOW];
+            for channel in (0..channels).step_by(LANES) {
+                let lanes = LANES.min(channels - channel);
+                let enter = enter.at(simd, channel, lanes);
+                // Columns first: each is read once.
+                let mut half = Lines::<S::V, POINTS, WINDOW>::new();
                 for j in 0..WINDOW {
-                    line[j] = half[j][i];
+                    let mut line = [simd.splat(0.0); WINDOW];
+                    for i in 0..WINDOW {
+                        if rows[i] >= 0 && columns[j] >= 0 {
+                            let at = base + (rows[i] + columns[j]) as usize + channel;
+                            // SAFETY: `at` is in a pixel, with `lanes` channels
+                            // left: `Source::check` has compared the tables and
+                            // the slices' lengths.
+                            unsafe {
+                                let x = simd.load_first(source.data.as_ptr().add(at), lanes);
+                                line[i] = E::enter(simd, enter, x, at, lanes);
+                            }
+                        }
+                    }
+                    half.set(j, A::input(simd, line));
                 }
-                let line = A::input(simd, line);
-                for j in 0..POINTS {
-                    let at = start + (i * POINTS + j) * layout.point;
-                    // SAFETY: within the points, as just checked.
-                    unsafe { simd.store(points.as_mut_ptr().add(at), line[j]) };
+                // SAFETY: all lines have been set.
+                let half = unsafe { half.all() };
+                let start = tile * layout.tile + channel;
+                assert!(start + (POINTS * POINTS - 1) * layout.point + LANES <= points.len());
+                for i in 0..POINTS {
+                    let mut line = [simd.splat(0.0); WINDOW];
+                    for j in 0..WINDOW {
+                        line[j] = half[j][i];
+                    }
+                    let line = A::input(simd, line);
+                    for j in 0..POINTS {
+                        let at = start + (i * POINTS + j) * layout.point;
+                        // SAFETY: within the points, as just checked.
+                        unsafe { simd.store(points.as_mut_ptr().add(at), line[j]) };
+                    }
                 }
             }
         }
@@ -202,58 +186,73 @@ fn offsets<const WINDOW: usize>(table: &[i32], first: usize, unit: usize) -> [is
     offsets
 }
 
-/// An [`Entrance`], ready for a vector of channels.
-trait Load<S: Simd>: Copy {
+/// One of the [`Entrance`]s.
+trait Enter<S: Simd>: Copy {
+    /// What it needs for a vector of channels.
+    type Vector: Copy;
+    /// That for the `lanes` channels from `channel` on.
+    fn at(self, simd: S, channel: usize, lanes: usize) -> Self::Vector;
+    /// What becomes of `x`, `lanes` elements of the data from `at` on.
+    ///
     /// # Safety
-    /// `at` must be where a pixel starts in the source.
-    unsafe fn pixel(self, simd: S, at: usize) -> S::V;
+    /// They must be in the data.
+    unsafe fn enter(simd: S, vector: Self::Vector, x: S::V, at: usize, lanes: usize) -> S::V;
 }
 
 #[derive(Clone, Copy)]
-struct Plain {
-    pixels: *const f32,
-    lanes: usize,
-}
+struct Plain;
 
-impl<S: Simd> Load<S> for Plain {
+impl<S: Simd> Enter<S> for Plain {
+    type Vector = ();
+
     #[inline(always)]
-    unsafe fn pixel(self, simd: S, at: usize) -> S::V {
-        // SAFETY: the caller's.
-        unsafe { simd.load_first(self.pixels.add(at), self.lanes) }
+    fn at(self, _: S, _: usize, _: usize) {}
+    #[inline(always)]
+    unsafe fn enter(_: S, (): (), x: S::V, _: usize, _: usize) -> S::V {
+        x
     }
 }
 
 #[derive(Clone, Copy)]
-struct Gate {
-    pixels: *const f32,
-    gate: *const f32,
-    lanes: usize,
+struct Gate<'a>(&'a [f32]);
+
+impl<S: Simd> Enter<S> for Gate<'_> {
+    type Vector = *const f32;
+
+    #[inline(always)]
+    fn at(self, _: S, _: usize, _: usize) -> *const f32 {
+        self.0.as_ptr()
+    }
+    #[inline(always)]
+    unsafe fn enter(simd: S, gate: *const f32, x: S::V, at: usize, lanes: usize) -> S::V {
+        // SAFETY: the caller's; the gate is as long as the data.
+        simd.gate(x, unsafe { simd.load_first(gate.add(at), lanes) })
+    }
 }
 
-impl<S: Simd> Load<S> for Gate {
+#[derive(Clone, Copy)]
+struct Normalise<'a> {
+    factor: &'a [f32],
+    offset: &'a [f32],
+}
+
+impl<S: Simd> Enter<S> for Normalise<'_> {
+    type Vector = (S::V, S::V);
+
     #[inline(always)]
-    unsafe fn pixel(self, simd: S, at: usize) -> S::V {
-        // SAFETY: the caller's; the gate is as long as the pixels.
+    fn at(self, simd: S, channel: usize, lanes: usize) -> (S::V, S::V) {
+        let factor = &self.factor[channel..channel + lanes];
+        let offset = &self.offset[channel..channel + lanes];
+        // SAFETY: both have that many numbers.
         unsafe {
-            let x = simd.load_first(self.pixels.add(at), self.lanes);
-            simd.gate(x, simd.load_first(self.gate.add(at), self.lanes))
+            (
+                simd.load_first(factor.as_ptr(), lanes),
+                simd.load_first(offset.as_ptr(), lanes),
+            )
         }
     }
-}
-
-#[derive(Clone, Copy)]
-struct Normalise<S: Simd> {
-    pixels: *const f32,
-    factor: S::V,
-    offset: S::V,
-    lanes: usize,
-}
-
-impl<S: Simd> Load<S> for Normalise<S> {
     #[inline(always)]
-    unsafe fn pixel(self, simd: S, at: usize) -> S::V {
-        // SAFETY: the caller's.
-        let x = unsafe { simd.load_first(self.pixels.add(at), self.lanes) };
-        simd.max(simd.fma(x, self.factor, self.offset), simd.splat(0.0))
+    unsafe fn enter(simd: S, (factor, offset): (S::V, S::V), x: S::V, _: usize, _: usize) -> S::V {
+        simd.max(simd.fma(x, factor, offset), simd.splat(0.0))
     }
 }
