@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times a training step in PyTorch, for comparison with `cargo bench -p faststyle-train --bench step`.
+"""Times a training step in PyTorch, for comparison with `cargo bench --workspace --bench step`.
 
     pip install torch
     python benches/pytorch_step.py --width 16 --batch 4 --size 256 --threads 2
