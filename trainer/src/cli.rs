@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program, and in which words.
 
+use crate::objective::LossWeights;
 use clap::{Args, Parser, Subcommand};
 use gstfaststyle::engine::DeviceChoice;
 use std::path::PathBuf;
@@ -89,10 +90,6 @@ pub struct TrainArgs {
     /// [default: 256]
     #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
     pub size: Option<u64>,
-    /// Shorter side of the painting, in pixels, when its style is measured:
-    /// larger gives larger strokes [default: --size]
-    #[arg(long, value_name = "PX", value_parser = count(16, 8192), help_heading = "Recipe")]
-    pub style_size: Option<u64>,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,
@@ -100,23 +97,11 @@ pub struct TrainArgs {
     /// along a cosine [default: 1, it does not fall]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
-    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub content_weight: Option<f64>,
-    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
-    /// [default: 100]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub style_weight: Option<f64>,
-    /// Weight of the total variation, which is low for smooth pictures
-    /// [default: 0.004]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub tv_weight: Option<f64>,
     /// Seed of the first weights and of the photos' order [default: 0]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
-    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
-    #[arg(long, value_name = "FILE", help_heading = "Recipe")]
-    pub vgg: Option<PathBuf>,
+    #[command(flatten)]
+    pub loss: LossArgs,
 
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(
@@ -145,6 +130,41 @@ pub struct TrainArgs {
     /// Short name of the style [default: OUTPUT without folder and extension]
     #[arg(long, help_heading = "About the painting")]
     pub name: Option<String>,
+}
+
+/// The arguments that say what loss is made small.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Loss")]
+pub struct LossArgs {
+    /// Shorter side of the painting, in pixels, when its style is measured:
+    /// larger gives larger strokes [default: --size]
+    #[arg(long, value_name = "PX", value_parser = count(16, 8192))]
+    pub style_size: Option<u64>,
+    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub content_weight: Option<f64>,
+    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
+    /// [default: 100]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub style_weight: Option<f64>,
+    /// Weight of the total variation, which is low for smooth pictures
+    /// [default: 0.004]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub tv_weight: Option<f64>,
+    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
+    #[arg(long, value_name = "FILE")]
+    pub vgg: Option<PathBuf>,
+}
+
+impl LossArgs {
+    /// The weights they ask for: `known` where they ask for none.
+    pub fn weights(&self, known: LossWeights) -> LossWeights {
+        LossWeights {
+            content: self.content_weight.unwrap_or(known.content),
+            style: self.style_weight.unwrap_or(known.style),
+            tv: self.tv_weight.unwrap_or(known.tv),
+        }
+    }
 }
 
 fn count(low: u64, high: u64) -> clap::builder::RangedU64ValueParser<u64> {

@@ -1,8 +1,9 @@
 //! Learns a painting's style: the parts of the program `faststyle-train`.
 //!
 //! [`train`] holds the loop. Each step takes photos from [`dataset`], repaints
-//! them with the network of [`gstfaststyle::network`], measures the result
-//! with [`loss`] on what [`vgg19`] sees, and moves the weights by [`adam`].
+//! them with the network of [`gstfaststyle::network`], measures the result by
+//! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
+//! weights by [`adam`].
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
 
 pub mod adam;
@@ -11,6 +12,7 @@ pub mod cli;
 pub mod dataset;
 pub mod loss;
 pub mod metrics;
+pub mod objective;
 pub mod picture;
 pub mod progress;
 pub mod recipe;

@@ -28,6 +28,11 @@ impl Losses {
         [self.total, self.content, self.style, self.tv]
     }
 
+    /// Whether none of them is infinite or not a number.
+    pub fn are_finite(&self) -> bool {
+        self.as_array().iter().all(|v| v.is_finite())
+    }
+
     /// From total, content, style, tv; 0 for what `values` lack.
     pub fn from_slice(values: &[f32]) -> Self {
         let get = |i: usize| values.get(i).copied().unwrap_or_default();

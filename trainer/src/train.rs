@@ -5,11 +5,10 @@ use crate::checkpoint::Checkpoint;
 use crate::cli::TrainArgs;
 use crate::dataset::Batches;
 use crate::metrics::{Losses, Metrics};
+use crate::objective::Objective;
+use crate::picture;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, stem};
-use crate::vgg_weights::VggWeights;
-use crate::vgg19::Vgg19;
-use crate::{loss, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -128,8 +127,7 @@ pub struct Trainer {
     names: Vec<String>,
     parameters: Vec<Var>,
     network: Network,
-    vgg: Vgg19,
-    painting: Vec<Tensor>,
+    objective: Objective,
     adam: Adam,
     batches: Batches,
     recent: VecDeque<Losses>,
@@ -183,7 +181,13 @@ impl Trainer {
             recipe.seed,
             adam.steps(),
         )?;
-        let painting = picture::load_scaled(&recipe.style, recipe.style_size as usize, device)?;
+        let objective = Objective::open(
+            &recipe.style,
+            recipe.style_size as usize,
+            recipe.vgg.as_deref(),
+            recipe.loss_weights(),
+            device,
+        )?;
         let mut names = Vec::with_capacity(weights.len());
         let mut parameters = Vec::with_capacity(weights.len());
         for (name, weight) in weights {
@@ -194,23 +198,13 @@ impl Trainer {
         let tensors = tensors.zip(parameters.iter().map(|p| p.as_tensor().clone()));
         let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, device);
         let network = Network::new(&recipe.architecture, vb)?;
-        let vgg = match &recipe.vgg {
-            Some(path) => VggWeights::load(path, device)?,
-            None => VggWeights::builtin(device)?,
-        };
-        let vgg = Vgg19::new(&vgg, device)?;
-        let painting = vgg
-            .features(&painting)
-            .and_then(|features| features.style.iter().map(loss::gram).collect())
-            .context("cannot measure the painting's style")?;
         Ok(Trainer {
             recipe,
             device: device.clone(),
             names,
             parameters,
             network,
-            vgg,
-            painting,
+            objective,
             adam,
             batches,
             recent: VecDeque::with_capacity(RECENT),
@@ -227,23 +221,11 @@ impl Trainer {
         let started = Instant::now();
         let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
-        let target = self.vgg.content(&photos)?;
+        let content = self.objective.content(&photos)?;
         let painted = self.network.forward(&photos)?;
-        let seen = self.vgg.features(&painted)?;
-
-        let content = (loss::content(&seen.content, &target)? * recipe.content_weight)?;
-        let tv = (loss::total_variation(&painted)? * recipe.tv_weight)?;
-        let mut style = Tensor::zeros((), DType::F32, &self.device)?;
-        for (features, painting) in seen.style.iter().zip(&self.painting) {
-            style = (style + loss::style(features, painting)?)?;
-        }
-        let style = (style * recipe.style_weight)?;
-        let total = ((&content + &style)? + &tv)?;
-
-        let losses = Tensor::stack(&[&total, &content, &style, &tv], 0)?.to_vec1()?;
-        let losses = Losses::from_slice(&losses);
+        let (total, losses) = self.objective.measure(&painted, &content)?;
         ensure!(
-            losses.as_array().iter().all(|v| v.is_finite()),
+            losses.are_finite(),
             "the loss of step {} is not finite (content {}, style {}, total variation {}): a \
              smaller --lr may help",
             self.adam.steps() + 1,
