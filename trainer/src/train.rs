@@ -13,7 +13,7 @@ use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
-use gstfaststyle::network::{Model, Network, write_atomically};
+use gstfaststyle::network::{Model, Network};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -378,8 +378,7 @@ fn save(
 
 fn preview(network: &Network, photo: &Tensor, path: &Path, device: &Device) -> anyhow::Result<()> {
     let painted = network.forward(&photo.to_device(device)?)?;
-    let file = picture::png(&painted.to_device(&Device::Cpu)?)?;
-    Ok(write_atomically(path, &file)?)
+    picture::save(path, &picture::rgb(&painted)?)
 }
 
 /// What to type to go on with the training.

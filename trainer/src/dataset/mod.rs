@@ -5,7 +5,7 @@
 //! that is resumed at some batch goes on as if it had never stopped, and the
 //! number of threads that read photos makes no difference.
 
-mod photo;
+pub mod photo;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
