@@ -10,6 +10,7 @@ pub mod adam;
 pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
+pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
 pub mod objective;
