@@ -1,7 +1,7 @@
 //! The command line: what can be asked of the program, and in which words.
 
 use crate::objective::LossWeights;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use gstfaststyle::engine::DeviceChoice;
 use std::path::PathBuf;
 
@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Train a style network from a painting and a folder of photos
     Train(Box<TrainArgs>),
+    /// Repaint one photo by the slow method, without a network
+    Optimize(OptimizeArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
 }
@@ -130,6 +132,58 @@ pub struct TrainArgs {
     /// Short name of the style [default: OUTPUT without folder and extension]
     #[arg(long, help_heading = "About the painting")]
     pub name: Option<String>,
+}
+
+/// The arguments of `optimize`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The pixels themselves are moved until the loss that trains networks is small: the
+method of Gatys, Ecker and Bethge, far slower than a trained network and as good as
+one can become. Ctrl-C finishes the iteration and writes the picture as it is.")]
+pub struct OptimizeArgs {
+    /// The painting whose style is wanted (JPEG, PNG, WebP, BMP, GIF, TIFF)
+    #[arg(long, value_name = "PAINTING")]
+    pub style: PathBuf,
+    /// The photo to repaint
+    #[arg(long, value_name = "PHOTO")]
+    pub photo: PathBuf,
+    /// The PNG file to write
+    #[arg(long, value_name = "PICTURE")]
+    pub output: PathBuf,
+
+    /// Iterations at most, one step of L-BFGS each
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "500")]
+    pub iterations: u64,
+    /// Shorter side that the photo is scaled to, in pixels
+    #[arg(long, value_name = "PX", value_parser = count(32, 4096), default_value = "256")]
+    pub size: u64,
+    /// What to begin with
+    #[arg(long, value_enum, default_value = "photo")]
+    pub start: Start,
+    /// Seed of the noise to begin with
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+    /// Renew PICTURE every so many iterations, to look at
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "50")]
+    pub preview_every: u64,
+    /// Write the losses of every iteration to this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    #[command(flatten)]
+    pub loss: LossArgs,
+}
+
+/// What the slow method begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// The photo
+    Photo,
+    /// Noise
+    Noise,
 }
 
 /// The arguments that say what loss is made small.

@@ -5,6 +5,9 @@
 //! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
 //! weights by [`adam`].
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
+//!
+//! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
+//! one picture by [`lbfgs`], against the same objective.
 
 pub mod adam;
 pub mod checkpoint;
@@ -14,9 +17,12 @@ pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
 pub mod objective;
+pub mod optimize;
+pub mod output;
 pub mod picture;
 pub mod progress;
 pub mod recipe;
+pub mod slow_method;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

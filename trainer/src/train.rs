@@ -6,9 +6,9 @@ use crate::cli::TrainArgs;
 use crate::dataset::Batches;
 use crate::metrics::{Losses, Metrics};
 use crate::objective::Objective;
-use crate::picture;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, stem};
+use crate::{output, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -108,14 +108,10 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         eprintln!("  {}", command_to_go_on(args));
         return Ok(Outcome::Interrupted);
     }
-    let losses = trainer.mean_losses();
     eprintln!(
-        "{} is ready: loss {:.3e} (content {:.2e}, style {:.2e}, tv {:.2e})",
+        "{} is ready: {}",
         files.model.display(),
-        losses.total,
-        losses.content,
-        losses.style,
-        losses.tv
+        trainer.mean_losses()
     );
     Ok(Outcome::Finished)
 }
@@ -226,12 +222,8 @@ impl Trainer {
         let (total, losses) = self.objective.measure(&painted, &content)?;
         ensure!(
             losses.are_finite(),
-            "the loss of step {} is not finite (content {}, style {}, total variation {}): a \
-             smaller --lr may help",
-            self.adam.steps() + 1,
-            losses.content,
-            losses.style,
-            losses.tv
+            "the loss of step {} is not finite: {losses}; a smaller --lr may help",
+            self.adam.steps() + 1
         );
         let rate = recipe.rate(self.adam.steps());
         self.adam.step(&self.parameters, &total.backward()?, rate)?;
@@ -311,21 +303,7 @@ struct Files {
 impl Files {
     fn beside(model: &Path) -> anyhow::Result<Self> {
         let stem = stem(model)?;
-        let folder = match model.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        ensure!(
-            folder.is_dir(),
-            "--output {}: there is no folder {}",
-            model.display(),
-            folder.display()
-        );
-        ensure!(
-            !model.is_dir(),
-            "--output {}: this is a folder; name a file, such as scream.safetensors",
-            model.display()
-        );
+        output::check("--output", model)?;
         Ok(Files {
             model: model.to_path_buf(),
             checkpoint: model.with_file_name(format!("{stem}.checkpoint.safetensors")),
