@@ -21,6 +21,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Repaint one photo by the slow method, without a network
     Optimize(OptimizeArgs),
+    /// Measure how good a model is, against the slow method, and its flicker
+    Evaluate(EvaluateArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
 }
@@ -184,6 +186,49 @@ pub enum Start {
     Photo,
     /// Noise
     Noise,
+}
+
+/// The arguments of `evaluate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Loss weights and --style-size are those the model was trained with, as far as its file
+tells, unless they are given. The table goes to standard error. Ctrl-C ends it with the
+photos that are done.")]
+pub struct EvaluateArgs {
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The painting it learned from
+    #[arg(long, value_name = "PAINTING")]
+    pub style: PathBuf,
+    /// A folder of photos, with its subfolders; best some that it was not
+    /// trained with
+    #[arg(long, value_name = "DIR")]
+    pub photos: PathBuf,
+
+    /// Photos to take, spread evenly over the sorted list: the same each time
+    #[arg(long, value_name = "N", value_parser = count(1, 64), default_value = "5")]
+    pub count: u64,
+    /// Side of the squares cut from the photos' middle, in pixels
+    #[arg(long, value_name = "PX", value_parser = count(32, 2048), default_value = "256")]
+    pub size: u64,
+    /// Iterations of the slow method at most, for each photo; 0 leaves it out,
+    /// and with it nearly all of the time
+    #[arg(long, value_name = "N", value_parser = count(0, 1_000_000), default_value = "150")]
+    pub max_iterations: u64,
+    /// Write the figures to this JSON file rather than to standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write this PNG file: the painting and, for each photo, the photo, the
+    /// network's picture, and the slow method's when it is as good
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    #[command(flatten)]
+    pub loss: LossArgs,
 }
 
 /// The arguments that say what loss is made small.

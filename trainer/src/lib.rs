@@ -7,12 +7,14 @@
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
 //!
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
-//! one picture by [`lbfgs`], against the same objective.
+//! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
+//! a trained network with it.
 
 pub mod adam;
 pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
+pub mod evaluate;
 pub mod lbfgs;
 pub mod loss;
 pub mod metrics;

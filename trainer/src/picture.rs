@@ -84,6 +84,13 @@ pub fn save(path: &Path, picture: &RgbImage) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the picture {}", path.display()))
 }
 
+/// `picture` scaled to fit into `width` times `height` pixels.
+pub fn fit(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (w, h) = picture.dimensions();
+    let scale = (f64::from(width) / f64::from(w)).min(f64::from(height) / f64::from(h));
+    resize(picture, scale)
+}
+
 fn resize(picture: &RgbImage, scale: f64) -> RgbImage {
     let side = |len: u32| ((f64::from(len) * scale).round() as u32).max(1);
     let (w, h) = (side(picture.width()), side(picture.height()));
@@ -124,6 +131,14 @@ mod tests {
         // As large as asked for, however small the picture.
         assert_eq!(cover(&wide, 300, 1).dimensions(), (300, 1));
         assert_eq!(cover(&high, 1, 300).dimensions(), (1, 300));
+    }
+
+    #[test]
+    fn a_picture_fits_in() {
+        let picture = RgbImage::new(40, 20);
+        assert_eq!(fit(&picture, 20, 20).dimensions(), (20, 10));
+        assert_eq!(fit(&picture, 600, 30).dimensions(), (60, 30));
+        assert_eq!(fit(&RgbImage::new(1, 999), 9, 9).dimensions(), (1, 9));
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Drop for Batches {
 /// The photos under a folder, in order, and what of it could not be read.
 type Listing = (Vec<PathBuf>, Vec<(PathBuf, String)>);
 
-fn list(dir: &Path) -> Result<Listing> {
+pub(crate) fn list(dir: &Path) -> Result<Listing> {
     let name = dir.display();
     let info = dir
         .metadata()
