@@ -64,7 +64,7 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         figures.push(found);
         rows.push(row);
     }
-    let interrupted = figures.len() < photos.len();
+    let (done, all) = (figures.len(), photos.len());
     if !figures.is_empty() {
         let report = Report {
             model: file_name(&args.model),
@@ -78,10 +78,11 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
             draw(path, &args.style, rows)?;
         }
     }
-    match interrupted {
-        true => Ok(Outcome::Interrupted),
-        false => Ok(Outcome::Finished),
+    if done < all {
+        eprintln!("stopped after {done} of {all} photos");
+        return Ok(Outcome::Interrupted);
     }
+    Ok(Outcome::Finished)
 }
 
 /// A model and what it is evaluated against.
