@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and in which words.
 
-use clap::{Args, Parser, Subcommand};
+use crate::objective::LossWeights;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use gstfaststyle::engine::DeviceChoice;
 use std::path::PathBuf;
 
@@ -18,6 +19,10 @@ pub struct Cli {
 pub enum Command {
     /// Train a style network from a painting and a folder of photos
     Train(Box<TrainArgs>),
+    /// Repaint one photo by the slow method, without a network
+    Optimize(OptimizeArgs),
+    /// Measure how good a model is, against the slow method, and its flicker
+    Evaluate(EvaluateArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
 }
@@ -89,10 +94,6 @@ pub struct TrainArgs {
     /// [default: 256]
     #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
     pub size: Option<u64>,
-    /// Shorter side of the painting, in pixels, when its style is measured:
-    /// larger gives larger strokes [default: --size]
-    #[arg(long, value_name = "PX", value_parser = count(16, 8192), help_heading = "Recipe")]
-    pub style_size: Option<u64>,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,
@@ -100,23 +101,11 @@ pub struct TrainArgs {
     /// along a cosine [default: 1, it does not fall]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
-    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub content_weight: Option<f64>,
-    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
-    /// [default: 100]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub style_weight: Option<f64>,
-    /// Weight of the total variation, which is low for smooth pictures
-    /// [default: 0.004]
-    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
-    pub tv_weight: Option<f64>,
     /// Seed of the first weights and of the photos' order [default: 0]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
-    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
-    #[arg(long, value_name = "FILE", help_heading = "Recipe")]
-    pub vgg: Option<PathBuf>,
+    #[command(flatten)]
+    pub loss: LossArgs,
 
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(
@@ -145,6 +134,136 @@ pub struct TrainArgs {
     /// Short name of the style [default: OUTPUT without folder and extension]
     #[arg(long, help_heading = "About the painting")]
     pub name: Option<String>,
+}
+
+/// The arguments of `optimize`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The pixels themselves are moved until the loss that trains networks is small: the
+method of Gatys, Ecker and Bethge, far slower than a trained network and as good as
+one can become. Ctrl-C finishes the iteration and writes the picture as it is.")]
+pub struct OptimizeArgs {
+    /// The painting whose style is wanted (JPEG, PNG, WebP, BMP, GIF, TIFF)
+    #[arg(long, value_name = "PAINTING")]
+    pub style: PathBuf,
+    /// The photo to repaint
+    #[arg(long, value_name = "PHOTO")]
+    pub photo: PathBuf,
+    /// The PNG file to write
+    #[arg(long, value_name = "PICTURE")]
+    pub output: PathBuf,
+
+    /// Iterations at most, one step of L-BFGS each
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "500")]
+    pub iterations: u64,
+    /// Shorter side that the photo is scaled to, in pixels
+    #[arg(long, value_name = "PX", value_parser = count(32, 4096), default_value = "256")]
+    pub size: u64,
+    /// What to begin with
+    #[arg(long, value_enum, default_value = "photo")]
+    pub start: Start,
+    /// Seed of the noise to begin with
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+    /// Renew PICTURE every so many iterations, to look at
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "50")]
+    pub preview_every: u64,
+    /// Write the losses of every iteration to this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    #[command(flatten)]
+    pub loss: LossArgs,
+}
+
+/// What the slow method begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// The photo
+    Photo,
+    /// Noise
+    Noise,
+}
+
+/// The arguments of `evaluate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Loss weights and --style-size are those the model was trained with, as far as its file
+tells, unless they are given. The table goes to standard error. Ctrl-C ends it with the
+photos that are done.")]
+pub struct EvaluateArgs {
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The painting it learned from
+    #[arg(long, value_name = "PAINTING")]
+    pub style: PathBuf,
+    /// A folder of photos, with its subfolders; best some that it was not
+    /// trained with
+    #[arg(long, value_name = "DIR")]
+    pub photos: PathBuf,
+
+    /// Photos to take, spread evenly over the sorted list: the same each time
+    #[arg(long, value_name = "N", value_parser = count(1, 64), default_value = "5")]
+    pub count: u64,
+    /// Side of the squares cut from the photos' middle, in pixels
+    #[arg(long, value_name = "PX", value_parser = count(32, 2048), default_value = "256")]
+    pub size: u64,
+    /// Iterations of the slow method at most, for each photo; 0 leaves it out,
+    /// and with it nearly all of the time
+    #[arg(long, value_name = "N", value_parser = count(0, 1_000_000), default_value = "150")]
+    pub max_iterations: u64,
+    /// Write the figures to this JSON file rather than to standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write this PNG file: the painting and, for each photo, the photo, the
+    /// network's picture, and the slow method's when it is as good
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    #[command(flatten)]
+    pub loss: LossArgs,
+}
+
+/// The arguments that say what loss is made small.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Loss")]
+pub struct LossArgs {
+    /// Shorter side of the painting, in pixels, when its style is measured:
+    /// larger gives larger strokes [default: --size]
+    #[arg(long, value_name = "PX", value_parser = count(16, 8192))]
+    pub style_size: Option<u64>,
+    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub content_weight: Option<f64>,
+    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
+    /// [default: 100]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub style_weight: Option<f64>,
+    /// Weight of the total variation, which is low for smooth pictures
+    /// [default: 0.004]
+    #[arg(long, value_name = "W", value_parser = weight)]
+    pub tv_weight: Option<f64>,
+    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
+    #[arg(long, value_name = "FILE")]
+    pub vgg: Option<PathBuf>,
+}
+
+impl LossArgs {
+    /// The weights they ask for: `known` where they ask for none.
+    pub fn weights(&self, known: LossWeights) -> LossWeights {
+        LossWeights {
+            content: self.content_weight.unwrap_or(known.content),
+            style: self.style_weight.unwrap_or(known.style),
+            tv: self.tv_weight.unwrap_or(known.tv),
+        }
+    }
 }
 
 fn count(low: u64, high: u64) -> clap::builder::RangedU64ValueParser<u64> {

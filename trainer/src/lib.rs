@@ -1,19 +1,30 @@
 //! Learns a painting's style: the parts of the program `faststyle-train`.
 //!
 //! [`train`] holds the loop. Each step takes photos from [`dataset`], repaints
-//! them with the network of [`gstfaststyle::network`], measures the result
-//! with [`loss`] on what [`vgg19`] sees, and moves the weights by [`adam`].
+//! them with the network of [`gstfaststyle::network`], measures the result by
+//! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
+//! weights by [`adam`].
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
+//!
+//! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
+//! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
+//! a trained network with it.
 
 pub mod adam;
 pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
+pub mod evaluate;
+pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
+pub mod objective;
+pub mod optimize;
+pub mod output;
 pub mod picture;
 pub mod progress;
 pub mod recipe;
+pub mod slow_method;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

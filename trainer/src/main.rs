@@ -3,7 +3,7 @@
 use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::vgg_weights;
+use faststyle_train::{evaluate, optimize, vgg_weights};
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,21 +46,28 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Train(args) => {
-            ctrlc::set_handler(|| {
-                if STOP.swap(true, Ordering::SeqCst) {
-                    // Asked twice: whoever asks does not want to wait.
-                    std::process::exit(INTERRUPTED.into());
-                }
-            })?;
-            match train::run(&args, &STOP)? {
-                Outcome::Finished => Ok(ExitCode::SUCCESS),
-                Outcome::Interrupted => Ok(ExitCode::from(INTERRUPTED)),
-            }
-        }
+        Command::Train(args) => stoppable(|stop| train::run(&args, stop)),
+        Command::Optimize(args) => stoppable(|stop| optimize::run(&args, stop)),
+        Command::Evaluate(args) => stoppable(|stop| evaluate::run(&args, stop)),
         Command::ImportVgg(args) => {
             vgg_weights::import(&args.input, &args.output)?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Runs what ends early, in good order, when it is interrupted.
+fn stoppable(
+    command: impl FnOnce(&AtomicBool) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<ExitCode> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            // Asked twice: whoever asks does not want to wait.
+            std::process::exit(INTERRUPTED.into());
+        }
+    })?;
+    match command(&STOP)? {
+        Outcome::Finished => Ok(ExitCode::SUCCESS),
+        Outcome::Interrupted => Ok(ExitCode::from(INTERRUPTED)),
     }
 }

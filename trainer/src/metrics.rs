@@ -1,13 +1,16 @@
-//! The losses of every step, as a CSV file.
+//! The losses of every step or iteration, as a CSV file.
 
 use anyhow::Context;
 use gstfaststyle::network::write_atomically;
 use serde::Serialize;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "step,total,content,style,tv,lr,seconds";
+
+const SEARCH_HEADER: &str = "iteration,total,content,style,tv,seconds";
 
 /// The losses of a step, weighted: `total` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -26,6 +29,11 @@ impl Losses {
     /// Total, content, style, tv.
     pub fn as_array(&self) -> [f32; 4] {
         [self.total, self.content, self.style, self.tv]
+    }
+
+    /// Whether none of them is infinite or not a number.
+    pub fn are_finite(&self) -> bool {
+        self.as_array().iter().all(|v| v.is_finite())
     }
 
     /// From total, content, style, tv; 0 for what `values` lack.
@@ -53,22 +61,63 @@ impl Losses {
     }
 }
 
-/// The CSV file, one row a step.
-pub struct Metrics {
+impl From<Losses> for f64 {
+    /// The total.
+    fn from(losses: Losses) -> f64 {
+        losses.total.into()
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [total, content, style, tv] = self.as_array();
+        write!(
+            f,
+            "loss {total:.3e} (content {content:.2e}, style {style:.2e}, tv {tv:.2e})"
+        )
+    }
+}
+
+/// A file that grows by rows.
+struct Csv {
     path: PathBuf,
     file: File,
 }
+
+impl Csv {
+    /// A file of which `text` is all, for now.
+    fn create(path: &Path, text: &str) -> anyhow::Result<Self> {
+        write_atomically(path, text.as_bytes())
+            .and_then(|()| OpenOptions::new().append(true).open(path))
+            .map(|file| Csv {
+                path: path.to_path_buf(),
+                file,
+            })
+            .with_context(|| format!("cannot write the metrics {}", path.display()))
+    }
+
+    fn add(&mut self, row: &str) -> anyhow::Result<()> {
+        self.file
+            .write_all(format!("{row}\n").as_bytes())
+            .with_context(|| format!("cannot write the metrics {}", self.path.display()))
+    }
+}
+
+/// The CSV file of a training, one row a step.
+pub struct Metrics(Csv);
 
 impl Metrics {
     /// Opens the file for the steps after `step`: rows of later steps, from a
     /// training that stopped after its last checkpoint, are dropped.
     pub fn open(path: &Path, step: u64) -> anyhow::Result<Self> {
-        let context = || format!("cannot write the metrics {}", path.display());
         let old = match std::fs::read_to_string(path) {
             Ok(text) if step > 0 => text,
             Ok(_) => String::new(),
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(context),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read the metrics {}", path.display()));
+            }
         };
         let mut text = format!("{HEADER}\n");
         for row in old.lines() {
@@ -78,24 +127,36 @@ impl Metrics {
                 text.push('\n');
             }
         }
-        write_atomically(path, text.as_bytes()).with_context(context)?;
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .with_context(context)?;
-        Ok(Metrics {
-            path: path.to_path_buf(),
-            file,
-        })
+        Ok(Metrics(Csv::create(path, &text)?))
     }
 
     /// Adds the row of step number `step`, counted from 1.
     pub fn add(&mut self, step: u64, losses: &Losses, lr: f64, seconds: f64) -> anyhow::Result<()> {
         let [total, content, style, tv] = losses.as_array();
-        let row = format!("{step},{total},{content},{style},{tv},{lr},{seconds:.2}\n");
-        self.file
-            .write_all(row.as_bytes())
-            .with_context(|| format!("cannot write the metrics {}", self.path.display()))
+        self.0.add(&format!(
+            "{step},{total},{content},{style},{tv},{lr},{seconds:.2}"
+        ))
+    }
+}
+
+/// The CSV file of the slow method, one row an iteration.
+pub struct SearchMetrics(Csv);
+
+impl SearchMetrics {
+    /// A new file, in the place of an old one.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        Ok(SearchMetrics(Csv::create(
+            path,
+            &format!("{SEARCH_HEADER}\n"),
+        )?))
+    }
+
+    /// Adds the row of iteration number `iteration`, 0 for the first picture.
+    pub fn add(&mut self, iteration: u64, losses: &Losses, seconds: f64) -> anyhow::Result<()> {
+        let [total, content, style, tv] = losses.as_array();
+        self.0.add(&format!(
+            "{iteration},{total},{content},{style},{tv},{seconds:.2}"
+        ))
     }
 }
 

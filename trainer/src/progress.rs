@@ -1,4 +1,4 @@
-//! What a person sees while the training runs: on standard error, a bar that
+//! What a person sees while the program works: on standard error, a bar that
 //! moves, or a line now and then where nothing can move.
 
 use crate::metrics::Losses;
@@ -6,15 +6,17 @@ use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Steps over which losses and speed are smoothed.
+/// Steps over which speed is smoothed, and the losses of a training.
 const SPAN: f64 = 30.0;
 
 /// Time between two plain lines.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The progress of a training.
+/// The progress of a training or of the slow method.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    /// What one step is called.
+    unit: &'static str,
     steps: u64,
     losses: [Smooth; 4],
     seconds: Smooth,
@@ -24,6 +26,16 @@ pub struct Progress {
 impl Progress {
     /// Of a training of `steps` steps, of which `done` are done.
     pub fn new(done: u64, steps: u64) -> Self {
+        Progress::start("step", done, steps, SPAN)
+    }
+
+    /// Of the slow method, of at most `iterations` iterations. The losses are
+    /// shown as they are, since they only fall.
+    pub fn of_search(iterations: u64) -> Self {
+        Progress::start("iteration", 0, iterations, 1.0)
+    }
+
+    fn start(unit: &'static str, done: u64, steps: u64, span: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(steps).with_position(done);
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}");
@@ -32,9 +44,10 @@ impl Progress {
         });
         Progress {
             bar,
+            unit,
             steps,
-            losses: Default::default(),
-            seconds: Smooth::default(),
+            losses: [Smooth::over(span); 4],
+            seconds: Smooth::over(SPAN),
             last_line: None,
         }
     }
@@ -52,7 +65,7 @@ impl Progress {
                 bar.set_position(step);
             }
             None if self.last_line.is_none_or(|last| last.elapsed() >= PAUSE) => {
-                eprintln!("step {step}/{}  {message}", self.steps);
+                eprintln!("{} {step}/{}  {message}", self.unit, self.steps);
                 self.last_line = Some(Instant::now());
             }
             None => (),
@@ -75,31 +88,40 @@ impl Progress {
     }
 
     fn message(&self, step: u64) -> String {
-        let [total, content, style, tv] = self.losses.each_ref().map(Smooth::value);
+        let losses = self.losses.each_ref().map(|loss| loss.value() as f32);
         let seconds = self.seconds.value();
         let left = seconds * self.steps.saturating_sub(step) as f64;
         let left = Duration::try_from_secs_f64(left.round()).unwrap_or(Duration::MAX);
         format!(
-            "loss {total:.3e} (content {content:.2e}, style {style:.2e}, tv {tv:.2e})  \
-             {:.2} steps/s  {} left",
+            "{}  {:.2} {}s/s  {} left",
+            Losses::from_slice(&losses),
             1.0 / seconds.max(1e-9),
+            self.unit,
             FormattedDuration(left)
         )
     }
 }
 
 /// A running mean that weighs late values more.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Smooth {
+    keep: f64,
     sum: f64,
     weight: f64,
 }
 
 impl Smooth {
+    fn over(span: f64) -> Self {
+        Smooth {
+            keep: 1.0 - 1.0 / span,
+            sum: 0.0,
+            weight: 0.0,
+        }
+    }
+
     fn add(&mut self, value: f64) {
-        let keep = 1.0 - 1.0 / SPAN;
-        self.sum = self.sum * keep + value;
-        self.weight = self.weight * keep + 1.0;
+        self.sum = self.sum * self.keep + value;
+        self.weight = self.weight * self.keep + 1.0;
     }
 
     fn value(&self) -> f64 {

@@ -1,6 +1,7 @@
 //! What a training is made of: everything that decides its result.
 
 use crate::cli::TrainArgs;
+use crate::objective::LossWeights;
 use anyhow::{Context, bail, ensure};
 use gstfaststyle::network::{Architecture, Model, Style};
 use serde::{Deserialize, Serialize};
@@ -62,24 +63,25 @@ impl Recipe {
         let style = args.style.as_deref().context("--style is missing")?;
         let photos = args.photos.as_deref().context("--photos is missing")?;
         let size = args.size.unwrap_or(256);
+        let weights = args.loss.weights(LossWeights::default());
         Ok(Recipe {
             architecture: architecture(args)?,
             about: about(args, Style::default())?,
             style: absolute(style)?,
             style_fingerprint: fingerprint(style)?,
             photos: absolute(photos)?,
-            vgg: args.vgg.as_deref().map(absolute).transpose()?,
+            vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
             init: args.init.as_deref().map(absolute).transpose()?,
             preview: absolutes(&args.preview)?,
             steps: args.steps.unwrap_or(40_000),
             batch: args.batch.unwrap_or(4),
             size,
-            style_size: args.style_size.unwrap_or(size),
+            style_size: args.loss.style_size.unwrap_or(size),
             lr: args.lr.unwrap_or(1e-3),
             lr_final: args.lr_final.unwrap_or(1.0),
-            content_weight: args.content_weight.unwrap_or(10.0),
-            style_weight: args.style_weight.unwrap_or(100.0),
-            tv_weight: args.tv_weight.unwrap_or(0.004),
+            content_weight: weights.content,
+            style_weight: weights.style,
+            tv_weight: weights.tv,
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
         })
@@ -105,7 +107,7 @@ impl Recipe {
         );
         same("--batch", args.batch, self.batch)?;
         same("--size", args.size, self.size)?;
-        same("--style-size", args.style_size, self.style_size)?;
+        same("--style-size", args.loss.style_size, self.style_size)?;
         same("--seed", args.seed, self.seed)?;
 
         let style = args.style.as_deref().unwrap_or(&self.style);
@@ -121,7 +123,7 @@ impl Recipe {
         if let Some(photos) = &args.photos {
             self.photos = absolute(photos)?;
         }
-        if let Some(vgg) = &args.vgg {
+        if let Some(vgg) = &args.loss.vgg {
             self.vgg = Some(absolute(vgg)?);
         }
         if !args.preview.is_empty() {
@@ -130,12 +132,21 @@ impl Recipe {
         let change = |knob: &mut f64, given: Option<f64>| *knob = given.unwrap_or(*knob);
         change(&mut self.lr, args.lr);
         change(&mut self.lr_final, args.lr_final);
-        change(&mut self.content_weight, args.content_weight);
-        change(&mut self.style_weight, args.style_weight);
-        change(&mut self.tv_weight, args.tv_weight);
+        change(&mut self.content_weight, args.loss.content_weight);
+        change(&mut self.style_weight, args.loss.style_weight);
+        change(&mut self.tv_weight, args.loss.tv_weight);
         self.steps = args.steps.unwrap_or(self.steps);
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
         Ok(self)
+    }
+
+    /// How much each loss counts.
+    pub fn loss_weights(&self) -> LossWeights {
+        LossWeights {
+            content: self.content_weight,
+            style: self.style_weight,
+            tv: self.tv_weight,
+        }
     }
 
     /// The learning rate of the step after `step` others.

@@ -5,16 +5,15 @@ use crate::checkpoint::Checkpoint;
 use crate::cli::TrainArgs;
 use crate::dataset::Batches;
 use crate::metrics::{Losses, Metrics};
+use crate::objective::Objective;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, stem};
-use crate::vgg_weights::VggWeights;
-use crate::vgg19::Vgg19;
-use crate::{loss, picture};
+use crate::{output, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
-use gstfaststyle::network::{Model, Network, write_atomically};
+use gstfaststyle::network::{Model, Network};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -109,14 +108,10 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         eprintln!("  {}", command_to_go_on(args));
         return Ok(Outcome::Interrupted);
     }
-    let losses = trainer.mean_losses();
     eprintln!(
-        "{} is ready: loss {:.3e} (content {:.2e}, style {:.2e}, tv {:.2e})",
+        "{} is ready: {}",
         files.model.display(),
-        losses.total,
-        losses.content,
-        losses.style,
-        losses.tv
+        trainer.mean_losses()
     );
     Ok(Outcome::Finished)
 }
@@ -128,8 +123,7 @@ pub struct Trainer {
     names: Vec<String>,
     parameters: Vec<Var>,
     network: Network,
-    vgg: Vgg19,
-    painting: Vec<Tensor>,
+    objective: Objective,
     adam: Adam,
     batches: Batches,
     recent: VecDeque<Losses>,
@@ -183,7 +177,13 @@ impl Trainer {
             recipe.seed,
             adam.steps(),
         )?;
-        let painting = picture::load_scaled(&recipe.style, recipe.style_size as usize, device)?;
+        let objective = Objective::open(
+            &recipe.style,
+            recipe.style_size as usize,
+            recipe.vgg.as_deref(),
+            recipe.loss_weights(),
+            device,
+        )?;
         let mut names = Vec::with_capacity(weights.len());
         let mut parameters = Vec::with_capacity(weights.len());
         for (name, weight) in weights {
@@ -194,23 +194,13 @@ impl Trainer {
         let tensors = tensors.zip(parameters.iter().map(|p| p.as_tensor().clone()));
         let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, device);
         let network = Network::new(&recipe.architecture, vb)?;
-        let vgg = match &recipe.vgg {
-            Some(path) => VggWeights::load(path, device)?,
-            None => VggWeights::builtin(device)?,
-        };
-        let vgg = Vgg19::new(&vgg, device)?;
-        let painting = vgg
-            .features(&painting)
-            .and_then(|features| features.style.iter().map(loss::gram).collect())
-            .context("cannot measure the painting's style")?;
         Ok(Trainer {
             recipe,
             device: device.clone(),
             names,
             parameters,
             network,
-            vgg,
-            painting,
+            objective,
             adam,
             batches,
             recent: VecDeque::with_capacity(RECENT),
@@ -227,29 +217,13 @@ impl Trainer {
         let started = Instant::now();
         let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
-        let target = self.vgg.content(&photos)?;
+        let content = self.objective.content(&photos)?;
         let painted = self.network.forward(&photos)?;
-        let seen = self.vgg.features(&painted)?;
-
-        let content = (loss::content(&seen.content, &target)? * recipe.content_weight)?;
-        let tv = (loss::total_variation(&painted)? * recipe.tv_weight)?;
-        let mut style = Tensor::zeros((), DType::F32, &self.device)?;
-        for (features, painting) in seen.style.iter().zip(&self.painting) {
-            style = (style + loss::style(features, painting)?)?;
-        }
-        let style = (style * recipe.style_weight)?;
-        let total = ((&content + &style)? + &tv)?;
-
-        let losses = Tensor::stack(&[&total, &content, &style, &tv], 0)?.to_vec1()?;
-        let losses = Losses::from_slice(&losses);
+        let (total, losses) = self.objective.measure(&painted, &content)?;
         ensure!(
-            losses.as_array().iter().all(|v| v.is_finite()),
-            "the loss of step {} is not finite (content {}, style {}, total variation {}): a \
-             smaller --lr may help",
-            self.adam.steps() + 1,
-            losses.content,
-            losses.style,
-            losses.tv
+            losses.are_finite(),
+            "the loss of step {} is not finite: {losses}; a smaller --lr may help",
+            self.adam.steps() + 1
         );
         let rate = recipe.rate(self.adam.steps());
         self.adam.step(&self.parameters, &total.backward()?, rate)?;
@@ -329,21 +303,7 @@ struct Files {
 impl Files {
     fn beside(model: &Path) -> anyhow::Result<Self> {
         let stem = stem(model)?;
-        let folder = match model.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        ensure!(
-            folder.is_dir(),
-            "--output {}: there is no folder {}",
-            model.display(),
-            folder.display()
-        );
-        ensure!(
-            !model.is_dir(),
-            "--output {}: this is a folder; name a file, such as scream.safetensors",
-            model.display()
-        );
+        output::check("--output", model)?;
         Ok(Files {
             model: model.to_path_buf(),
             checkpoint: model.with_file_name(format!("{stem}.checkpoint.safetensors")),
@@ -396,8 +356,7 @@ fn save(
 
 fn preview(network: &Network, photo: &Tensor, path: &Path, device: &Device) -> anyhow::Result<()> {
     let painted = network.forward(&photo.to_device(device)?)?;
-    let file = picture::png(&painted.to_device(&Device::Cpu)?)?;
-    Ok(write_atomically(path, &file)?)
+    picture::save(path, &picture::rgb(&painted)?)
 }
 
 /// What to type to go on with the training.

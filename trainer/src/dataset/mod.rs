@@ -5,7 +5,7 @@
 //! that is resumed at some batch goes on as if it had never stopped, and the
 //! number of threads that read photos makes no difference.
 
-mod photo;
+pub mod photo;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -169,7 +169,7 @@ impl Drop for Batches {
 /// The photos under a folder, in order, and what of it could not be read.
 type Listing = (Vec<PathBuf>, Vec<(PathBuf, String)>);
 
-fn list(dir: &Path) -> Result<Listing> {
+pub(crate) fn list(dir: &Path) -> Result<Listing> {
     let name = dir.display();
     let info = dir
         .metadata()

@@ -1,16 +1,10 @@
 //! The command `train` as a person types it.
 
-mod common;
-
+use crate::common::{Scene, paint};
+use crate::{program, refusal, rows, wait_for_rows};
 use assert_cmd::Command;
-use common::{Scene, paint};
 use gstfaststyle::network::Model;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-fn program() -> Command {
-    Command::new(assert_cmd::cargo::cargo_bin!("faststyle-train"))
-}
 
 /// `train` with a tiny recipe, writing `out.safetensors`.
 fn train(scene: &Scene, more: &[&str]) -> Command {
@@ -36,19 +30,6 @@ fn resume(scene: &Scene, more: &[&str]) -> Command {
         .arg(scene.path("out.safetensors"))
         .args(more);
     command
-}
-
-/// What the command says on standard error, failing.
-fn refusal(command: &mut Command) -> String {
-    let output = command.assert().failure().get_output().clone();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
-
-fn rows(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)?;
-    Ok(text.lines().map(String::from).collect())
 }
 
 #[test]
@@ -150,11 +131,7 @@ fn an_interrupt_saves() -> anyhow::Result<()> {
         .stderr(std::process::Stdio::piped())
         .spawn()?;
     let metrics = scene.path("out.metrics.csv");
-    let started = Instant::now();
-    while rows(&metrics).map_or(0, |rows| rows.len()) < 2 {
-        assert!(started.elapsed() < Duration::from_secs(60), "no step taken");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_rows(&metrics, 2);
     std::process::Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()?;

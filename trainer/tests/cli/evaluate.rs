@@ -1,0 +1,165 @@
+//! The command `evaluate`.
+
+use crate::common::{Scene, paint};
+use crate::{program, refusal};
+use assert_cmd::Command;
+use gstfaststyle::network::{Architecture, Model};
+use serde_json::{Value, json};
+
+/// A scene with `model.safetensors`, a tiny network that says to have been
+/// trained by `recipe`.
+fn scene(recipe: Value) -> anyhow::Result<Scene> {
+    let scene = Scene::new()?;
+    let architecture = Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(4)
+    };
+    let mut model = Model::random(architecture, 1)?;
+    model.training = json!({ "recipe": recipe });
+    model.save(scene.path("model.safetensors"))?;
+    Ok(scene)
+}
+
+fn evaluate(scene: &Scene, more: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .args(["evaluate", "--size", "32", "--device", "cpu", "--model"])
+        .arg(scene.path("model.safetensors"))
+        .arg("--style")
+        .arg(scene.painting())
+        .arg("--photos")
+        .arg(scene.path("photos"))
+        .args(more);
+    command
+}
+
+/// The JSON on standard output, and the text on standard error.
+fn report(command: &mut Command) -> anyhow::Result<(Value, String)> {
+    let output = command.assert().success().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((serde_json::from_slice(&output.stdout)?, text))
+}
+
+#[test]
+fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
+    let scene = scene(json!({ "style_size": 48, "content_weight": 1.0, "tv_weight": 0.5 }))?;
+    let (json, sheet) = (scene.path("out.json"), scene.path("out.png"));
+    let mut command = evaluate(&scene, &["--max-iterations", "2"]);
+    command.arg("--json").arg(&json).arg("--sheet").arg(&sheet);
+    let output = command.assert().success().get_output().clone();
+    assert!(output.stdout.is_empty());
+    let table = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(table.contains("of photo"), "{table}");
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    let weights = json!({ "content": 1.0, "style": 100.0, "tv": 0.5 });
+    assert_eq!(report["setting"]["weights"], weights);
+    assert_eq!(report["setting"]["style_size"], 48);
+    assert_eq!(report["model"], "model.safetensors");
+    let photos = report["photos"].as_array().expect("a list");
+    let names: Vec<_> = photos.iter().map(|photo| &photo["photo"]).collect();
+    assert_eq!(names, ["a.png", "b.png", "c.png"]);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for photo in photos.iter().chain([&report["mean"]]) {
+        assert_eq!(number(&photo["photo_losses"]["content"]), 0.0);
+        assert!(number(&photo["network_losses"]["content"]) > 0.0);
+        assert!(number(&photo["ratio"]) > 0.0);
+        assert!(number(&photo["equivalent"]["iterations"]) <= 2.0);
+        assert!(number(&photo["flicker_still"]) > 0.0);
+        assert!(number(&photo["flicker_pan"]) > 0.0);
+    }
+    let first = &photos[0];
+    let ratio = number(&first["network_losses"]["total"]) / number(&first["photo_losses"]["total"]);
+    assert!((ratio / number(&first["ratio"]) - 1.0).abs() < 1e-5);
+
+    // The painting, 40x36, above three rows of three.
+    let sheet = image::open(&sheet)?;
+    assert_eq!(sheet.width(), 3 * 32 + 4 * 8);
+    assert_eq!(sheet.height(), 4 * 32 + 5 * 8);
+    Ok(())
+}
+
+#[test]
+fn flags_come_before_the_recipe() -> anyhow::Result<()> {
+    let scene = scene(json!({ "style_size": 48, "style_weight": 7.0, "vgg": null }))?;
+    let only = ["--max-iterations", "0", "--count", "1"];
+    let (known, _) = report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?;
+    assert_eq!(
+        known["setting"]["weights"],
+        json!({ "content": 10.0, "style": 7.0, "tv": 0.0 })
+    );
+    let flags = ["--style-weight", "14", "--style-size", "48"];
+    let (given, _) = report(evaluate(&scene, &only).args(flags))?;
+    let style = |report: &Value| report["mean"]["photo_losses"]["style"].as_f64();
+    assert_eq!(style(&given), style(&known).map(|style| 2.0 * style));
+    let (larger, _) = report(evaluate(&scene, &only).args(["--style-size", "32"]))?;
+    assert_ne!(style(&larger), style(&known));
+
+    // Without the slow method there is nothing to tell of it.
+    assert!(known["photos"][0].get("equivalent").is_none());
+    assert_eq!(known["photos"].as_array().map(Vec::len), Some(1));
+    // The figures are the same each time.
+    assert_eq!(
+        report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?.0,
+        known
+    );
+    Ok(())
+}
+
+#[test]
+fn another_painting_is_noted() -> anyhow::Result<()> {
+    let only = ["--max-iterations", "0", "--count", "1"];
+    let known = scene(json!({ "style_fingerprint": "00", "style": "sea.jpg" }))?;
+    let (_, text) = report(&mut evaluate(&known, &only))?;
+    assert!(
+        text.contains("learned from another picture (sea.jpg)"),
+        "{text}"
+    );
+    let (_, text) = report(&mut evaluate(&scene(Value::Null)?, &only))?;
+    assert!(!text.contains("learned"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn mistakes_are_explained() -> anyhow::Result<()> {
+    let good = scene(Value::Null)?;
+    std::fs::create_dir(good.path("empty"))?;
+    paint(&good.path("empty/tiny.png"), 9, 90, 2)?;
+    std::fs::write(good.path("text.jpg"), "not a picture")?;
+    let path = |name: &str| good.path(name).to_string_lossy().into_owned();
+    for (flag, value, expected) in [
+        ("--model", "nowhere.safetensors", "nowhere.safetensors"),
+        ("--model", &path("text.jpg"), "text.jpg"),
+        ("--style", "nowhere.jpg", "nowhere.jpg"),
+        ("--style", &path("text.jpg"), "text.jpg"),
+        ("--photos", "nowhere", "nowhere"),
+        ("--photos", &path("empty"), "too small: 9x90"),
+        ("--json", &path("no/out.json"), "there is no folder"),
+        ("--sheet", &path("out.jpg"), "ends in .png"),
+        ("--sheet", &path("painting.png"), "it would be lost"),
+        ("--count", "0", "1..="),
+        ("--size", "8", "32..="),
+        ("--style-weight", "1e38", "the loss is not finite"),
+    ] {
+        let mut command = program();
+        command.args(["evaluate", flag, value]);
+        for (known, value) in [
+            ("--model", path("model.safetensors")),
+            ("--style", path("painting.png")),
+            ("--photos", path("photos")),
+            ("--size", "32".into()),
+            ("--max-iterations", "0".into()),
+        ] {
+            if known != flag {
+                command.args([known, &value]);
+            }
+        }
+        let text = refusal(&mut command);
+        assert!(text.contains(expected), "{flag} {value}: {text}");
+    }
+    for recipe in [json!({ "style_size": 3 }), json!({ "tv_weight": "much" })] {
+        let text = refusal(&mut evaluate(&scene(recipe)?, &[]));
+        assert!(text.contains("its recipe is damaged"), "{text}");
+    }
+    Ok(())
+}
