@@ -5,13 +5,14 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SIZES := 256x256 640x480 1280x720
 WIDTH := 16
 
-.PHONY: help demo test bench install-deps clean
+.PHONY: help demo test bench bench-peers install-deps clean
 
 help:
 	@echo "make demo          build, repaint a clip, write out/demo.mp4"
 	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
 	@echo "make test          run all tests"
 	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
+	@echo "make bench-peers   time it beside ONNX Runtime and OpenVINO (ARGS='--width 32')"
 	@echo "make install-deps  install the GStreamer packages that are missing"
 	@echo "make clean         remove what was built and out/"
 
@@ -26,6 +27,13 @@ bench: install-deps
 	@for size in $(SIZES); do \
 		"$(TARGET)/release/examples/throughput" --width $(WIDTH) --size $$size || exit 1; \
 	done
+
+bench-peers: install-deps
+	cargo build --release --workspace --locked
+	cargo build --release --workspace --locked --example throughput
+	test -x "$(TARGET)/peers/bin/python" || python3 -m venv "$(TARGET)/peers"
+	"$(TARGET)/peers/bin/pip" install --quiet numpy onnxruntime==1.32.0 openvino==2026.4.1
+	"$(TARGET)/peers/bin/python" benches/side_by_side.py $(ARGS)
 
 install-deps:
 	@scripts/install-deps

@@ -23,8 +23,27 @@ pub enum Command {
     Optimize(OptimizeArgs),
     /// Measure how good a model is, against the slow method, and its flicker
     Evaluate(EvaluateArgs),
+    /// Write a model as ONNX, for other programs
+    ExportOnnx(ExportOnnxArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
+}
+
+/// The arguments of `export-onnx`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The graph takes `input`, f32 [1, 3, height, width], RGB in 0..255, and gives
+`output`, the same. Without --size, both sides must be multiples of 4.")]
+pub struct ExportOnnxArgs {
+    /// The model file to read
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The file to write [default: MODEL with the extension .onnx]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// For pictures of this size only, whatever it is
+    #[arg(long, value_name = "WxH", value_parser = picture_size)]
+    pub size: Option<(usize, usize)>,
 }
 
 /// The arguments of `import-vgg`.
@@ -264,6 +283,13 @@ impl LossArgs {
             tv: self.tv_weight.unwrap_or(known.tv),
         }
     }
+}
+
+fn picture_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=16384).contains(side));
+    text.split_once('x')
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "not a size such as 640x480".into())
 }
 
 fn count(low: u64, high: u64) -> clap::builder::RangedU64ValueParser<u64> {

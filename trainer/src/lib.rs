@@ -19,6 +19,7 @@ pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
 pub mod objective;
+pub mod onnx;
 pub mod optimize;
 pub mod output;
 pub mod picture;

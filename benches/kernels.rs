@@ -1,0 +1,225 @@
+//! Times the CPU kernels at the network's own shapes, for pictures of 640x480:
+//!
+//! ```sh
+//! cargo bench --workspace --bench kernels
+//! cargo bench --workspace --bench kernels -- residual
+//! ```
+//!
+//! Throughput counts output pixels of the whole picture, so that the layers'
+//! times can be compared.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use gstfaststyle::engine::Image;
+use gstfaststyle::engine::frame::{
+    Colorimetry, Family, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
+};
+use gstfaststyle::engine::pixels;
+use gstfaststyle::ops::Padding;
+use gstfaststyle::ops::cpu::Level;
+use gstfaststyle::ops::cpu::conv::{border, winograd_weights};
+use gstfaststyle::ops::cpu::norm::{self, Affine};
+use gstfaststyle::ops::cpu::winograd::{
+    self, Entrance, Finish, Kind, PaddedPicture, PictureWeights, Source,
+};
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+
+fn main() {
+    divan::main();
+}
+
+/// Numbers in -0.5..0.5 without order.
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count)
+        .map(|i| (i * 7919 % 1000) as f32 / 1000.0 - 0.5)
+        .collect()
+}
+
+/// An image inside the network, seen through a border and normalised on the way.
+struct Input {
+    data: Vec<f32>,
+    size: (usize, usize),
+    rows: Vec<i32>,
+    columns: Vec<i32>,
+    affine: Affine,
+}
+
+impl Input {
+    fn new((height, width): (usize, usize), channels: usize, reach: usize) -> Self {
+        Input {
+            data: numbers(height * width * channels),
+            size: (height, width),
+            rows: border(height, Padding::Reflect(reach)),
+            columns: border(width, Padding::Reflect(reach)),
+            affine: Affine {
+                factor: vec![1.1; channels],
+                offset: vec![0.1; channels],
+            },
+        }
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            data: &self.data,
+            batch: 1,
+            height: self.size.0,
+            width: self.size.1,
+            rows: &self.rows,
+            columns: &self.columns,
+            entrance: Entrance::Normalise {
+                factor: &self.affine.factor,
+                offset: &self.affine.offset,
+            },
+        }
+    }
+}
+
+fn per_picture() -> ItemsCount {
+    ItemsCount::new(WIDTH * HEIGHT)
+}
+
+/// A layer from `inputs` to `outputs` channels at a fraction of the size.
+fn layer(bencher: Bencher, kind: Kind, divisor: usize, inputs: usize, outputs: usize, fast: bool) {
+    let input = Input::new((HEIGHT / divisor, WIDTH / divisor), inputs, 1);
+    let weights = winograd_weights(kind, &numbers(outputs * inputs * 9), outputs, inputs);
+    let weights = if fast { weights.rounded() } else { weights };
+    let height = kind.output_len(input.rows.len());
+    let width = kind.output_len(input.columns.len());
+    let mut out = vec![0.0; height * width * outputs];
+    let mut moments = Vec::new();
+    bencher.counter(per_picture()).bench_local(|| {
+        let finish = Finish {
+            moments: Some(&mut moments),
+            ..Finish::default()
+        };
+        winograd::convolve(Level::current(), &weights, input.source(), finish, &mut out);
+    });
+}
+
+/// Width of the network, and whether products are of 16-bit integers.
+const NETWORKS: [(usize, bool); 4] = [(16, false), (16, true), (32, false), (32, true)];
+
+#[divan::bench(args = NETWORKS)]
+fn down_1(bencher: Bencher, (c, fast): (usize, bool)) {
+    layer(bencher, Kind::Strided, 1, c, 2 * c, fast);
+}
+
+#[divan::bench(args = NETWORKS)]
+fn down_2(bencher: Bencher, (c, fast): (usize, bool)) {
+    layer(bencher, Kind::Strided, 2, 2 * c, 4 * c, fast);
+}
+
+#[divan::bench(args = NETWORKS)]
+fn residual(bencher: Bencher, (c, fast): (usize, bool)) {
+    layer(bencher, Kind::Same, 4, 4 * c, 4 * c, fast);
+}
+
+#[divan::bench(args = NETWORKS)]
+fn up_0(bencher: Bencher, (c, fast): (usize, bool)) {
+    layer(bencher, Kind::Upsampled, 4, 4 * c, 2 * c, fast);
+}
+
+#[divan::bench(args = NETWORKS)]
+fn up_1(bencher: Bencher, (c, fast): (usize, bool)) {
+    layer(bencher, Kind::Upsampled, 2, 2 * c, c, fast);
+}
+
+#[divan::bench(args = [16, 32])]
+fn down_0_from_picture(bencher: Bencher, c: usize) {
+    let kernels = numbers(c * 3 * 81);
+    let weights =
+        PictureWeights::from_picture(c, 9, |o, i, y, x| kernels[((o * 3 + i) * 9 + y) * 9 + x]);
+    let rows = border(HEIGHT, Padding::Reflect(4));
+    let columns = border(WIDTH, Padding::Reflect(4));
+    let mut picture = PaddedPicture::default();
+    let planes = numbers(3 * HEIGHT * WIDTH);
+    picture.fill(&planes, WIDTH, (&rows, &columns), (1.0, 0.0));
+    let mut out = vec![0.0; HEIGHT * WIDTH * c];
+    let mut moments = Vec::new();
+    bencher.counter(per_picture()).bench_local(|| {
+        let finish = Finish {
+            moments: Some(&mut moments),
+            ..Finish::default()
+        };
+        winograd::from_picture(Level::current(), &weights, &picture, finish, &mut out);
+    });
+}
+
+#[divan::bench(args = NETWORKS)]
+fn output_to_picture(bencher: Bencher, (c, fast): (usize, bool)) {
+    let kernels = numbers(3 * c * 81);
+    let weights =
+        PictureWeights::to_picture(c, 9, |o, i, y, x| kernels[((o * c + i) * 9 + y) * 9 + x]);
+    let weights = if fast { weights.rounded() } else { weights };
+    let input = Input::new((HEIGHT, WIDTH), c, 4);
+    let mut sums = vec![0.0; weights.sums_len((HEIGHT, WIDTH))];
+    bencher.counter(per_picture()).bench_local(|| {
+        winograd::to_sums(Level::current(), &weights, input.source(), &mut sums);
+    });
+}
+
+#[divan::bench(args = [16, 32])]
+fn residual_sum(bencher: Bencher, c: usize) {
+    let input = Input::new((HEIGHT / 4, WIDTH / 4), 4 * c, 1);
+    let mut sum = input.data.clone();
+    bencher
+        .counter(per_picture())
+        .bench_local(|| norm::add(Level::current(), &input.data, &input.affine, &mut sum));
+}
+
+/// A frame of a format: what it is like, and the bytes and stride of each plane.
+fn buffers(format: Format) -> (FrameInfo, Vec<(Vec<u8>, usize)>) {
+    let info = FrameInfo {
+        format,
+        width: WIDTH,
+        height: HEIGHT,
+        colorimetry: match format.family() {
+            Family::Rgb => Colorimetry::SRGB,
+            _ => Colorimetry::BT601,
+        },
+    };
+    let plane = |i| {
+        let stride = format.row_bytes(i, WIDTH);
+        (vec![99; stride * format.plane_rows(i, HEIGHT)], stride)
+    };
+    (info, (0..format.plane_count()).map(plane).collect())
+}
+
+const FORMATS: [Format; 4] = [Format::I420, Format::Nv12, Format::Yuy2, Format::Bgrx];
+
+#[divan::bench(args = FORMATS)]
+fn pixels_in(bencher: Bencher, format: Format) {
+    let (info, buffers) = buffers(format);
+    let planes = buffers.iter().map(|(data, stride)| Plane {
+        data,
+        stride: *stride,
+    });
+    let frame = Frame::new(info, planes).expect("a frame");
+    let mut image = Image::default();
+    bencher
+        .counter(per_picture())
+        .bench_local(|| pixels::read(&frame, &mut image));
+}
+
+#[divan::bench(args = FORMATS)]
+fn pixels_out(bencher: Bencher, format: Format) {
+    let (info, mut buffers) = buffers(format);
+    let image = Image {
+        width: WIDTH,
+        height: HEIGHT,
+        data: numbers(3 * WIDTH * HEIGHT)
+            .iter()
+            .map(|x| x * 255.0 + 127.5)
+            .collect(),
+    };
+    bencher.counter(per_picture()).bench_local(|| {
+        let planes = buffers.iter_mut().map(|(data, stride)| PlaneMut {
+            data,
+            stride: *stride,
+        });
+        let mut frame = FrameMut::new(info, planes).expect("a frame");
+        pixels::write(&image, None, None, &mut frame).expect("of one size");
+    });
+}

@@ -1,0 +1,286 @@
+//! The command `export-onnx`: a style network for other programs, in the
+//! format that most inference engines read.
+
+mod graph;
+mod proto;
+
+use crate::cli::ExportOnnxArgs;
+use crate::output;
+use anyhow::{Context, Result, ensure};
+use graph::Builder;
+use gstfaststyle::network::{Architecture, Model, OutputMap, write_atomically};
+use proto::Attribute;
+
+/// The smallest side: a quarter of it must be larger than the border that is
+/// mirrored there, and the whole larger than the outer kernel's.
+const SMALLEST: usize = 32;
+
+/// Writes the model as an ONNX file.
+///
+/// # Errors
+/// A model that cannot be read, a file that cannot be written.
+pub fn run(args: &ExportOnnxArgs) -> Result<()> {
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => args.model.with_extension("onnx"),
+    };
+    output::check("--output", &path)?;
+    ensure!(
+        path != args.model,
+        "--output {}: this is the model itself",
+        path.display()
+    );
+    let model = Model::load(&args.model)?;
+    let bytes = export(&model, args.size)?;
+    write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+    eprintln!("{} is ready: {} bytes", path.display(), bytes.len());
+    Ok(())
+}
+
+/// The network of `model` as the bytes of an ONNX file: from `input` to
+/// `output`, both `f32` `[1, 3, height, width]`, RGB in 0..255. Without a
+/// `size` (width, height), for all sides that are multiples of 4.
+///
+/// # Errors
+/// A size too small for the mirrored borders, a model without its tensors.
+pub fn export(model: &Model, size: Option<(usize, usize)>) -> Result<Vec<u8>> {
+    let size = size.map(|(width, height)| (height, width));
+    if let Some((height, width)) = size {
+        ensure!(
+            height.min(width) >= SMALLEST,
+            "{width}x{height}: both sides must be at least {SMALLEST}"
+        );
+    }
+    let mut network = Export {
+        model,
+        graph: Builder::default(),
+    };
+    let last = network.network(size)?;
+    let metadata = vec![
+        ("format".into(), "faststyle".into()),
+        (
+            "architecture".into(),
+            serde_json::to_string(&model.architecture)?,
+        ),
+        ("styles".into(), serde_json::to_string(&model.styles)?),
+        ("training".into(), serde_json::to_string(&model.training)?),
+    ];
+    Ok(network.graph.finish(&last, size, metadata))
+}
+
+/// A network on its way into a graph. Methods take the name of what they work
+/// on and return the name of the result.
+struct Export<'a> {
+    model: &'a Model,
+    graph: Builder,
+}
+
+impl Export<'_> {
+    fn network(&mut self, size: Option<(usize, usize)>) -> Result<String> {
+        let Architecture {
+            residual_blocks,
+            output_map,
+            input_range: [black, white],
+            ..
+        } = self.model.architecture;
+        let mut x = match size {
+            Some(size) => self.pad_to_multiple_of_4("input", size),
+            None => "input".into(),
+        };
+        x = self.scalar("Mul", &x, "input_scale", ((white - black) / 255.0) as f32);
+        x = self.scalar("Add", &x, "input_black", black as f32);
+        for (i, stride) in [1, 2, 2].into_iter().enumerate() {
+            x = self.layer(&format!("down.{i}"), &x, stride, true)?;
+        }
+        for i in 0..residual_blocks {
+            let inner = self.layer(&format!("residual.{i}.0"), &x, 1, true)?;
+            let inner = self.layer(&format!("residual.{i}.1"), &inner, 1, false)?;
+            x = self.graph.operation("Add", &[&inner, &x], vec![]);
+        }
+        for i in 0..2 {
+            x = self.upsample(&x);
+            x = self.layer(&format!("up.{i}"), &x, 1, true)?;
+        }
+        x = self.layer("output", &x, 1, false)?;
+        x = match output_map {
+            OutputMap::Tanh => {
+                let x = self.graph.operation("Tanh", &[&x], vec![]);
+                let x = self.scalar("Mul", &x, "output_scale", 127.5);
+                self.scalar("Add", &x, "output_middle", 127.5)
+            }
+            OutputMap::Clamp => {
+                let low = self.graph.floats("output_low", &[], &[0.0]);
+                let high = self.graph.floats("output_high", &[], &[255.0]);
+                self.graph.operation("Clip", &[&x, &low, &high], vec![])
+            }
+        };
+        Ok(match size {
+            Some(size) => self.crop(&x, size),
+            None => x,
+        })
+    }
+
+    /// Mirrored border, convolution, normalisation or bias, and perhaps ReLU.
+    fn layer(&mut self, name: &str, x: &str, stride: usize, relu: bool) -> Result<String> {
+        let (weight, dims) = self.tensor(&format!("{name}.conv.weight"))?;
+        let side = dims[2];
+        let reach = side / 2;
+        let border = [0, 0, reach, reach, 0, 0, reach, reach];
+        let x = self.pad(x, &format!("border_{reach}"), &border);
+        let attributes = vec![
+            Attribute::ints("kernel_shape", &[side, side]),
+            Attribute::ints("strides", &[stride, stride]),
+        ];
+        let normalised = name != "output" || self.model.architecture.output_norm;
+        let x = if normalised {
+            let x = self.graph.operation("Conv", &[&x, &weight], attributes);
+            let (scale, _) = self.tensor(&format!("{name}.norm.weight"))?;
+            let (shift, _) = self.tensor(&format!("{name}.norm.bias"))?;
+            let eps = Attribute::float("epsilon", self.model.architecture.norm_eps as f32);
+            let inputs = [x.as_str(), &scale, &shift];
+            self.graph
+                .operation("InstanceNormalization", &inputs, vec![eps])
+        } else {
+            let (bias, _) = self.tensor(&format!("{name}.conv.bias"))?;
+            self.graph
+                .operation("Conv", &[&x, &weight, &bias], attributes)
+        };
+        Ok(match relu {
+            true => self.graph.operation("Relu", &[&x], vec![]),
+            false => x,
+        })
+    }
+
+    /// Adds a tensor of the model; returns its name and shape.
+    fn tensor(&mut self, name: &str) -> Result<(String, Vec<usize>)> {
+        let tensor = self.model.weights.get(name);
+        let tensor = tensor.with_context(|| format!("the model has no tensor {name}"))?;
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let dims = tensor.dims().to_vec();
+        Ok((self.graph.floats(name, &dims, &values), dims))
+    }
+
+    fn scalar(&mut self, operator: &str, x: &str, name: &str, value: f32) -> String {
+        let value = self.graph.floats(name, &[], &[value]);
+        self.graph.operation(operator, &[x, &value], vec![])
+    }
+
+    /// Mirrors at the borders, the outermost pixel not repeated.
+    fn pad(&mut self, x: &str, name: &str, border: &[usize; 8]) -> String {
+        if border.iter().all(|&pixels| pixels == 0) {
+            return x.into();
+        }
+        let border = self.graph.integers(name, border);
+        let mode = vec![Attribute::string("mode", "reflect")];
+        self.graph.operation("Pad", &[x, &border], mode)
+    }
+
+    fn pad_to_multiple_of_4(&mut self, x: &str, (height, width): (usize, usize)) -> String {
+        let missing = |len: usize| len.next_multiple_of(4) - len;
+        let border = [0, 0, 0, 0, 0, 0, missing(height), missing(width)];
+        self.pad(x, "border_to_4", &border)
+    }
+
+    fn crop(&mut self, x: &str, (height, width): (usize, usize)) -> String {
+        if height % 4 == 0 && width % 4 == 0 {
+            return x.into();
+        }
+        let start = self.graph.integers("crop_start", &[0, 0]);
+        let end = self.graph.integers("crop_end", &[height, width]);
+        let axes = self.graph.integers("crop_axes", &[2, 3]);
+        self.graph
+            .operation("Slice", &[x, &start, &end, &axes], vec![])
+    }
+
+    /// Each pixel twice, in both directions.
+    fn upsample(&mut self, x: &str) -> String {
+        let scales = self
+            .graph
+            .floats("upsample_scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+        let attributes = vec![
+            Attribute::string("mode", "nearest"),
+            Attribute::string("coordinate_transformation_mode", "asymmetric"),
+            Attribute::string("nearest_mode", "floor"),
+        ];
+        self.graph
+            .operation("Resize", &[x, "", &scales], attributes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    fn exported(architecture: Architecture, size: Option<(usize, usize)>) -> proto::Graph {
+        let model = Model::random(architecture, 1).unwrap();
+        let bytes = export(&model, size).unwrap();
+        proto::Model::decode(&bytes[..]).unwrap().graph.unwrap()
+    }
+
+    fn count(graph: &proto::Graph, operator: &str) -> usize {
+        let of = |node: &&proto::Node| node.op_type.as_deref() == Some(operator);
+        graph.node.iter().filter(of).count()
+    }
+
+    #[test]
+    fn every_operation_finds_its_inputs() {
+        let clamped = Architecture {
+            output_norm: false,
+            output_map: OutputMap::Clamp,
+            outer_kernel: 7,
+            residual_blocks: 2,
+            ..Architecture::with_width(3)
+        };
+        for architecture in [Architecture::with_width(4), clamped] {
+            for size in [None, Some((67, 45))] {
+                let graph = exported(architecture.clone(), size);
+                let mut known = vec!["", "input"];
+                known.extend(graph.initializer.iter().map(|tensor| tensor.name()));
+                for node in &graph.node {
+                    for input in &node.input {
+                        assert!(
+                            known.contains(&input.as_str()),
+                            "{} lacks {input}",
+                            node.name()
+                        );
+                    }
+                    known.extend(node.output.iter().map(String::as_str));
+                }
+                assert!(known.contains(&"output"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_graph_is_the_articles_network() {
+        let graph = exported(Architecture::with_width(4), None);
+        for (operator, expected) in [
+            ("Conv", 16),
+            ("InstanceNormalization", 16),
+            ("Relu", 10),
+            ("Resize", 2),
+            ("Tanh", 1),
+            ("Pad", 16),
+            ("Slice", 0),
+        ] {
+            assert_eq!(count(&graph, operator), expected, "{operator}");
+        }
+        let first = &graph
+            .initializer
+            .iter()
+            .find(|t| t.name() == "down.0.conv.weight");
+        let first = first.unwrap();
+        assert_eq!(first.dims, [4, 3, 9, 9]);
+        assert_eq!(first.raw_data().len(), 4 * 4 * 3 * 81);
+    }
+
+    #[test]
+    fn a_size_is_mirrored_to_a_multiple_of_4_and_cut_back() {
+        let graph = exported(Architecture::with_width(2), Some((67, 44)));
+        assert_eq!((count(&graph, "Pad"), count(&graph, "Slice")), (17, 1));
+        let model = Model::random(Architecture::with_width(2), 1).unwrap();
+        let error = export(&model, Some((64, 8))).unwrap_err().to_string();
+        assert!(error.contains("64x8"), "{error}");
+    }
+}
