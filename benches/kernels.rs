@@ -147,12 +147,11 @@ fn down_0_from_picture(bencher: Bencher, c: usize) {
     });
 }
 
-#[divan::bench(args = NETWORKS)]
-fn output_to_picture(bencher: Bencher, (c, fast): (usize, bool)) {
+#[divan::bench(args = [16, 32])]
+fn output_to_picture(bencher: Bencher, c: usize) {
     let kernels = numbers(3 * c * 81);
     let weights =
         PictureWeights::to_picture(c, 9, |o, i, y, x| kernels[((o * c + i) * 9 + y) * 9 + x]);
-    let weights = if fast { weights.rounded() } else { weights };
     let input = Input::new((HEIGHT, WIDTH), c, 4);
     let mut sums = vec![0.0; weights.sums_len((HEIGHT, WIDTH))];
     bencher.counter(per_picture()).bench_local(|| {

@@ -10,7 +10,8 @@ pub enum Precision {
     #[default]
     F32,
     /// On a CPU with AVX-512 VNNI, products of 16-bit integers in all layers
-    /// but the first; elsewhere the same as `F32`, since it would gain nothing.
+    /// but the first and the last, which gain nothing from it; elsewhere the
+    /// same as `F32`.
     Fast,
 }
 

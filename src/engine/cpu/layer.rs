@@ -301,16 +301,12 @@ enum Tail {
 
 impl LastLayer {
     /// That of `model`.
-    pub fn new(model: &Model, precision: Precision) -> candle_core::Result<Self> {
+    pub fn new(model: &Model) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, "output")?;
-        let weights = PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
-            kernels.at(o, i, y, x)
-        });
         Ok(LastLayer {
-            weights: match precision {
-                Precision::F32 => weights,
-                Precision::Fast => weights.rounded(),
-            },
+            weights: PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
+                kernels.at(o, i, y, x)
+            }),
             tail: match model.architecture.output_norm {
                 true => Tail::Norm(Norm::new(model, "output")?),
                 false => Tail::Bias(values(model, "output.conv.bias")?),

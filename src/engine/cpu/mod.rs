@@ -72,7 +72,7 @@ impl CpuNetwork {
                     .map(block)
                     .collect::<candle_core::Result<_>>()?,
                 up: [layer("up.0", Scale::Double)?, layer("up.1", Scale::Double)?],
-                last: LastLayer::new(model, precision)?,
+                last: LastLayer::new(model)?,
             },
             plan: Plan::default(),
             memory: Memory::default(),

@@ -77,14 +77,6 @@ impl PictureWeights {
         PictureWeights { weights, blocks }
     }
 
-    /// See [`Weights::rounded`]; for weights into a picture.
-    pub fn rounded(self) -> Self {
-        PictureWeights {
-            weights: self.weights.rounded(),
-            ..self
-        }
-    }
-
     /// Pixels that a line must be longer than its result.
     pub fn border(&self) -> usize {
         BLOCK * self.blocks - 1
