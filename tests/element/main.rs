@@ -1,6 +1,7 @@
 //! The element `faststyle` in harnesses and pipelines.
 #![cfg(feature = "gst")]
 
+mod arithmetic;
 mod common;
 mod errors;
 mod frames;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod evaluate;
+mod export_onnx;
 mod optimize;
 mod train;
 

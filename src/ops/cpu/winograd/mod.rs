@@ -246,7 +246,11 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     I: Input<A, WINDOW, POINTS, TILE>,
 {
     let tiles = batch * grid.tiles();
-    let per_task = tiles_per_task(tiles, weights);
+    // As few as give many threads work. The number of threads itself has no
+    // say: it would decide in which order moments are summed, and so the last
+    // bits.
+    const LEAST_TASKS: usize = 16;
+    let per_task = tiles_in_cache(weights).min(tiles.div_ceil(LEAST_TASKS));
     let tasks = tiles.div_ceil(per_task);
     finish.check(weights.outputs, tasks);
     let image = output::Image::new(weights.outputs, (batch, grid), &mut finish, out);
@@ -271,15 +275,13 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     });
 }
 
-/// As many tiles as keep their points in the cache of a core, as few as give
-/// every thread work.
-fn tiles_per_task(tiles: usize, weights: &Weights) -> usize {
+/// As many tiles as keep their points in the cache of a core.
+fn tiles_in_cache(weights: &Weights) -> usize {
     const CACHE_BYTES: usize = 640 << 10;
     /// Rows that the products' kernels like best.
     const ROWS: usize = 14;
     let tile_bytes = weights.points * size_of::<f32>() * (weights.inputs + PANEL);
-    let fitting = (CACHE_BYTES / tile_bytes / ROWS * ROWS).clamp(ROWS, 8 * ROWS);
-    fitting.min(tiles.div_ceil(rayon::current_num_threads()))
+    (CACHE_BYTES / tile_bytes / ROWS * ROWS).clamp(ROWS, 8 * ROWS)
 }
 
 /// How an image is cut into tiles.

@@ -10,7 +10,7 @@
 use super::output::{untransform_columns, untransform_row};
 use super::{
     Algorithm, Finish, Grid, Input, Kind, Layout, Lines, Output, Same, Scratch, Source, Task,
-    Tiles, Weights, convolve_tiles, grow, input, tiles_per_task,
+    Tiles, Weights, convolve_tiles, grow, input, tiles_in_cache,
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
@@ -341,7 +341,7 @@ pub fn to_sums(level: Level, weights: &PictureWeights, source: Source, sums: &mu
             let strip = Strip::new(&weights.weights, &grid);
             STRIP.with_borrow_mut(|memory| {
                 grow(memory, strip.len());
-                let run = tiles_per_task(grid.columns, &weights.weights);
+                let run = tiles_in_cache(&weights.weights);
                 for column in (0..grid.columns).step_by(run) {
                     super::SCRATCH.with_borrow_mut(|scratch: &mut Scratch| {
                         level.run(Task {
