@@ -26,6 +26,7 @@ pub mod picture;
 pub mod progress;
 pub mod recipe;
 pub mod slow_method;
+pub mod stability;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

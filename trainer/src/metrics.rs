@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-const HEADER: &str = "step,total,content,style,tv,lr,seconds";
+const HEADER: &str = "step,total,content,style,tv,stability,lr,seconds";
 
 const SEARCH_HEADER: &str = "iteration,total,content,style,tv,seconds";
 
@@ -23,12 +23,34 @@ pub struct Losses {
     pub style: f32,
     /// How restless the picture is.
     pub tv: f32,
+    /// How differently two views of a scene are painted; 0 where only one is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stability: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Losses {
-    /// Total, content, style, tv.
-    pub fn as_array(&self) -> [f32; 4] {
-        [self.total, self.content, self.style, self.tv]
+    /// Total, content, style, tv, stability.
+    pub fn as_array(&self) -> [f32; 5] {
+        [
+            self.total,
+            self.content,
+            self.style,
+            self.tv,
+            self.stability,
+        ]
+    }
+
+    /// These, and a stability loss with them.
+    pub fn with_stability(self, stability: f32) -> Self {
+        Losses {
+            total: self.total + stability,
+            stability,
+            ..self
+        }
     }
 
     /// Whether none of them is infinite or not a number.
@@ -36,7 +58,7 @@ impl Losses {
         self.as_array().iter().all(|v| v.is_finite())
     }
 
-    /// From total, content, style, tv; 0 for what `values` lack.
+    /// From total, content, style, tv, stability; 0 for what `values` lack.
     pub fn from_slice(values: &[f32]) -> Self {
         let get = |i: usize| values.get(i).copied().unwrap_or_default();
         Losses {
@@ -44,12 +66,13 @@ impl Losses {
             content: get(1),
             style: get(2),
             tv: get(3),
+            stability: get(4),
         }
     }
 
     /// The mean of each, 0 of none.
     pub fn mean<'a>(losses: impl Iterator<Item = &'a Losses>) -> Self {
-        let mut sums = [0f64; 4];
+        let mut sums = [0f64; 5];
         let mut count = 0;
         for step in losses {
             for (sum, value) in sums.iter_mut().zip(step.as_array()) {
@@ -70,11 +93,15 @@ impl From<Losses> for f64 {
 
 impl fmt::Display for Losses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [total, content, style, tv] = self.as_array();
+        let [total, content, style, tv, stability] = self.as_array();
         write!(
             f,
-            "loss {total:.3e} (content {content:.2e}, style {style:.2e}, tv {tv:.2e})"
-        )
+            "loss {total:.3e} (content {content:.2e}, style {style:.2e}, tv {tv:.2e}"
+        )?;
+        match is_zero(&stability) {
+            true => write!(f, ")"),
+            false => write!(f, ", stability {stability:.2e})"),
+        }
     }
 }
 
@@ -132,9 +159,9 @@ impl Metrics {
 
     /// Adds the row of step number `step`, counted from 1.
     pub fn add(&mut self, step: u64, losses: &Losses, lr: f64, seconds: f64) -> anyhow::Result<()> {
-        let [total, content, style, tv] = losses.as_array();
+        let [total, content, style, tv, stability] = losses.as_array();
         self.0.add(&format!(
-            "{step},{total},{content},{style},{tv},{lr},{seconds:.2}"
+            "{step},{total},{content},{style},{tv},{stability},{lr},{seconds:.2}"
         ))
     }
 }
@@ -153,7 +180,7 @@ impl SearchMetrics {
 
     /// Adds the row of iteration number `iteration`, 0 for the first picture.
     pub fn add(&mut self, iteration: u64, losses: &Losses, seconds: f64) -> anyhow::Result<()> {
-        let [total, content, style, tv] = losses.as_array();
+        let [total, content, style, tv, _] = losses.as_array();
         self.0.add(&format!(
             "{iteration},{total},{content},{style},{tv},{seconds:.2}"
         ))
@@ -168,7 +195,7 @@ mod tests {
     fn rows_beyond_the_step_are_dropped() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("m.csv");
-        let losses = Losses::from_slice(&[6.0, 1.0, 2.0, 3.0]);
+        let losses = Losses::from_slice(&[6.0, 1.0, 2.0, 3.0, 0.5]);
         let mut metrics = Metrics::open(&path, 0)?;
         for step in 1..=5 {
             metrics.add(step, &losses, 1e-3, step as f64)?;
@@ -179,8 +206,8 @@ mod tests {
         let rows: Vec<&str> = text.lines().collect();
         assert_eq!(rows.len(), 5);
         assert_eq!(rows[0], HEADER);
-        assert_eq!(rows[3], "3,6,1,2,3,0.001,3.00");
-        assert_eq!(rows[4], "4,6,1,2,3,0.0005,9.00");
+        assert_eq!(rows[3], "3,6,1,2,3,0.5,0.001,3.00");
+        assert_eq!(rows[4], "4,6,1,2,3,0.5,0.0005,9.00");
         Metrics::open(&path, 0)?;
         assert_eq!(std::fs::read_to_string(&path)?.trim(), HEADER);
         Ok(())

@@ -18,7 +18,7 @@ pub struct Progress {
     /// What one step is called.
     unit: &'static str,
     steps: u64,
-    losses: [Smooth; 4],
+    losses: [Smooth; 5],
     seconds: Smooth,
     last_line: Option<Instant>,
 }
@@ -46,7 +46,7 @@ impl Progress {
             bar,
             unit,
             steps,
-            losses: [Smooth::over(span); 4],
+            losses: [Smooth::over(span); 5],
             seconds: Smooth::over(SPAN),
             last_line: None,
         }

@@ -47,6 +47,9 @@ pub struct Recipe {
     pub style_weight: f64,
     /// Weight of the total variation.
     pub tv_weight: f64,
+    /// Weight of the difference between two views of a scene; 0 shows only one.
+    #[serde(default)]
+    pub stability: f64,
     /// Seed of the first weights and of the photos' order.
     pub seed: u64,
     /// A checkpoint every so many steps.
@@ -82,6 +85,7 @@ impl Recipe {
             content_weight: weights.content,
             style_weight: weights.style,
             tv_weight: weights.tv,
+            stability: args.stability.unwrap_or(0.0),
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
         })
@@ -135,6 +139,7 @@ impl Recipe {
         change(&mut self.content_weight, args.loss.content_weight);
         change(&mut self.style_weight, args.loss.style_weight);
         change(&mut self.tv_weight, args.loss.tv_weight);
+        change(&mut self.stability, args.stability);
         self.steps = args.steps.unwrap_or(self.steps);
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
         Ok(self)
@@ -180,6 +185,7 @@ impl Recipe {
             "content_weight": self.content_weight,
             "style_weight": self.style_weight,
             "tv_weight": self.tv_weight,
+            "stability": self.stability,
             "seed": self.seed,
         })
     }

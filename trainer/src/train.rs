@@ -8,6 +8,7 @@ use crate::metrics::{Losses, Metrics};
 use crate::objective::Objective;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, stem};
+use crate::stability::View;
 use crate::{output, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
@@ -219,7 +220,12 @@ impl Trainer {
         let photos = self.batches.next(&self.device)?;
         let content = self.objective.content(&photos)?;
         let painted = self.network.forward(&photos)?;
-        let (total, losses) = self.objective.measure(&painted, &content)?;
+        let (mut total, mut losses) = self.objective.measure(&painted, &content)?;
+        if recipe.stability > 0.0 {
+            let unstable = self.instability(&photos, &painted)?;
+            losses = losses.with_stability(unstable.to_scalar()?);
+            total = (total + unstable)?;
+        }
         ensure!(
             losses.are_finite(),
             "the loss of step {} is not finite: {losses}; a smaller --lr may help",
@@ -234,6 +240,16 @@ impl Trainer {
         self.recent.push_back(losses);
         self.seconds += started.elapsed().as_secs_f64();
         Ok(losses)
+    }
+
+    /// How differently the network paints `photos`, of which it has made
+    /// `painted`, and another view of them; weighted.
+    fn instability(&self, photos: &Tensor, painted: &Tensor) -> candle_core::Result<Tensor> {
+        let recipe = &self.recipe;
+        let step = self.adam.steps();
+        let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
+        let again = self.network.forward(&view.of(photos)?)?;
+        view.difference(painted, &again)? * recipe.stability
     }
 
     /// Steps done.

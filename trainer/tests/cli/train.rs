@@ -66,7 +66,7 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     assert_eq!(model.training["steps"], 4);
     assert_eq!(model.training["recipe"]["lr"], 5e-4);
     let rows = rows(&scene.path("out.metrics.csv"))?;
-    assert_eq!(rows[0], "step,total,content,style,tv,lr,seconds");
+    assert_eq!(rows[0], "step,total,content,style,tv,stability,lr,seconds");
     let steps: Vec<&str> = rows[1..]
         .iter()
         .filter_map(|r| r.split(',').next())
