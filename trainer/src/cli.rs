@@ -88,7 +88,8 @@ pub struct TrainArgs {
     #[arg(long)]
     pub overwrite: bool,
     /// Start from the weights of another style's model rather than from random
-    /// ones
+    /// ones; with a multiple of its width as --width, from a wider network that
+    /// paints the same
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
 

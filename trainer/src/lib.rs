@@ -30,3 +30,4 @@ pub mod stability;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;
+pub mod widen;

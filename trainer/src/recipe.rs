@@ -191,7 +191,8 @@ impl Recipe {
     }
 }
 
-/// The network that `args` ask for: that of the model of `--init`, if given.
+/// The network that `args` ask for: that of the model of `--init`, if given, or
+/// a wider one.
 fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     let Some(init) = &args.init else {
         let default = Architecture::default();
@@ -204,26 +205,29 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
         });
     };
     let network = Model::load(init)?.architecture;
-    let differs = |flag: &str, given: Option<u64>, has: usize| match given {
-        Some(given) if given != has as u64 => bail!(
-            "{} has {flag} {has}, not {given}: leave {flag} out or start without --init",
-            init.display()
-        ),
-        _ => Ok(()),
-    };
-    differs("--width", args.width, network.width)?;
-    differs(
-        "--residual-blocks",
-        args.residual_blocks,
-        network.residual_blocks,
-    )?;
+    let width = args.width.map_or(network.width, |width| width as usize);
+    ensure!(
+        width.is_multiple_of(network.width),
+        "{} has --width {has}, of which {width} is no multiple: give {has}, {} or so, or start \
+         without --init",
+        init.display(),
+        2 * network.width,
+        has = network.width,
+    );
+    let blocks = network.residual_blocks;
+    ensure!(
+        args.residual_blocks
+            .is_none_or(|given| given == blocks as u64),
+        "{} has --residual-blocks {blocks}: leave that flag out or start without --init",
+        init.display()
+    );
     ensure!(
         !(args.no_output_norm && network.output_norm),
         "{} has a normalisation after its last convolution: leave out --no-output-norm or start \
          without --init",
         init.display()
     );
-    Ok(network)
+    Ok(Architecture { width, ..network })
 }
 
 /// What the model file is to tell of the painting: `known`, unless `args` say

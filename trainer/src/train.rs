@@ -9,6 +9,7 @@ use crate::objective::Objective;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, stem};
 use crate::stability::View;
+use crate::widen::widen;
 use crate::{output, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
@@ -136,7 +137,7 @@ impl Trainer {
     pub fn new(recipe: Recipe, device: &Device) -> anyhow::Result<Self> {
         let architecture = &recipe.architecture;
         let mut weights = match &recipe.init {
-            Some(init) => Model::load(init)?.weights,
+            Some(init) => widen(&Model::load(init)?, architecture, recipe.seed)?,
             None => architecture.random_weights(recipe.seed, &Device::Cpu)?,
         };
         let weights = architecture
