@@ -137,6 +137,7 @@ impl Evaluation {
             pictures.push(picture::rgb(&slow)?);
         }
         let engine = &mut self.engine;
+        let pumping = flicker::pumping(&photo.square, |frame| paint(engine, frame))?;
         let mut flicker =
             |picture, by| flicker::flicker(picture, size, by, |frame| paint(engine, frame));
         let figures = Figures {
@@ -147,6 +148,7 @@ impl Evaluation {
             equivalent,
             flicker_still: flicker(&photo.square, flicker::STILL)?,
             flicker_pan: flicker(&photo.wide, flicker::PAN)?,
+            pumping,
         };
         Ok((!stop.load(Ordering::SeqCst)).then_some((figures, pictures)))
     }

@@ -67,6 +67,7 @@ fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
         assert!(number(&photo["equivalent"]["iterations"]) <= 2.0);
         assert!(number(&photo["flicker_still"]) > 0.0);
         assert!(number(&photo["flicker_pan"]) > 0.0);
+        assert!(number(&photo["pumping"]) > 0.0);
     }
     let first = &photos[0];
     let ratio = number(&first["network_losses"]["total"]) / number(&first["photo_losses"]["total"]);
