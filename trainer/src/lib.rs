@@ -5,6 +5,8 @@
 //! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
 //! weights by [`adam`].
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
+//! A training's knobs are named in [`cli`], gathered by [`config`] and kept as
+//! a [`recipe`].
 //!
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
@@ -13,8 +15,10 @@
 pub mod adam;
 pub mod checkpoint;
 pub mod cli;
+pub mod config;
 pub mod dataset;
 pub mod evaluate;
+pub mod layers;
 pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
@@ -22,9 +26,12 @@ pub mod objective;
 pub mod onnx;
 pub mod optimize;
 pub mod output;
+pub mod painting;
 pub mod picture;
+pub mod preset;
 pub mod progress;
 pub mod recipe;
+pub mod schedule;
 pub mod slow_method;
 pub mod stability;
 pub mod train;

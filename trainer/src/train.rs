@@ -42,6 +42,9 @@ pub enum Outcome {
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    if let Some(preset) = args.preset {
+        eprintln!("{preset}, unless something else is asked for");
+    }
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
     let mut trainer = if args.resume {
@@ -180,7 +183,7 @@ impl Trainer {
             adam.steps(),
         )?;
         let objective = Objective::open(
-            &recipe.style,
+            &recipe.paintings,
             recipe.style_size as usize,
             recipe.vgg.as_deref(),
             recipe.loss_weights(),
