@@ -4,7 +4,9 @@
 //! them with the network of [`gstfaststyle::network`], measures the result by
 //! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
 //! weights by [`adam`].
-//! [`checkpoint`] keeps all of it, so that a training can stop and go on.
+//! [`checkpoint`] keeps all of it, so that a training can stop and go on. The
+//! [`log`] tells how it goes: [`progress`], [`metrics`], [`previews`], the
+//! [`report`], [`tensorboard`].
 //!
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
@@ -15,7 +17,9 @@ pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
 pub mod evaluate;
+pub mod files;
 pub mod lbfgs;
+pub mod log;
 pub mod loss;
 pub mod metrics;
 pub mod objective;
@@ -23,9 +27,12 @@ pub mod onnx;
 pub mod optimize;
 pub mod output;
 pub mod picture;
+pub mod previews;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod slow_method;
+pub mod tensorboard;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

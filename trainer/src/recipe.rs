@@ -1,6 +1,7 @@
 //! What a training is made of: everything that decides its result.
 
 use crate::cli::TrainArgs;
+use crate::metrics::Format;
 use crate::objective::LossWeights;
 use anyhow::{Context, bail, ensure};
 use gstfaststyle::network::{Architecture, Model, Style};
@@ -51,6 +52,12 @@ pub struct Recipe {
     pub seed: u64,
     /// A checkpoint every so many steps.
     pub checkpoint_every: u64,
+    /// How the losses of every step are written.
+    #[serde(default)]
+    pub metrics: Format,
+    /// The folder for TensorBoard.
+    #[serde(default)]
+    pub tensorboard: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -84,6 +91,8 @@ impl Recipe {
             tv_weight: weights.tv,
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
+            metrics: args.metrics.unwrap_or_default(),
+            tensorboard: args.tensorboard.as_deref().map(absolute).transpose()?,
         })
     }
 
@@ -137,6 +146,10 @@ impl Recipe {
         change(&mut self.tv_weight, args.loss.tv_weight);
         self.steps = args.steps.unwrap_or(self.steps);
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
+        self.metrics = args.metrics.unwrap_or(self.metrics);
+        if let Some(folder) = &args.tensorboard {
+            self.tensorboard = Some(absolute(folder)?);
+        }
         Ok(self)
     }
 
