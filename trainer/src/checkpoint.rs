@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | the network's | as in the model file | the weights |
 //! | `adam.mean`, `adam.variance` | `[count]` | the optimiser's moments |
-//! | `recent` | `[steps, 4]` | total, content, style, tv of the last steps |
+//! | `recent` | `[steps, 5]` | total, content, style, tv, stability of the last steps |
 //!
 //! Metadata: `format` = `faststyle-checkpoint`, `format_version`, `recipe`
 //! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them).
@@ -63,7 +63,8 @@ impl Checkpoint {
             tensors.push((name, tensor.dims().to_vec(), bytes(&values)));
         }
         let recent: Vec<f32> = self.recent.iter().flat_map(|l| l.as_array()).collect();
-        tensors.push(("recent", vec![self.recent.len(), 4], bytes(&recent)));
+        let parts = Losses::NAMES.len();
+        tensors.push(("recent", vec![self.recent.len(), parts], bytes(&recent)));
 
         let views = tensors
             .iter()
@@ -126,8 +127,11 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
     let parameters = recipe.architecture.parameters();
     let count = parameters.iter().map(|(_, s)| s.iter().product::<usize>());
     let count = count.sum();
-    let recent: Vec<f32> = read(&tensors, "recent")?.1;
-    let recent = recent.chunks_exact(4).map(Losses::from_slice).collect();
+    let (shape, recent) = read(&tensors, "recent")?;
+    // An older version knew fewer losses.
+    let parts = shape.last().copied().unwrap_or_default().max(1);
+    let recent = recent.chunks_exact(parts);
+    let recent = recent.map(Losses::from_slice).collect();
     Ok(Checkpoint {
         step,
         seconds,

@@ -92,7 +92,8 @@ pub struct TrainArgs {
     #[arg(long)]
     pub overwrite: bool,
     /// Start from the weights of another style's model rather than from random
-    /// ones
+    /// ones; with a multiple of its width as --width, from a wider network that
+    /// paints the same
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
 
@@ -124,6 +125,11 @@ pub struct TrainArgs {
     /// along a cosine [default: 1, it does not fall]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
+    /// Weight of the loss that keeps video from flickering: how differently the
+    /// network paints a photo and the same photo moved, in another light and
+    /// with noise [default: 0, no such loss]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub stability: Option<f64>,
     /// Seed of the first weights and of the photos' order [default: 0]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,

@@ -68,7 +68,7 @@ impl Log {
     pub fn step(&mut self, row: &Row, seconds: f64) -> anyhow::Result<()> {
         self.metrics.add(row)?;
         if let Some(events) = &mut self.events {
-            let losses = row.losses.named();
+            let losses = row.losses.counting();
             let losses = losses.map(|(name, loss)| (format!("loss/{name}"), loss));
             let rate = ("learning_rate".into(), row.lr as f32);
             events.add_scalars(row.step, &losses.chain([rate]).collect::<Vec<_>>())?;

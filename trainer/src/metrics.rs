@@ -21,15 +21,28 @@ pub struct Losses {
     pub style: f32,
     /// How restless the picture is.
     pub tv: f32,
+    /// How differently two views of a scene are painted; 0 where only one is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stability: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Losses {
     /// What the losses are called, in the order of [`Losses::as_array`].
-    pub const NAMES: [&str; 4] = ["total", "content", "style", "tv"];
+    pub const NAMES: [&str; 5] = ["total", "content", "style", "tv", "stability"];
 
-    /// Total, content, style, tv.
+    /// The total and each part.
     pub fn as_array(&self) -> [f32; Losses::NAMES.len()] {
-        [self.total, self.content, self.style, self.tv]
+        [
+            self.total,
+            self.content,
+            self.style,
+            self.tv,
+            self.stability,
+        ]
     }
 
     /// Each with its name.
@@ -37,12 +50,26 @@ impl Losses {
         Losses::NAMES.into_iter().zip(self.as_array())
     }
 
+    /// Those that count, each with its name: not the parts of weight 0.
+    pub fn counting(&self) -> impl Iterator<Item = (&'static str, f32)> {
+        self.named().filter(|(_, loss)| !is_zero(loss))
+    }
+
+    /// These, and a stability loss with them.
+    pub fn with_stability(self, stability: f32) -> Self {
+        Losses {
+            total: self.total + stability,
+            stability,
+            ..self
+        }
+    }
+
     /// Whether none of them is infinite or not a number.
     pub fn are_finite(&self) -> bool {
         self.as_array().iter().all(|v| v.is_finite())
     }
 
-    /// From total, content, style, tv; 0 for what `values` lack.
+    /// From the values in that order; 0 for what `values` lack.
     pub fn from_slice(values: &[f32]) -> Self {
         let get = |i: usize| values.get(i).copied().unwrap_or_default();
         Losses {
@@ -50,6 +77,7 @@ impl Losses {
             content: get(1),
             style: get(2),
             tv: get(3),
+            stability: get(4),
         }
     }
 
@@ -76,7 +104,7 @@ impl From<Losses> for f64 {
 
 impl fmt::Display for Losses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.named().skip(1);
+        let parts = self.counting().filter(|(name, _)| *name != "total");
         let parts: Vec<String> = parts
             .map(|(name, loss)| format!("{name} {loss:.2e}"))
             .collect();
@@ -277,16 +305,22 @@ impl Metrics {
 pub struct SearchMetrics(Rows);
 
 impl SearchMetrics {
+    /// A picture by itself has no stability loss, which is the last.
+    const LOSSES: usize = Losses::NAMES.len() - 1;
+
     /// A new file, in the place of an old one.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let names = [&["iteration"][..], &Losses::NAMES, &["seconds"]].concat();
+        let losses = &Losses::NAMES[..SearchMetrics::LOSSES];
+        let names = [&["iteration"], losses, &["seconds"]].concat();
         let header = Format::Csv.header(&names);
         Ok(SearchMetrics(Rows::create(path, &header)?))
     }
 
     /// Adds the row of iteration number `iteration`, 0 for the first picture.
     pub fn add(&mut self, iteration: u64, losses: &Losses, seconds: f64) -> anyhow::Result<()> {
-        let losses = losses.as_array().map(|loss| loss.to_string()).join(",");
+        let losses = &losses.as_array()[..SearchMetrics::LOSSES];
+        let losses: Vec<String> = losses.iter().map(f32::to_string).collect();
+        let losses = losses.join(",");
         self.0.add(&format!("{iteration},{losses},{seconds:.2}\n"))
     }
 }
@@ -298,7 +332,7 @@ mod tests {
     fn row(step: u64) -> Row {
         Row {
             step,
-            losses: Losses::from_slice(&[6.0, 1.0, 2e-7, 3e9]),
+            losses: Losses::from_slice(&[6.0, 1.0, 2e-7, 3e9, 0.5]),
             lr: 1e-3,
             seconds: step as f64,
             waited: 0.25,
@@ -312,13 +346,13 @@ mod tests {
         for (format, header, fourth) in [
             (
                 Format::Csv,
-                "step,total,content,style,tv,lr,seconds,waited\n",
-                "4,6,1,0.0000002,3000000000,0.001,4.00,0.2500",
+                "step,total,content,style,tv,stability,lr,seconds,waited\n",
+                "4,6,1,0.0000002,3000000000,0.5,0.001,4.00,0.2500",
             ),
             (
                 Format::Jsonl,
                 "",
-                "{\"step\":4,\"total\":6,\"content\":1,\"style\":0.0000002,\"tv\":3000000000,\
+                "{\"step\":4,\"total\":6,\"content\":1,\"style\":0.0000002,\"tv\":3000000000,\"stability\":0.5,\
                  \"lr\":0.001,\"seconds\":4.00,\"waited\":0.2500}",
             ),
         ] {

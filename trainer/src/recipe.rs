@@ -48,6 +48,9 @@ pub struct Recipe {
     pub style_weight: f64,
     /// Weight of the total variation.
     pub tv_weight: f64,
+    /// Weight of the difference between two views of a scene; 0 shows only one.
+    #[serde(default)]
+    pub stability: f64,
     /// Seed of the first weights and of the photos' order.
     pub seed: u64,
     /// A checkpoint every so many steps.
@@ -89,6 +92,7 @@ impl Recipe {
             content_weight: weights.content,
             style_weight: weights.style,
             tv_weight: weights.tv,
+            stability: args.stability.unwrap_or(0.0),
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
             metrics: args.metrics.unwrap_or_default(),
@@ -144,6 +148,7 @@ impl Recipe {
         change(&mut self.content_weight, args.loss.content_weight);
         change(&mut self.style_weight, args.loss.style_weight);
         change(&mut self.tv_weight, args.loss.tv_weight);
+        change(&mut self.stability, args.stability);
         self.steps = args.steps.unwrap_or(self.steps);
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
         self.metrics = args.metrics.unwrap_or(self.metrics);
@@ -193,12 +198,14 @@ impl Recipe {
             "content_weight": self.content_weight,
             "style_weight": self.style_weight,
             "tv_weight": self.tv_weight,
+            "stability": self.stability,
             "seed": self.seed,
         })
     }
 }
 
-/// The network that `args` ask for: that of the model of `--init`, if given.
+/// The network that `args` ask for: that of the model of `--init`, if given, or
+/// a wider one.
 fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     let Some(init) = &args.init else {
         let default = Architecture::default();
@@ -211,26 +218,29 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
         });
     };
     let network = Model::load(init)?.architecture;
-    let differs = |flag: &str, given: Option<u64>, has: usize| match given {
-        Some(given) if given != has as u64 => bail!(
-            "{} has {flag} {has}, not {given}: leave {flag} out or start without --init",
-            init.display()
-        ),
-        _ => Ok(()),
-    };
-    differs("--width", args.width, network.width)?;
-    differs(
-        "--residual-blocks",
-        args.residual_blocks,
-        network.residual_blocks,
-    )?;
+    let width = args.width.map_or(network.width, |width| width as usize);
+    ensure!(
+        width.is_multiple_of(network.width),
+        "{} has --width {has}, of which {width} is no multiple: give {has}, {} or so, or start \
+         without --init",
+        init.display(),
+        2 * network.width,
+        has = network.width,
+    );
+    let blocks = network.residual_blocks;
+    ensure!(
+        args.residual_blocks
+            .is_none_or(|given| given == blocks as u64),
+        "{} has --residual-blocks {blocks}: leave that flag out or start without --init",
+        init.display()
+    );
     ensure!(
         !(args.no_output_norm && network.output_norm),
         "{} has a normalisation after its last convolution: leave out --no-output-norm or start \
          without --init",
         init.display()
     );
-    Ok(network)
+    Ok(Architecture { width, ..network })
 }
 
 /// What the model file is to tell of the painting: `known`, unless `args` say

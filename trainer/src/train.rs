@@ -10,6 +10,8 @@ use crate::metrics::{Losses, Row};
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::State;
+use crate::stability::View;
+use crate::widen::widen;
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -161,7 +163,7 @@ impl Trainer {
     pub fn new(recipe: Recipe, device: &Device) -> anyhow::Result<Self> {
         let architecture = &recipe.architecture;
         let mut weights = match &recipe.init {
-            Some(init) => Model::load(init)?.weights,
+            Some(init) => widen(&Model::load(init)?, architecture, recipe.seed)?,
             None => architecture.random_weights(recipe.seed, &Device::Cpu)?,
         };
         let weights = architecture
@@ -247,7 +249,12 @@ impl Trainer {
         self.waited = started.elapsed().as_secs_f64();
         let content = self.objective.content(&photos)?;
         let painted = self.network.forward(&photos)?;
-        let (total, losses) = self.objective.measure(&painted, &content)?;
+        let (mut total, mut losses) = self.objective.measure(&painted, &content)?;
+        if recipe.stability > 0.0 {
+            let unstable = self.instability(&photos, &painted)?;
+            losses = losses.with_stability(unstable.to_scalar()?);
+            total = (total + unstable)?;
+        }
         ensure!(
             losses.are_finite(),
             "the loss of step {} is not finite: {losses}; a smaller --lr may help",
@@ -277,6 +284,16 @@ impl Trainer {
     /// Seconds spent on all steps.
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// How differently the network paints `photos`, of which it has made
+    /// `painted`, and another view of them; weighted.
+    fn instability(&self, photos: &Tensor, painted: &Tensor) -> candle_core::Result<Tensor> {
+        let recipe = &self.recipe;
+        let step = self.adam.steps();
+        let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
+        let again = self.network.forward(&view.of(photos)?)?;
+        view.difference(painted, &again)? * recipe.stability
     }
 
     /// Steps done.

@@ -21,6 +21,7 @@ fn args(scene: &Scene) -> TrainArgs {
         steps: Some(40),
         lr_final: Some(0.1),
         seed: Some(5),
+        stability: Some(1e3),
         ..Default::default()
     }
 }
@@ -85,6 +86,24 @@ fn training_reduces_the_loss() -> anyhow::Result<()> {
     assert_eq!(model.training["steps"], 25);
     assert_eq!(model.training["recipe"]["style"], "painting.png");
     assert!(!model.training.to_string().contains('/'), "a folder's name");
+    Ok(())
+}
+
+#[test]
+fn the_stability_loss_is_part_of_the_total() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let losses = |stability| -> anyhow::Result<_> {
+        let args = TrainArgs {
+            stability,
+            ..args(&scene)
+        };
+        Trainer::new(Recipe::new(&args)?, &Device::Cpu)?.step()
+    };
+    let (without, with, double) = (losses(None)?, losses(Some(1e3))?, losses(Some(2e3))?);
+    assert_eq!(without.stability, 0.0);
+    assert!(with.stability > 0.0);
+    assert_eq!(with.total, without.total + with.stability);
+    assert!((double.stability / with.stability - 2.0).abs() < 1e-5);
     Ok(())
 }
 

@@ -60,7 +60,12 @@ impl Figures {
     }
 
     fn lines(&self, f: &mut fmt::Formatter<'_>, name_width: usize) -> fmt::Result {
-        let losses = |losses: &Losses| losses.as_array().map(|l| format!("{l:>9.2e}")).join(" ");
+        let losses = |losses: &Losses| {
+            let [total, content, style, tv, _] = losses.as_array();
+            [total, content, style, tv]
+                .map(|l| format!("{l:>9.2e}"))
+                .join(" ")
+        };
         let equivalent = self.equivalent.map(|e| e.to_string());
         writeln!(
             f,

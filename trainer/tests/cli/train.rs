@@ -67,7 +67,10 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     assert_eq!(model.training["steps"], 4);
     assert_eq!(model.training["recipe"]["lr"], 5e-4);
     let rows = rows(&scene.path("out.metrics.csv"))?;
-    assert_eq!(rows[0], "step,total,content,style,tv,lr,seconds,waited");
+    assert_eq!(
+        rows[0],
+        "step,total,content,style,tv,stability,lr,seconds,waited"
+    );
     let steps: Vec<&str> = rows[1..]
         .iter()
         .filter_map(|r| r.split(',').next())
@@ -93,12 +96,8 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn starts_from_another_style() -> anyhow::Result<()> {
-    let scene = Scene::new()?;
-    train(&scene, &["--steps", "1"]).assert().success();
-    let first = scene.path("out.safetensors");
-    let second = scene.path("second.safetensors");
+/// One training step of next to no effect that starts from the model `init`.
+fn train_from(scene: &Scene, init: &Path, output: &Path) -> Command {
     let mut command = program();
     command
         .args(["train", "--steps", "1", "--batch", "1", "--size", "32"])
@@ -107,9 +106,19 @@ fn starts_from_another_style() -> anyhow::Result<()> {
         .arg("--photos")
         .arg(scene.path("photos"))
         .arg("--init")
-        .arg(&first)
+        .arg(init)
         .arg("--output")
-        .arg(&second);
+        .arg(output);
+    command
+}
+
+#[test]
+fn starts_from_another_style() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    train(&scene, &["--steps", "1"]).assert().success();
+    let first = scene.path("out.safetensors");
+    let second = scene.path("second.safetensors");
+    let mut command = train_from(&scene, &first, &second);
     command.assert().success();
     let (first, second) = (Model::load(&first)?, Model::load(&second)?);
     assert_eq!(first.architecture, second.architecture);
@@ -118,7 +127,20 @@ fn starts_from_another_style() -> anyhow::Result<()> {
         assert!(moved.to_scalar::<f32>()? < 1e-6, "{name}");
     }
     let text = refusal(command.args(["--overwrite", "--width", "5"]));
-    assert!(text.contains("--width 4, not 5"), "{text}");
+    assert!(text.contains("--width 4, of which 5 is no"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn starts_wider_than_another_style() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    train(&scene, &["--steps", "1"]).assert().success();
+    let wide = scene.path("wide.safetensors");
+    train_from(&scene, &scene.path("out.safetensors"), &wide)
+        .args(["--width", "8"])
+        .assert()
+        .success();
+    assert_eq!(Model::load(&wide)?.architecture.width, 8);
     Ok(())
 }
 
