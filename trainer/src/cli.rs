@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and in which words.
 
 use crate::layers::LayerWeights;
+use crate::metrics::Format;
 use crate::objective::LossWeights;
 use crate::painting::Crop;
 use crate::preset::Preset;
@@ -69,8 +70,10 @@ pub struct ImportVggArgs {
 #[command(after_help = "\
 Beside OUTPUT (say scream.safetensors) the training keeps
   scream.checkpoint.safetensors   all that --resume needs
+  scream.report.html              how it goes, to read in a browser
   scream.metrics.csv              the losses of every step
   scream.preview-PHOTO.png        the pictures asked for by --preview
+  scream.previews/                the same, small, at each checkpoint
 Ctrl-C finishes the step, saves and says how to go on.")]
 pub struct TrainArgs {
     /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeated,
@@ -86,8 +89,8 @@ pub struct TrainArgs {
 
     /// Go on from the checkpoint beside OUTPUT, with the recipe it holds;
     /// --steps or --epochs, the learning rate, the weights of the losses,
-    /// --photos, --vgg, --checkpoint-every, --preview and the painting's names
-    /// can be changed
+    /// --photos, --vgg, --checkpoint-every, --preview, --metrics, --tensorboard
+    /// and the painting's names can be changed
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
     /// Start anew even though there is a checkpoint beside OUTPUT
@@ -170,6 +173,13 @@ pub struct TrainArgs {
     /// A photo to repaint at every checkpoint, to look at (can be repeated)
     #[arg(long, value_name = "PHOTO", help_heading = "Running")]
     pub preview: Vec<PathBuf>,
+    /// How to write the losses of every step [default: csv]
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Running")]
+    pub metrics: Option<Format>,
+    /// Write losses and previews for TensorBoard, too, into a folder of
+    /// OUTPUT's name in DIR
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    pub tensorboard: Option<PathBuf>,
 
     /// The painting's title, to be told by the model file
     #[arg(long, help_heading = "About the painting")]

@@ -6,7 +6,8 @@
 //! weights by [`adam`].
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
 //! A training's knobs are named in [`cli`], gathered by [`config`] and kept as
-//! a [`recipe`].
+//! a [`recipe`]. The [`log`] tells how it goes: [`progress`], [`metrics`],
+//! [`previews`], the [`report`], [`tensorboard`].
 //!
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
@@ -18,8 +19,10 @@ pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod evaluate;
+pub mod files;
 pub mod layers;
 pub mod lbfgs;
+pub mod log;
 pub mod loss;
 pub mod metrics;
 pub mod objective;
@@ -29,11 +32,14 @@ pub mod output;
 pub mod painting;
 pub mod picture;
 pub mod preset;
+pub mod previews;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod schedule;
 pub mod slow_method;
 pub mod stability;
+pub mod tensorboard;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

@@ -4,6 +4,7 @@ use crate::dataset::photo;
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::network::write_atomically;
+use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
@@ -91,6 +92,16 @@ pub fn save(path: &Path, picture: &RgbImage) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the picture {}", path.display()))
 }
 
+/// `picture` as a JPEG file of `quality` 1 to 100, scaled down if its longer
+/// side has more than `longest` pixels.
+pub fn jpeg(picture: &RgbImage, longest: u32, quality: u8) -> anyhow::Result<Vec<u8>> {
+    let (w, h) = picture.dimensions();
+    let side = longest.min(w.max(h));
+    let mut file = Vec::new();
+    JpegEncoder::new_with_quality(&mut file, quality).encode_image(&fit(picture, side, side))?;
+    Ok(file)
+}
+
 /// `picture` scaled to fit into `width` times `height` pixels.
 pub fn fit(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (w, h) = picture.dimensions();
@@ -146,6 +157,16 @@ mod tests {
         assert_eq!(fit(&picture, 20, 20).dimensions(), (20, 10));
         assert_eq!(fit(&picture, 600, 30).dimensions(), (60, 30));
         assert_eq!(fit(&RgbImage::new(1, 999), 9, 9).dimensions(), (1, 9));
+    }
+
+    #[test]
+    fn a_jpeg_is_no_larger_than_asked_for() -> anyhow::Result<()> {
+        for (size, longest, expected) in [((40, 20), 10, (10, 5)), ((8, 9), 10, (8, 9))] {
+            let file = jpeg(&RgbImage::new(size.0, size.1), longest, 80)?;
+            let found = image::load_from_memory_with_format(&file, ImageFormat::Jpeg)?;
+            assert_eq!((found.width(), found.height()), expected);
+        }
+        Ok(())
     }
 
     #[test]

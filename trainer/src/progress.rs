@@ -18,7 +18,7 @@ pub struct Progress {
     /// What one step is called.
     unit: &'static str,
     steps: u64,
-    losses: [Smooth; 5],
+    losses: [Smooth; Losses::NAMES.len()],
     seconds: Smooth,
     last_line: Option<Instant>,
 }
@@ -46,7 +46,7 @@ impl Progress {
             bar,
             unit,
             steps,
-            losses: [Smooth::over(span); 5],
+            losses: [Smooth::over(span); Losses::NAMES.len()],
             seconds: Smooth::over(SPAN),
             last_line: None,
         }
@@ -90,28 +90,32 @@ impl Progress {
     fn message(&self, step: u64) -> String {
         let losses = self.losses.each_ref().map(|loss| loss.value() as f32);
         let seconds = self.seconds.value();
-        let left = seconds * self.steps.saturating_sub(step) as f64;
-        let left = Duration::try_from_secs_f64(left.round()).unwrap_or(Duration::MAX);
         format!(
             "{}  {:.2} {}s/s  {} left",
             Losses::from_slice(&losses),
             1.0 / seconds.max(1e-9),
             self.unit,
-            FormattedDuration(left)
+            FormattedDuration(self.time_left(step))
         )
+    }
+
+    /// How long the steps after `step` will take, at the speed of the last ones.
+    pub fn time_left(&self, step: u64) -> Duration {
+        let left = self.seconds.value() * self.steps.saturating_sub(step) as f64;
+        Duration::try_from_secs_f64(left.round()).unwrap_or(Duration::MAX)
     }
 }
 
 /// A running mean that weighs late values more.
 #[derive(Clone, Copy)]
-struct Smooth {
+pub(crate) struct Smooth {
     keep: f64,
     sum: f64,
     weight: f64,
 }
 
 impl Smooth {
-    fn over(span: f64) -> Self {
+    pub fn over(span: f64) -> Self {
         Smooth {
             keep: 1.0 - 1.0 / span,
             sum: 0.0,
@@ -119,12 +123,12 @@ impl Smooth {
         }
     }
 
-    fn add(&mut self, value: f64) {
+    pub fn add(&mut self, value: f64) {
         self.sum = self.sum * self.keep + value;
         self.weight = self.weight * self.keep + 1.0;
     }
 
-    fn value(&self) -> f64 {
+    pub fn value(&self) -> f64 {
         self.sum / self.weight.max(1e-9)
     }
 }

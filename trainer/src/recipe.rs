@@ -3,6 +3,7 @@
 use crate::cli::TrainArgs;
 use crate::dataset;
 use crate::layers::LayerWeights;
+use crate::metrics::Format;
 use crate::objective::LossWeights;
 use crate::painting::{self, Crop, Painting};
 use crate::schedule::Schedule;
@@ -70,6 +71,12 @@ pub struct Recipe {
     pub seed: u64,
     /// A checkpoint every so many steps.
     pub checkpoint_every: u64,
+    /// How the losses of every step are written.
+    #[serde(default)]
+    pub metrics: Format,
+    /// The folder for TensorBoard.
+    #[serde(default)]
+    pub tensorboard: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -108,6 +115,8 @@ impl Recipe {
             stability: args.stability.unwrap_or(0.0),
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
+            metrics: args.metrics.unwrap_or_default(),
+            tensorboard: args.tensorboard.as_deref().map(absolute).transpose()?,
         };
         recipe.set_length(args)?;
         recipe.check()?;
@@ -165,6 +174,10 @@ impl Recipe {
         self.warmup = args.warmup.unwrap_or(self.warmup);
         self.set_length(args)?;
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
+        self.metrics = args.metrics.unwrap_or(self.metrics);
+        if let Some(folder) = &args.tensorboard {
+            self.tensorboard = Some(absolute(folder)?);
+        }
         self.check()?;
         Ok(self)
     }

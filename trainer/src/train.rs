@@ -4,29 +4,26 @@ use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
 use crate::cli::TrainArgs;
 use crate::dataset::Batches;
-use crate::metrics::{Losses, Metrics};
+use crate::files::Files;
+use crate::log::Log;
+use crate::metrics::{Losses, Row};
 use crate::objective::Objective;
-use crate::progress::Progress;
-use crate::recipe::{Recipe, stem};
+use crate::recipe::Recipe;
+use crate::report::State;
 use crate::stability::View;
 use crate::widen::widen;
-use crate::{output, picture};
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
 use gstfaststyle::network::{Model, Network};
 use serde_json::json;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Steps whose mean losses a model file tells.
 const RECENT: usize = 100;
-
-/// Longer side of the previews, in pixels.
-const PREVIEW: usize = 640;
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +56,12 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         );
         Trainer::new(Recipe::new(args)?, &device)?
     };
-    let previews = files.previews(&trainer.recipe.preview)?;
     let steps = trainer.recipe.steps;
     let first = trainer.step_count();
+    let mut log = Log::open(&trainer, &files)?;
     eprintln!(
         "{} photos, {} weights, step {first} of {steps}, on {}",
-        trainer.batches.photos(),
+        trainer.photos(),
         trainer.weights(),
         if device.is_cpu() { "the CPU" } else { "CUDA" },
     );
@@ -72,53 +69,80 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         eprintln!("all {steps} steps are done already: --steps with a larger number adds some");
     }
 
-    let mut metrics = Metrics::open(&files.metrics, first)?;
-    let mut progress = Progress::new(first, steps);
     let mut saved = first;
-    let mut left_out = HashSet::new();
-    while trainer.step_count() < steps && !stop.load(Ordering::SeqCst) {
-        let started = Instant::now();
-        let lr = trainer.recipe.rate(trainer.step_count());
-        let losses = trainer.step().map_err(|error| {
-            progress.finish();
-            match saved {
-                0 => error,
-                _ => error.context(format!(
-                    "{} still holds the training as it was after step {saved}",
-                    files.checkpoint.display()
-                )),
-            }
-        })?;
-        let step = trainer.step_count();
-        metrics.add(step, &losses, lr, trainer.seconds)?;
-        progress.step(step, &losses, started.elapsed().as_secs_f64());
-        for (path, reason) in trainer.batches.skipped() {
-            if left_out.insert(path.clone()) {
-                progress.say(&format!("left out {}: {reason}", path.display()));
-            }
-        }
-        if step.is_multiple_of(trainer.recipe.checkpoint_every) && step < steps {
-            save(&trainer, &files, &previews, &progress)?;
-            saved = step;
-        }
+    let mut result = improve(&mut trainer, &mut log, &files, &mut saved, stop);
+    // A training that is resumed may have a new recipe to keep.
+    if result.is_ok() && (trainer.step_count() > saved || args.resume) {
+        result = save(&trainer, &files, &mut log, &mut saved);
     }
-    progress.finish();
-    if trainer.step_count() > saved || args.resume {
-        save(&trainer, &files, &previews, &progress)?;
+    if let Err(error) = result {
+        log.finish();
+        log.report(&trainer, State::Failed(format!("{error:#}")));
+        return Err(match saved {
+            0 => error,
+            _ => error.context(format!(
+                "{} still holds the training as it was after step {saved}",
+                files.checkpoint.display()
+            )),
+        });
     }
+    log.finish();
 
     let step = trainer.step_count();
     if step < steps {
+        log.report(&trainer, State::Stopped);
         eprintln!("stopped after step {step} of {steps}. To go on:");
         eprintln!("  {}", command_to_go_on(args));
         return Ok(Outcome::Interrupted);
     }
+    log.report(&trainer, State::Finished);
     eprintln!(
         "{} is ready: {}",
         files.model.display(),
         trainer.mean_losses()
     );
     Ok(Outcome::Finished)
+}
+
+/// Takes steps, and saves now and then. `saved` is the step of the last
+/// checkpoint.
+fn improve(
+    trainer: &mut Trainer,
+    log: &mut Log,
+    files: &Files,
+    saved: &mut u64,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let steps = trainer.recipe.steps;
+    while trainer.step_count() < steps && !stop.load(Ordering::SeqCst) {
+        let started = Instant::now();
+        let lr = trainer.recipe.rate(trainer.step_count());
+        let losses = trainer.step()?;
+        let row = Row {
+            step: trainer.step_count(),
+            losses,
+            lr,
+            seconds: trainer.seconds,
+            waited: trainer.waited,
+        };
+        log.step(&row, started.elapsed().as_secs_f64())?;
+        log.left_out(trainer.batches.skipped());
+        if row.step.is_multiple_of(trainer.recipe.checkpoint_every) && row.step < steps {
+            save(trainer, files, log, saved)?;
+            log.report(trainer, State::Running);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the checkpoint, the model, and the previews.
+fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> anyhow::Result<()> {
+    let step = trainer.step_count();
+    trainer.checkpoint()?.save(&files.checkpoint)?;
+    *saved = step;
+    let model = trainer.model()?;
+    model.save(&files.model).context("cannot write the model")?;
+    log.paint(&model, step, &trainer.device)
 }
 
 /// A training in memory.
@@ -132,7 +156,9 @@ pub struct Trainer {
     adam: Adam,
     batches: Batches,
     recent: VecDeque<Losses>,
+    /// Seconds spent on all steps, and in the last one on waiting for photos.
     seconds: f64,
+    waited: f64,
 }
 
 impl Trainer {
@@ -210,6 +236,7 @@ impl Trainer {
             batches,
             recent: VecDeque::with_capacity(RECENT),
             seconds: 0.0,
+            waited: 0.0,
         })
     }
 
@@ -222,6 +249,7 @@ impl Trainer {
         let started = Instant::now();
         let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
+        self.waited = started.elapsed().as_secs_f64();
         let content = self.objective.content(&inside(&photos)?)?;
         let painted = self.network.forward(&photos)?;
         let (mut total, mut losses) = self.objective.measure(&inside(&painted)?, &content)?;
@@ -244,6 +272,21 @@ impl Trainer {
         self.recent.push_back(losses);
         self.seconds += started.elapsed().as_secs_f64();
         Ok(losses)
+    }
+
+    /// What is being trained, and how.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// How many photos there are; some may not be usable.
+    pub fn photos(&self) -> usize {
+        self.batches.photos()
+    }
+
+    /// Seconds spent on all steps.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
     }
 
     /// How differently the network paints `photos`, of which it has made
@@ -321,73 +364,6 @@ fn inside(pictures: &Tensor) -> candle_core::Result<Tensor> {
     pictures
         .narrow(2, h / 16, h - 2 * (h / 16))?
         .narrow(3, w / 16, w - 2 * (w / 16))
-}
-
-/// The files of a training, all in one folder.
-struct Files {
-    model: PathBuf,
-    checkpoint: PathBuf,
-    metrics: PathBuf,
-    stem: String,
-}
-
-impl Files {
-    fn beside(model: &Path) -> anyhow::Result<Self> {
-        let stem = stem(model)?;
-        output::check("--output", model)?;
-        Ok(Files {
-            model: model.to_path_buf(),
-            checkpoint: model.with_file_name(format!("{stem}.checkpoint.safetensors")),
-            metrics: model.with_file_name(format!("{stem}.metrics.csv")),
-            stem,
-        })
-    }
-
-    /// Each photo, as a picture to repaint, with the file to write.
-    fn previews(&self, photos: &[PathBuf]) -> anyhow::Result<Vec<(Tensor, PathBuf)>> {
-        let mut previews: Vec<(Tensor, PathBuf)> = Vec::with_capacity(photos.len());
-        for photo in photos {
-            let name = format!("{}.preview-{}", self.stem, stem(photo)?);
-            let mut path = self.model.with_file_name(format!("{name}.png"));
-            let mut number = 2;
-            while previews.iter().any(|(_, other)| *other == path) {
-                path = self.model.with_file_name(format!("{name}-{number}.png"));
-                number += 1;
-            }
-            let picture = picture::load_bounded(photo, PREVIEW, &Device::Cpu)?;
-            previews.push((picture, path));
-        }
-        Ok(previews)
-    }
-}
-
-/// Writes the checkpoint, the model, and the previews. That a preview cannot
-/// be made is said, but is no reason to stop.
-fn save(
-    trainer: &Trainer,
-    files: &Files,
-    previews: &[(Tensor, PathBuf)],
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    trainer.checkpoint()?.save(&files.checkpoint)?;
-    let model = trainer.model()?;
-    model.save(&files.model).context("cannot write the model")?;
-    if previews.is_empty() {
-        return Ok(());
-    }
-    let network = Network::from_model(&model, &trainer.device)?;
-    for (photo, path) in previews {
-        if let Err(error) = preview(&network, photo, path, &trainer.device) {
-            let error = error.context(format!("cannot make the preview {}", path.display()));
-            progress.say(&format!("{error:#}"));
-        }
-    }
-    Ok(())
-}
-
-fn preview(network: &Network, photo: &Tensor, path: &Path, device: &Device) -> anyhow::Result<()> {
-    let painted = network.forward(&photo.to_device(device)?)?;
-    picture::save(path, &picture::rgb(&painted)?)
 }
 
 /// What to type to go on with the training.

@@ -2,6 +2,7 @@
 
 use crate::common::{Scene, paint};
 use crate::{program, refusal, rows, wait_for_rows};
+use anyhow::Context;
 use assert_cmd::Command;
 use gstfaststyle::network::Model;
 use std::path::Path;
@@ -66,7 +67,10 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     assert_eq!(model.training["steps"], 4);
     assert_eq!(model.training["recipe"]["lr"], 5e-4);
     let rows = rows(&scene.path("out.metrics.csv"))?;
-    assert_eq!(rows[0], "step,total,content,style,tv,stability,lr,seconds");
+    assert_eq!(
+        rows[0],
+        "step,total,content,style,tv,stability,lr,seconds,waited"
+    );
     let steps: Vec<&str> = rows[1..]
         .iter()
         .filter_map(|r| r.split(',').next())
@@ -271,6 +275,124 @@ fn a_loss_that_is_not_finite_stops() -> anyhow::Result<()> {
     assert!(text.contains("the loss of step 2 is not finite"), "{text}");
     assert!(text.contains("after step 1"), "{text}");
     assert_eq!(std::fs::read(&checkpoint)?, before);
+    let report = std::fs::read_to_string(scene.path("out.report.html"))?;
+    assert!(report.contains("<title>out: failed</title>"), "{report}");
+    assert!(
+        report.contains("the loss of step 2 is not finite"),
+        "{report}"
+    );
+    Ok(())
+}
+
+#[test]
+fn reports_how_it_goes() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    paint(&scene.path("R&B.png"), 30, 22, 13)?;
+    std::fs::write(scene.path("photos/x&y.jpg"), "not a picture")?;
+    let (look, runs) = (scene.path("R&B.png"), scene.path("runs"));
+    let (look, runs) = (look.to_string_lossy(), runs.to_string_lossy());
+    let mut command = train(&scene, &["--steps", "8", "--checkpoint-every", "3"]);
+    command.args([
+        "--title",
+        "<script>alert('Waves')</script>",
+        "--preview",
+        &look,
+    ]);
+    command.args(["--metrics", "jsonl", "--tensorboard", &runs]);
+    let output = command.assert().success().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("x&y.jpg: "), "{text}");
+    assert!(text.contains("left out 1 photo\n"), "{text}");
+    assert!(text.contains("% of the time for photos"), "{text}");
+
+    let report = || std::fs::read_to_string(scene.path("out.report.html"));
+    let html = report()?;
+    assert!(html.contains("8 of 8"), "{html}");
+    assert!(html.contains("alert("), "{html}");
+    assert!(!html.contains("<script"), "{html}");
+    assert!(html.contains("x&#38;y.jpg"), "{html}");
+    for raw in ["x&y", "R&B"] {
+        assert!(!html.contains(raw), "{html}");
+    }
+    // Nothing is to be fetched from elsewhere.
+    assert!(!html.contains("href"), "{html}");
+    assert_eq!(
+        html.matches("src=").count(),
+        html.matches("src=\"data:").count()
+    );
+    // The painting; the photo, the latest and three small pictures.
+    assert_eq!(html.matches("<img ").count(), 1 + 2 + 3);
+    assert_eq!(html.matches("<svg ").count(), 3);
+    for step in [3, 6, 8] {
+        assert!(
+            scene
+                .path(&format!("out.previews/R&B-{step:08}.jpg"))
+                .exists()
+        );
+    }
+
+    // Resumed, it has all of it still.
+    resume(&scene, &["--steps", "9"]).assert().success();
+    let html = report()?;
+    assert!(html.contains("9 of 9"), "{html}");
+    assert_eq!(html.matches("<img ").count(), 1 + 2 + 4);
+    let steps = |line: &String| -> anyhow::Result<u64> {
+        let row: serde_json::Value = serde_json::from_str(line)?;
+        assert!(row["waited"].as_f64().is_some_and(|waited| waited >= 0.0));
+        row["step"].as_u64().context("no step")
+    };
+    let rows = rows(&scene.path("out.metrics.jsonl"))?;
+    let steps: Vec<u64> = rows.iter().map(steps).collect::<anyhow::Result<_>>()?;
+    assert_eq!(steps, (1..=9).collect::<Vec<_>>());
+    assert!(!scene.path("out.metrics.csv").exists());
+    assert_eq!(scene.path("runs/out").read_dir()?.count(), 2);
+    Ok(())
+}
+
+#[test]
+fn what_only_tells_of_it_does_not_stop_it() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    paint(&scene.path("look.png"), 30, 22, 13)?;
+    let look = scene.path("look.png");
+    // A folder where a file should be.
+    std::fs::create_dir(scene.path("out.report.html"))?;
+    let mut command = train(&scene, &["--steps", "2", "--metrics", "none"]);
+    command.arg("--preview").arg(&look);
+    let output = command.assert().success().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("cannot write the report"), "{text}");
+    assert!(text.contains("out.report.html"), "{text}");
+    assert!(!scene.path("out.metrics.csv").exists());
+    assert!(scene.path("out.previews/look-00000002.jpg").exists());
+    Model::load(scene.path("out.safetensors"))?;
+    Ok(())
+}
+
+/// No file may grow beyond some kilobytes: as if the disk were full.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_last_checkpoint() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    train(&scene, &["--steps", "1"]).assert().success();
+    let files = || {
+        ["out.checkpoint.safetensors", "out.safetensors"].map(|f| std::fs::read(scene.path(f)).ok())
+    };
+    let before = files();
+    assert!(before.iter().flatten().all(|file| file.len() > 8192));
+    let unlimited = resume(&scene, &["--steps", "3"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+        .arg(unlimited.get_program())
+        .args(unlimited.get_args());
+    let text = refusal(&mut command);
+    assert!(text.contains("cannot write the checkpoint"), "{text}");
+    assert!(text.contains("as it was after step 1"), "{text}");
+    assert!(before == files(), "a file has changed");
+    let left: Vec<_> = scene.path("").read_dir()?.collect::<Result<_, _>>()?;
+    let part = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|e| e == "part");
+    assert!(!left.iter().any(part), "{left:?}");
+    resume(&scene, &["--steps", "2"]).assert().success();
     Ok(())
 }
 
