@@ -9,12 +9,16 @@
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
 //! a trained network with it.
+//!
+//! [`stylize`] repaints pictures with a trained network, [`info`] tells what a
+//! model file holds.
 
 pub mod adam;
 pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
 pub mod evaluate;
+pub mod info;
 pub mod lbfgs;
 pub mod loss;
 pub mod metrics;
@@ -26,6 +30,7 @@ pub mod picture;
 pub mod progress;
 pub mod recipe;
 pub mod slow_method;
+pub mod stylize;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;
