@@ -22,6 +22,16 @@ pub enum EngineError {
     #[error("out of memory: a layer of this picture needs {needed_mib} MiB more")]
     OutOfMemory { needed_mib: usize },
 
+    /// Not even in the smallest tiles can a picture be painted within the limit.
+    #[error(
+        "{limit_mib} MiB of memory are too few: the smallest part of a picture needs {needed_mib}"
+    )]
+    MemoryLimit { limit_mib: usize, needed_mib: usize },
+
+    /// A part of a picture cannot be painted before the whole is known.
+    #[error("the statistics of the whole picture are not complete")]
+    Statistics,
+
     /// The system has no threads left.
     #[error("starting {count} threads: {reason}")]
     Threads { count: usize, reason: String },

@@ -3,6 +3,7 @@
 //! [`frame`] describes a frame in memory, [`pixels`] turns it into a planar
 //! RGB [`Image`] and back, and [`Engine`] runs the network in between.
 
+pub mod colour;
 pub mod cpu;
 pub mod device;
 mod error;
@@ -10,11 +11,13 @@ pub mod frame;
 pub mod pixels;
 mod precision;
 mod threads;
+mod tiles;
 
 pub use device::DeviceChoice;
 pub use error::EngineError;
 pub use precision::Precision;
 pub use threads::Threads;
+pub use tiles::{Area, Canvas};
 
 use crate::network::{Model, Network};
 use crate::ops::cpu::Level;
@@ -43,6 +46,25 @@ impl Image {
                 numbers: self.data.len(),
             }),
         }
+    }
+}
+
+impl Image {
+    /// Keeps `area` alone.
+    fn crop(&mut self, area: Area) {
+        let Image {
+            width,
+            height,
+            data,
+        } = self;
+        let mut to = 0;
+        for (plane, y) in (0..3).flat_map(|c| (0..area.height).map(move |y| (c, y))) {
+            let from = (plane * *height + area.y + y) * *width + area.x;
+            data.copy_within(from..from + area.width, to);
+            to += area.width;
+        }
+        data.truncate(to);
+        (*width, *height) = (area.width, area.height);
     }
 }
 
@@ -134,6 +156,42 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Repaints `canvas`: at once or, if that takes more than `memory` bytes,
+    /// in tiles, which take many times as long and give the same picture up to
+    /// rounding. On other devices than the CPU, always at once.
+    ///
+    /// # Errors
+    /// Those of [`Engine::stylize`] and of `canvas`;
+    /// [`EngineError::MemoryLimit`] if `memory` is too little even for tiles.
+    pub fn paint<C: Canvas>(&mut self, canvas: &mut C, memory: usize) -> Result<(), C::Error> {
+        let (width, height) = canvas.size();
+        if width == 0 || height == 0 {
+            let numbers = 0;
+            return Err(EngineError::Picture {
+                width,
+                height,
+                numbers,
+            })?;
+        }
+        if let Runner::Cpu(network) = &mut self.runner
+            && tiles::memory_needed(network, (width, height)) > memory
+        {
+            return tiles::paint(network, &self.threads, canvas, memory);
+        }
+        let (x, y) = (0, 0);
+        let whole = Area {
+            x,
+            y,
+            width,
+            height,
+        };
+        let (mut picture, mut styled) = (Image::default(), Image::default());
+        canvas.progress(0.0)?;
+        canvas.read(whole, &mut picture)?;
+        self.stylize(&picture, &mut styled)?;
+        canvas.write(whole, &mut styled)
     }
 
     /// How exactly the network runs, which is what was asked for where that

@@ -7,7 +7,7 @@ use crate::painting::Crop;
 use crate::preset::Preset;
 use crate::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use gstfaststyle::engine::DeviceChoice;
+use gstfaststyle::engine::{DeviceChoice, Precision};
 use std::path::PathBuf;
 
 /// Learns the style of a painting for the GStreamer element `faststyle`.
@@ -28,10 +28,98 @@ pub enum Command {
     Optimize(OptimizeArgs),
     /// Measure how good a model is, against the slow method, and its flicker
     Evaluate(EvaluateArgs),
+    /// Repaint pictures with a trained network
+    Stylize(StylizeArgs),
+    /// Tell what a model file holds and how it was trained
+    Info(InfoArgs),
     /// Write a model as ONNX, for other programs
     ExportOnnx(ExportOnnxArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
+}
+
+/// The arguments of `stylize`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Pictures become NAME.STYLE.png, say photo.scream.png, beside the picture or in the folder
+OUT, in which the folders below an input folder are made anew. What such a folder holds of
+earlier results is passed over. No picture that is read is ever overwritten.
+Ctrl-C ends it; no file is left half written.")]
+pub struct StylizeArgs {
+    /// The pictures (JPEG, PNG, WebP, BMP, GIF, TIFF), and folders of them with
+    /// their subfolders
+    #[arg(value_name = "PICTURE", required = true)]
+    pub pictures: Vec<PathBuf>,
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The file to write, if there is one picture, or the folder [default:
+    /// beside each picture]
+    #[arg(long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+
+    /// How much of the style shows: 0 nothing, 1 all
+    #[arg(long, value_name = "S", value_parser = fraction, default_value = "1")]
+    pub strength: f64,
+    /// Keep the picture's colours: its chroma with the painting's luma (BT.601)
+    #[arg(long)]
+    pub keep_color: bool,
+    /// Scale pictures down whose longer side has more pixels
+    #[arg(long, value_name = "PX", value_parser = count(1, 65535))]
+    pub max_size: Option<u64>,
+    /// Format of the files to write [default: that of OUT's name, or png]
+    #[arg(long, value_enum)]
+    pub format: Option<PictureFormat>,
+    /// Quality of JPEG files, from 1 to 100; the others lose nothing
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100), default_value = "90")]
+    pub quality: u8,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    pub device: DeviceChoice,
+    /// How exactly to compute: f32, or fast where the CPU is faster with it
+    #[arg(
+        long,
+        value_name = "PRECISION",
+        default_value = "f32",
+        help_heading = "Running"
+    )]
+    pub precision: Precision,
+    /// Threads of the CPU to use, 0 for one a core
+    #[arg(long, value_name = "N", value_parser = count(0, 1024), default_value = "0", help_heading = "Running")]
+    pub threads: u64,
+    /// Memory that painting may take besides the picture itself; larger
+    /// pictures are painted in tiles, which looks the same and takes about
+    /// nine times as long [default: half of what is free]
+    #[arg(long, value_name = "MIB", value_parser = count(1, 1 << 30), help_heading = "Running")]
+    pub memory: Option<u64>,
+}
+
+/// A format of pictures to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PictureFormat {
+    /// Without loss, with transparency
+    Png,
+    /// Small, without transparency: what lets through becomes white
+    Jpeg,
+    /// Without loss, with transparency
+    Webp,
+}
+
+/// The arguments of `info`.
+#[derive(Clone, Debug, Args)]
+pub struct InfoArgs {
+    /// The model files
+    #[arg(value_name = "MODEL", required = true)]
+    pub models: Vec<PathBuf>,
+    /// As JSON, one object a model
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `export-onnx`.

@@ -12,6 +12,9 @@
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
 //! a trained network with it.
+//!
+//! [`stylize`] repaints pictures with a trained network, [`info`] tells what a
+//! model file holds.
 
 pub mod adam;
 pub mod checkpoint;
@@ -20,6 +23,7 @@ pub mod config;
 pub mod dataset;
 pub mod evaluate;
 pub mod files;
+pub mod info;
 pub mod layers;
 pub mod lbfgs;
 pub mod log;
@@ -39,6 +43,7 @@ pub mod report;
 pub mod schedule;
 pub mod slow_method;
 pub mod stability;
+pub mod stylize;
 pub mod tensorboard;
 pub mod train;
 pub mod vgg19;

@@ -2,7 +2,7 @@
 
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::{config, evaluate, onnx, optimize, vgg_weights};
+use faststyle_train::{config, evaluate, info, onnx, optimize, stylize, vgg_weights};
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +51,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => stoppable(|stop| train::run(&args, stop)),
         Command::Optimize(args) => stoppable(|stop| optimize::run(&args, stop)),
         Command::Evaluate(args) => stoppable(|stop| evaluate::run(&args, stop)),
+        Command::Stylize(args) => stoppable(|stop| stylize::run(&args, stop)),
+        Command::Info(args) => {
+            info::run(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::ExportOnnx(args) => {
             onnx::run(&args)?;
             Ok(ExitCode::SUCCESS)

@@ -12,15 +12,81 @@ const SPAN: f64 = 30.0;
 /// Time between two plain lines.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The progress of a training or of the slow method.
-pub struct Progress {
+/// A bar, or lines where there is no terminal.
+struct Display {
     bar: Option<ProgressBar>,
     /// What one step is called.
     unit: &'static str,
     steps: u64,
+    last_line: Option<Instant>,
+}
+
+impl Display {
+    /// Of `steps` steps, of which `done` are done.
+    fn new(unit: &'static str, done: u64, steps: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(steps).with_position(done);
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Display {
+            bar,
+            unit,
+            steps,
+            last_line: None,
+        }
+    }
+
+    fn show(&mut self, step: u64, message: String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(message);
+                bar.set_position(step);
+            }
+            None if self.last_line.is_none_or(|last| last.elapsed() >= PAUSE) => {
+                eprintln!("{} {step}/{}  {message}", self.unit, self.steps);
+                self.last_line = Some(Instant::now());
+            }
+            None => (),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+
+    /// How fast it goes, and how long it will take from `step` on, with so many
+    /// seconds a step.
+    fn speed(&self, step: f64, seconds: f64) -> String {
+        format!(
+            "{:.2} {}s/s  {} left",
+            1.0 / seconds.max(1e-9),
+            self.unit,
+            FormattedDuration(self.time_left(step, seconds))
+        )
+    }
+
+    fn time_left(&self, step: f64, seconds: f64) -> Duration {
+        let left = seconds * (self.steps as f64 - step).max(0.0);
+        Duration::try_from_secs_f64(left.round()).unwrap_or(Duration::MAX)
+    }
+}
+
+/// The progress of a training or of the slow method.
+pub struct Progress {
+    display: Display,
     losses: [Smooth; Losses::NAMES.len()],
     seconds: Smooth,
-    last_line: Option<Instant>,
 }
 
 impl Progress {
@@ -36,19 +102,10 @@ impl Progress {
     }
 
     fn start(unit: &'static str, done: u64, steps: u64, span: f64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(steps).with_position(done);
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
         Progress {
-            bar,
-            unit,
-            steps,
+            display: Display::new(unit, done, steps),
             losses: [Smooth::over(span); Losses::NAMES.len()],
             seconds: Smooth::over(SPAN),
-            last_line: None,
         }
     }
 
@@ -58,51 +115,76 @@ impl Progress {
             smooth.add(value.into());
         }
         self.seconds.add(seconds);
-        let message = self.message(step);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(message);
-                bar.set_position(step);
-            }
-            None if self.last_line.is_none_or(|last| last.elapsed() >= PAUSE) => {
-                eprintln!("{} {step}/{}  {message}", self.unit, self.steps);
-                self.last_line = Some(Instant::now());
-            }
-            None => (),
-        }
-    }
-
-    /// Says something in between.
-    pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    /// Leaves what was last shown.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-        }
-    }
-
-    fn message(&self, step: u64) -> String {
         let losses = self.losses.each_ref().map(|loss| loss.value() as f32);
-        let seconds = self.seconds.value();
-        format!(
-            "{}  {:.2} {}s/s  {} left",
-            Losses::from_slice(&losses),
-            1.0 / seconds.max(1e-9),
-            self.unit,
-            FormattedDuration(self.time_left(step))
-        )
+        let losses = Losses::from_slice(&losses);
+        let speed = self.display.speed(step as f64, self.seconds.value());
+        self.display.show(step, format!("{losses}  {speed}"));
     }
 
     /// How long the steps after `step` will take, at the speed of the last ones.
     pub fn time_left(&self, step: u64) -> Duration {
-        let left = self.seconds.value() * self.steps.saturating_sub(step) as f64;
-        Duration::try_from_secs_f64(left.round()).unwrap_or(Duration::MAX)
+        self.display.time_left(step as f64, self.seconds.value())
+    }
+
+    /// Says something in between.
+    pub fn say(&self, text: &str) {
+        self.display.say(text);
+    }
+
+    /// Leaves what was last shown.
+    pub fn finish(&self) {
+        self.display.finish();
+    }
+}
+
+/// The progress through a number of pictures.
+pub struct PictureProgress {
+    display: Display,
+    done: u64,
+    started: Instant,
+}
+
+impl PictureProgress {
+    /// Of `pictures` pictures, of which none is done.
+    pub fn new(pictures: u64) -> Self {
+        let started = Instant::now();
+        let mut display = Display::new("picture", 0, pictures);
+        // What is done before the first line is due needs none.
+        display.last_line = Some(started);
+        PictureProgress {
+            display,
+            done: 0,
+            started,
+        }
+    }
+
+    /// Shows that the part `share` of the next picture is done.
+    pub fn part(&mut self, share: f64) {
+        let done = self.done as f64 + share;
+        if done > 0.0 {
+            let seconds = self.started.elapsed().as_secs_f64() / done;
+            let mut message = self.display.speed(done, seconds);
+            if share > 0.0 {
+                message += &format!("  {:.0} % of the next", 100.0 * share);
+            }
+            self.display.show(self.done, message);
+        }
+    }
+
+    /// Counts one more as done.
+    pub fn step(&mut self) {
+        self.done += 1;
+        self.part(0.0);
+    }
+
+    /// Says something in between.
+    pub fn say(&self, text: &str) {
+        self.display.say(text);
+    }
+
+    /// Leaves what was last shown.
+    pub fn finish(&self) {
+        self.display.finish();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
 use super::plan::Border;
+use super::statistics::{Halt, Norms, Window};
 use crate::engine::{EngineError, Precision};
 use crate::network::Model;
 use crate::ops::cpu::conv::winograd_weights;
@@ -84,8 +85,45 @@ pub struct Scratch {
     padded: Vec<f32>,
 }
 
+/// What the layers share while a picture passes through them.
+pub struct Pass<'a> {
+    pub level: Level,
+    pub norms: Norms<'a>,
+    pub scratch: &'a mut Scratch,
+    /// Width of the images at the network's full size.
+    pub width: usize,
+}
+
+impl Pass<'_> {
+    /// Where a convolution is to gather the moments of its result, if it is.
+    fn finish(&mut self) -> Finish<'_> {
+        Finish {
+            moments: self.norms.are_own().then_some(&mut self.scratch.moments),
+            ..Finish::default()
+        }
+    }
+
+    /// Makes `next` what normalises `out`, an image with rows of `width` pixels.
+    fn settle(
+        &mut self,
+        norm: &Norm,
+        out: &[f32],
+        width: usize,
+        next: &mut Affine,
+    ) -> Result<(), Halt> {
+        let (level, divisor) = (self.level, self.width / width);
+        let measure = |window: &Window, moments: &mut Vec<Moments>| {
+            let Window { rows, columns } = window.divided(divisor);
+            let row = (width, norm.channels());
+            norm::measure_window(level, out, row, rows, columns, moments);
+        };
+        self.norms
+            .settle(norm, next, &mut self.scratch.moments, measure)
+    }
+}
+
 /// An instance normalisation's parameters.
-struct Norm {
+pub struct Norm {
     scale: Vec<f32>,
     shift: Vec<f32>,
     eps: f64,
@@ -100,8 +138,13 @@ impl Norm {
         })
     }
 
+    /// How many channels it normalises.
+    pub fn channels(&self) -> usize {
+        self.scale.len()
+    }
+
     /// What normalises an image with these moments.
-    fn settle(&self, moments: &[Moments], affine: &mut Affine) {
+    pub fn settle(&self, moments: &[Moments], affine: &mut Affine) {
         affine.normalise(moments, (&self.scale, &self.shift), self.eps);
     }
 }
@@ -130,20 +173,18 @@ impl FirstLayer {
     }
 
     /// Convolves a picture into `out`; `next` becomes the normalisation of that.
+    ///
+    /// # Errors
+    /// [`Halt::Measured`].
     pub fn forward(
         &self,
-        level: Level,
         picture: &PaddedPicture,
-        scratch: &mut Scratch,
+        pass: &mut Pass,
         next: &mut Affine,
         out: &mut [f32],
-    ) {
-        let finish = Finish {
-            moments: Some(&mut scratch.moments),
-            ..Finish::default()
-        };
-        winograd::from_picture(level, &self.weights, picture, finish, out);
-        self.norm.settle(&scratch.moments, next);
+    ) -> Result<(), Halt> {
+        winograd::from_picture(pass.level, &self.weights, picture, pass.finish(), out);
+        pass.settle(&self.norm, out, pass.width, next)
     }
 }
 
@@ -156,6 +197,15 @@ pub enum Scale {
 }
 
 impl Scale {
+    /// What becomes of a side of `len` pixels.
+    fn of(self, len: usize) -> usize {
+        match self {
+            Scale::Half => len / 2,
+            Scale::Same => len,
+            Scale::Double => len * 2,
+        }
+    }
+
     fn kind(self) -> winograd::Kind {
         match self {
             Scale::Half => winograd::Kind::Strided,
@@ -224,23 +274,19 @@ impl Layer {
     /// Convolves `x` into `out`; `next` becomes the normalisation of that.
     ///
     /// # Errors
-    /// [`EngineError::OutOfMemory`].
+    /// [`EngineError::OutOfMemory`], [`Halt::Measured`].
     pub fn forward(
         &self,
-        level: Level,
         x: Activation,
         border: &Border,
-        scratch: &mut Scratch,
+        pass: &mut Pass,
         next: &mut Affine,
         out: &mut [f32],
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), Halt> {
+        let level = pass.level;
         match &self.weights {
             Weights::Winograd(weights) => {
-                let finish = Finish {
-                    moments: Some(&mut scratch.moments),
-                    ..Finish::default()
-                };
-                winograd::convolve(level, weights, x.source(border), finish, out);
+                winograd::convolve(level, weights, x.source(border), pass.finish(), out);
             }
             &Weights::Direct {
                 ref panels,
@@ -257,13 +303,15 @@ impl Layer {
                     kernel,
                     stride: if self.scale == Scale::Half { 2 } else { 1 },
                 };
-                pad(level, x, border, inputs, &mut scratch.padded)?;
-                direct::convolve(level, panels, shape, &scratch.padded, None, false, out);
-                norm::measure(level, out, outputs, &mut scratch.moments);
+                let Scratch { padded, moments } = &mut *pass.scratch;
+                pad(level, x, border, inputs, padded)?;
+                direct::convolve(level, panels, shape, padded, None, false, out);
+                if pass.norms.are_own() {
+                    norm::measure(level, out, outputs, moments);
+                }
             }
         }
-        self.norm.settle(&scratch.moments, next);
-        Ok(())
+        pass.settle(&self.norm, out, self.scale.of(x.size.1), next)
     }
 }
 
@@ -321,21 +369,30 @@ impl LastLayer {
 
     /// Convolves `x` into `sums`; `next` becomes what is still to be done to
     /// them.
+    ///
+    /// # Errors
+    /// [`Halt::Measured`].
     pub fn forward(
         &self,
-        level: Level,
         x: Activation,
         border: &Border,
-        scratch: &mut Scratch,
+        pass: &mut Pass,
         next: &mut Affine,
         sums: &mut [f32],
-    ) -> PictureSums {
-        winograd::to_sums(level, &self.weights, x.source(border), sums);
+    ) -> Result<PictureSums, Halt> {
+        winograd::to_sums(pass.level, &self.weights, x.source(border), sums);
         let layout = self.weights.sums(x.size);
         match &self.tail {
             Tail::Norm(norm) => {
-                layout.measure(sums, &mut scratch.moments);
-                norm.settle(&scratch.moments, next);
+                let Pass { norms, scratch, .. } = pass;
+                let moments = &mut scratch.moments;
+                if norms.are_own() {
+                    layout.measure(sums, 0..x.size.0, 0..x.size.1, moments);
+                }
+                norms.settle(norm, next, moments, |window, moments| {
+                    let Window { rows, columns } = window.clone();
+                    layout.measure(sums, rows, columns, moments);
+                })?;
             }
             Tail::Bias(bias) => {
                 next.factor.clear();
@@ -343,7 +400,7 @@ impl LastLayer {
                 next.offset.clone_from(bias);
             }
         }
-        layout
+        Ok(layout)
     }
 }
 

@@ -9,14 +9,18 @@
 mod layer;
 mod picture;
 mod plan;
+mod statistics;
 
-use super::{EngineError, Image, Precision};
+use super::{Area, EngineError, Image, Precision};
 use crate::network::{Architecture, Model};
 use crate::ops::cpu::Level;
 use crate::ops::cpu::norm::{self, Affine};
 use crate::ops::cpu::winograd::PaddedPicture;
-use layer::{Activation, FirstLayer, LastLayer, Layer, Scale, Scratch};
+use layer::{Activation, FirstLayer, LastLayer, Layer, Pass, Scale, Scratch};
 use plan::Plan;
+use statistics::{Halt, Norms, Window};
+
+pub use statistics::Statistics;
 
 /// A network whose weights lie as the kernels read them.
 pub struct CpuNetwork {
@@ -84,6 +88,47 @@ impl CpuNetwork {
     /// # Errors
     /// [`EngineError::OutOfMemory`].
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
+        Ok(self.run(picture, Norms::Own, styled)?)
+    }
+
+    /// Repaints `picture`, a part of one whose `statistics` are complete.
+    ///
+    /// # Errors
+    /// [`EngineError::Statistics`] if they are not,
+    /// [`EngineError::OutOfMemory`].
+    pub fn stylize_with(
+        &mut self,
+        statistics: &Statistics,
+        picture: &Image,
+        styled: &mut Image,
+    ) -> Result<(), EngineError> {
+        Ok(self.run(picture, Norms::given(statistics), styled)?)
+    }
+
+    /// Adds to `statistics`, for the first layer that they lack, what `area`
+    /// of `picture` tells. The area starts and ends at multiples of 4 or at the
+    /// picture's end.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`].
+    pub fn measure(
+        &mut self,
+        picture: &Image,
+        area: Area,
+        statistics: &mut Statistics,
+    ) -> Result<(), EngineError> {
+        let window = Window {
+            rows: area.y..(area.y + area.height).next_multiple_of(4),
+            columns: area.x..(area.x + area.width).next_multiple_of(4),
+        };
+        let norms = Norms::measured(statistics, window);
+        match self.run(picture, norms, &mut Image::default()) {
+            Err(Halt::Failed(error)) => Err(error),
+            Ok(()) | Err(Halt::Measured) => Ok(()),
+        }
+    }
+
+    fn run(&mut self, picture: &Image, norms: Norms, styled: &mut Image) -> Result<(), Halt> {
         self.prepare((picture.height, picture.width))?;
         let CpuNetwork {
             level,
@@ -102,12 +147,18 @@ impl CpuNetwork {
             next,
         } = memory;
         let [full, half, quarter] = plan.sizes;
+        let pass = &mut Pass {
+            level,
+            norms,
+            scratch,
+            width: full.1,
+        };
         let width = architecture.width;
         let quarter_len = quarter.0 * quarter.1 * 4 * width;
         let half_len = half.0 * half.1 * 2 * width;
 
         picture::enter(picture, &plan.first, architecture.input_range, padded);
-        layers.first.forward(level, padded, scratch, next, large);
+        layers.first.forward(padded, pass, next, large)?;
         std::mem::swap(pending, next);
 
         let x = Activation {
@@ -116,7 +167,7 @@ impl CpuNetwork {
             pending: Some(pending),
         };
         let out = &mut small[..half_len];
-        layers.down[0].forward(level, x, &plan.down[0], scratch, next, out)?;
+        layers.down[0].forward(x, &plan.down[0], pass, next, out)?;
         std::mem::swap(pending, next);
 
         let x = Activation {
@@ -125,7 +176,7 @@ impl CpuNetwork {
             pending: Some(pending),
         };
         let out = &mut large[..quarter_len];
-        layers.down[1].forward(level, x, &plan.down[1], scratch, next, out)?;
+        layers.down[1].forward(x, &plan.down[1], pass, next, out)?;
         // The blocks add to it, so nothing may be pending.
         norm::apply_in_place(level, next, true, out);
 
@@ -137,13 +188,13 @@ impl CpuNetwork {
                 size: quarter,
                 pending: None,
             };
-            first.forward(level, x, &plan.residual, scratch, pending, inner)?;
+            first.forward(x, &plan.residual, pass, pending, inner)?;
             let x = Activation {
                 data: inner,
                 size: quarter,
                 pending: Some(pending),
             };
-            second.forward(level, x, &plan.residual, scratch, next, result)?;
+            second.forward(x, &plan.residual, pass, next, result)?;
             // No ReLU, neither before nor after the sum.
             norm::add(level, result, next, &mut large[..quarter_len]);
         }
@@ -154,7 +205,7 @@ impl CpuNetwork {
             pending: None,
         };
         let out = &mut small[..half_len];
-        layers.up[0].forward(level, x, &plan.up[0], scratch, next, out)?;
+        layers.up[0].forward(x, &plan.up[0], pass, next, out)?;
         std::mem::swap(pending, next);
 
         let x = Activation {
@@ -162,7 +213,7 @@ impl CpuNetwork {
             size: half,
             pending: Some(pending),
         };
-        layers.up[1].forward(level, x, &plan.up[1], scratch, next, large)?;
+        layers.up[1].forward(x, &plan.up[1], pass, next, large)?;
         std::mem::swap(pending, next);
 
         let x = Activation {
@@ -171,12 +222,65 @@ impl CpuNetwork {
             pending: Some(pending),
         };
         let sums = &mut small[..layers.last.sums_len(full)];
-        let layout = layers
-            .last
-            .forward(level, x, &plan.last, scratch, next, sums);
+        let layout = layers.last.forward(x, &plan.last, pass, next, sums)?;
         let size = (picture.height, picture.width);
         picture::leave(&layout, sums, next, architecture.output_map, size, styled);
         Ok(())
+    }
+
+    /// How many layers are normalised.
+    pub fn norms(&self) -> usize {
+        let Architecture {
+            residual_blocks,
+            output_norm,
+            ..
+        } = self.architecture;
+        5 + 2 * residual_blocks + usize::from(output_norm)
+    }
+
+    /// How far, at least, a pixel of the result is from those pixels of the
+    /// picture that it does not depend on: a multiple of 4.
+    pub fn reach(&self) -> usize {
+        plan::reach(&self.architecture)
+    }
+
+    /// Bytes that [`Self::stylize`] needs for a picture of `size` (height,
+    /// width), besides the picture and what does not depend on the size.
+    pub fn memory_needed(&self, size: (usize, usize)) -> usize {
+        let Architecture {
+            width,
+            inner_kernel,
+            ..
+        } = self.architecture;
+        let (height, columns) = plan::full_size(size);
+        let border = self.layers.first.border();
+        let picture = PaddedPicture::len((
+            height.saturating_add(border),
+            columns.saturating_add(border),
+        ));
+        // Of all layers, the one after the last enlargement has the largest.
+        let padded = match inner_kernel {
+            3 => 0,
+            side => area((height.saturating_add(side), columns.saturating_add(side)))
+                .saturating_mul(2 * width),
+        };
+        let (large, small) = self.arena((height, columns));
+        [picture, padded, large, small]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+            .saturating_mul(size_of::<f32>())
+    }
+
+    /// Lengths of [`Memory::large`] and [`Memory::small`] for images of `full`
+    /// size.
+    fn arena(&self, full: (usize, usize)) -> (usize, usize) {
+        let width = self.architecture.width;
+        let half = (full.0 / 2, full.1 / 2);
+        let small = area(half).saturating_mul(2 * width);
+        (
+            area(full).saturating_mul(width),
+            small.max(self.layers.last.sums_len(full)),
+        )
     }
 
     /// Lays out memory for pictures of `size` (height, width).
@@ -187,17 +291,17 @@ impl CpuNetwork {
         // In case that memory does not suffice: nothing fits then.
         self.plan = Plan::default();
         let plan = Plan::new(&self.architecture, self.layers.first.border(), size);
-        let [full, half, _] = plan.sizes;
-        let width = self.architecture.width;
-        let image = |(height, width): (usize, usize), channels: usize| {
-            height.saturating_mul(width).saturating_mul(channels)
-        };
-        resize(&mut self.memory.large, image(full, width))?;
-        let small = image(half, 2 * width).max(self.layers.last.sums_len(full));
+        let (large, small) = self.arena(plan.sizes[0]);
+        resize(&mut self.memory.large, large)?;
         resize(&mut self.memory.small, small)?;
         self.plan = plan;
         Ok(())
     }
+}
+
+/// Pixels of an image of `size`.
+fn area((height, width): (usize, usize)) -> usize {
+    height.saturating_mul(width)
 }
 
 /// Makes `buffer` `len` numbers long, of any value.

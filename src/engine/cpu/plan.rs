@@ -44,7 +44,7 @@ impl Plan {
     /// The plan for pictures of `picture` (height, width), where the outer
     /// convolutions want `outer` pixels beyond the picture in all.
     pub fn new(architecture: &Architecture, outer: usize, picture: (usize, usize)) -> Self {
-        let full = (picture.0.next_multiple_of(4), picture.1.next_multiple_of(4));
+        let full = full_size(picture);
         let sizes = [1, 2, 4].map(|divisor| (full.0 / divisor, full.1 / divisor));
         let inner_reach = architecture.inner_kernel / 2;
         let inner = |len| border(len, Padding::Reflect(inner_reach));
@@ -76,6 +76,25 @@ impl Plan {
     }
 }
 
+/// Height and width inside the network for a picture of `picture`.
+pub fn full_size(picture: (usize, usize)) -> (usize, usize) {
+    (picture.0.next_multiple_of(4), picture.1.next_multiple_of(4))
+}
+
+/// How far from a pixel of the result the pixels of the picture can be that it
+/// depends on, rounded up to a multiple of 4.
+///
+/// With a reach of `outer` and `inner` pixels of the two kinds of kernels: each
+/// block's two reach `4 * inner` pixels at full size, the enlarging ones
+/// `inner` and `2 * inner` and, since they take whole pixels of half the size,
+/// up to 1 and 2 more; the shrinking ones `2 * inner` and `inner`.
+pub fn reach(architecture: &Architecture) -> usize {
+    let outer = architecture.outer_kernel / 2;
+    let inner = architecture.inner_kernel / 2;
+    let blocks = 8 * architecture.residual_blocks * inner;
+    (2 * outer + 6 * inner + 3 + blocks).next_multiple_of(4)
+}
+
 /// A border of `reach` before and as much after that as makes it `outer` pixels.
 fn outer_border(len: usize, reach: usize, outer: usize) -> Vec<i32> {
     let mut table = border(len, Padding::Reflect(reach));
@@ -105,6 +124,43 @@ mod tests {
         assert_eq!(outer_border(4, 3, 8), [3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 0, 0]);
         assert_eq!(enlarged_border(3, 1), [0, 0, 1, 2, 2]);
         assert_eq!(enlarged_border(2, 2), [1, 0, 0, 0, 1, 1, 1, 0]);
+    }
+
+    /// From the result's pixel `first` back to the first pixel of the picture
+    /// that it depends on, layer by layer.
+    fn first_source(architecture: &Architecture, first: isize) -> isize {
+        let outer = (architecture.outer_kernel / 2) as isize;
+        let inner = (architecture.inner_kernel / 2) as isize;
+        let mut pixel = first - outer;
+        for _ in 0..2 {
+            pixel = (pixel - inner).div_euclid(2);
+        }
+        pixel -= 2 * inner * architecture.residual_blocks as isize;
+        for _ in 0..2 {
+            pixel = 2 * pixel - inner;
+        }
+        pixel - outer
+    }
+
+    #[test]
+    fn nothing_is_beyond_reach() {
+        for residual_blocks in [0, 1, 5] {
+            for (outer_kernel, inner_kernel) in [(9, 3), (3, 1), (15, 5), (1, 15)] {
+                let architecture = Architecture {
+                    residual_blocks,
+                    outer_kernel,
+                    inner_kernel,
+                    ..Architecture::default()
+                };
+                let reach = reach(&architecture) as isize;
+                let farthest = (100..104).map(|i| i - first_source(&architecture, i)).max();
+                let farthest = farthest.unwrap_or_default();
+                assert!(
+                    (farthest..farthest + 4).contains(&reach),
+                    "{architecture:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::simd::Simd;
 use super::{Kernel, LANES, Level};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Sizes of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +95,66 @@ pub fn statistics(level: Level, data: &[f32], extent: Extent, eps: f64) -> Stati
     }
 }
 
+/// Measures the pixels `columns` of each of `rows` of an image with `width`
+/// pixels of `channels` in a row; a row of moments for each of these rows.
+pub fn measure_window(
+    level: Level,
+    image: &[f32],
+    (width, channels): (usize, usize),
+    rows: Range<usize>,
+    columns: Range<usize>,
+    moments: &mut Vec<Moments>,
+) {
+    moments.clear();
+    moments.resize(rows.len() * channels, Moments::default());
+    let columns = columns.start * channels..columns.end * channels;
+    image[rows.start * width * channels..rows.end * width * channels]
+        .par_chunks(width * channels)
+        .zip(moments.par_chunks_mut(channels))
+        .for_each(|(row, moments)| {
+            let chunk = &row[columns.clone()];
+            level.run(Measure { chunk, moments });
+        });
+}
+
+/// Several rows of moments, a number a channel each, made one.
+pub fn merge(moments: &[Moments], channels: usize) -> Vec<Moments> {
+    let merge = |channel| {
+        let Total {
+            pixels,
+            mean,
+            squares,
+        } = total(moments, (channel, channels));
+        let pivot = mean as f32;
+        let rest = mean - f64::from(pivot);
+        Moments {
+            pixels: pixels as f32,
+            pivot,
+            sum: (rest * pixels) as f32,
+            squares: (squares + rest * rest * pixels) as f32,
+        }
+    };
+    (0..channels).map(merge).collect()
+}
+
+/// All pixels of a channel.
+struct Total {
+    pixels: f64,
+    mean: f64,
+    /// Sum of the squares of their differences from the mean.
+    squares: f64,
+}
+
 /// Mean and 1 / standard deviation of one of so many channels.
-fn join(moments: &[Moments], (channel, channels): (usize, usize), eps: f64) -> (f32, f32) {
+fn join(moments: &[Moments], channel: (usize, usize), eps: f64) -> (f32, f32) {
+    let all = total(moments, channel);
+    let variance = (all.squares / all.pixels).max(0.0);
+    (all.mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
+}
+
+/// One of so many channels, its parts joined in `f64` (Chan, Golub and LeVeque
+/// 1979).
+fn total(moments: &[Moments], (channel, channels): (usize, usize)) -> Total {
     let parts = moments.iter().skip(channel).step_by(channels);
     let wide = |m: &Moments| (f64::from(m.pixels), f64::from(m.sum));
     // Around one of the pivots: equal parts give exactly their own mean.
@@ -107,15 +166,18 @@ fn join(moments: &[Moments], (channel, channels): (usize, usize), eps: f64) -> (
         total += sum + count * (f64::from(part.pivot) - pivot);
     }
     let mean = pivot + total / pixels;
-    let squares: f64 = parts
+    let squares = parts
         .map(|part| {
             let (count, sum) = wide(part);
             let offset = f64::from(part.pivot) - mean;
             f64::from(part.squares) + (2.0 * sum + count * offset) * offset
         })
         .sum();
-    let variance = (squares / pixels).max(0.0);
-    (mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
+    Total {
+        pixels,
+        mean,
+        squares,
+    }
 }
 
 struct Measure<'a> {
@@ -191,7 +253,7 @@ impl Affine {
 
 impl Statistics {
     /// Those of one image whose pixels lie in several `moments`, each a row of
-    /// `channels`, joined in `f64` (Chan, Golub and LeVeque 1979).
+    /// `channels`.
     fn join(moments: &[Moments], channels: usize, eps: f64) -> Self {
         let (mean, inverse_deviation) = (0..channels)
             .map(|channel| join(moments, (channel, channels), eps))

@@ -117,8 +117,28 @@ impl Square {
     }
 }
 
+/// A photo as its file holds it, but upright and with 8 bits a channel.
+pub struct Photo {
+    /// Of the kind RGB8 or, where some of it may be transparent, RGBA8.
+    pub pixels: DynamicImage,
+    /// The ICC profile that says which colours the numbers are, if there is
+    /// one and it speaks of RGB.
+    pub icc_profile: Option<Vec<u8>>,
+}
+
 /// The photo at `path`, upright, whatever its format and kind of pixels.
 pub fn read(path: &Path) -> Result<RgbImage> {
+    let bytes = read_file(path)?;
+    guarded(|| decode(&bytes))
+}
+
+/// The same, with its transparency and its ICC profile.
+pub fn read_whole(path: &Path) -> Result<Photo> {
+    let bytes = read_file(path)?;
+    guarded(|| decode_whole(&bytes))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).context("cannot be opened")?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1)
@@ -128,13 +148,29 @@ pub fn read(path: &Path) -> Result<RgbImage> {
         bytes.len() as u64 <= MAX_FILE_BYTES,
         "more than {MAX_FILE_BYTES} bytes"
     );
-    // Decoders are not above a panic over a damaged file, and hours of
-    // training are not to end with it.
-    catch_unwind(AssertUnwindSafe(|| decode(&bytes)))
+    Ok(bytes)
+}
+
+/// Decoders are not above a panic over a damaged file, and hours of training
+/// are not to end with it.
+fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(anyhow!("its decoder failed (panic)")))
 }
 
 fn decode(bytes: &[u8]) -> Result<RgbImage> {
+    Ok(opaque(decode_whole(bytes)?.pixels))
+}
+
+/// `pixels` on white, where they let something through.
+pub fn opaque(pixels: DynamicImage) -> RgbImage {
+    match pixels.color().has_alpha() {
+        true => on_white(pixels),
+        false => pixels.into_rgb8(),
+    }
+}
+
+fn decode_whole(bytes: &[u8]) -> Result<Photo> {
     // Names are wrong at times; what a file begins with is not.
     let format = image::guess_format(bytes).context("not a photo")?;
     if format == ImageFormat::Jpeg {
@@ -152,11 +188,16 @@ fn decode(bytes: &[u8]) -> Result<RgbImage> {
     );
     // A camera's notes that cannot be read are no reason to lose the photo.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut photo = DynamicImage::from_decoder(decoder)?;
-    photo.apply_orientation(orientation);
-    Ok(match photo.color().has_alpha() {
-        true => on_white(photo),
-        false => photo.into_rgb8(),
+    let icc_profile = decoder.icc_profile().unwrap_or(None);
+    let mut pixels = DynamicImage::from_decoder(decoder)?;
+    pixels.apply_orientation(orientation);
+    Ok(Photo {
+        pixels: match pixels.color().has_alpha() {
+            true => pixels.into_rgba8().into(),
+            false => pixels.into_rgb8().into(),
+        },
+        // Where the header names the profile's colour space (ICC.1, 7.2).
+        icc_profile: icc_profile.filter(|profile| profile.get(16..20) == Some(b"RGB ")),
     })
 }
 

@@ -4,7 +4,9 @@
 mod common;
 mod evaluate;
 mod export_onnx;
+mod info;
 mod optimize;
+mod stylize;
 mod train;
 
 use assert_cmd::Command;

@@ -18,6 +18,7 @@ use crate::ops::cpu::{Kernel, LANES, Level, SharedMut};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Channels of a picture.
 const CHANNELS: usize = 3;
@@ -93,7 +94,7 @@ impl PictureWeights {
     /// How many numbers that takes.
     pub fn sums_len(&self, size: (usize, usize)) -> usize {
         let rows = size.0 + BLOCK * (self.blocks - 1);
-        rows * self.blocks * CHANNELS * size.1
+        (rows * self.blocks * CHANNELS).saturating_mul(size.1)
     }
 }
 
@@ -124,15 +125,22 @@ impl PictureSums {
         }
     }
 
-    /// The moments of the picture, one row of channels for each row of pixels.
-    pub fn measure(&self, sums: &[f32], moments: &mut Vec<Moments>) {
+    /// The moments of the pixels `columns` of each of `rows`, one row of
+    /// channels for each of these rows.
+    pub fn measure(
+        &self,
+        sums: &[f32],
+        rows: Range<usize>,
+        columns: Range<usize>,
+        moments: &mut Vec<Moments>,
+    ) {
         moments.clear();
-        moments.resize(self.size.0 * CHANNELS, Moments::default());
+        moments.resize(rows.len() * CHANNELS, Moments::default());
         moments.par_iter_mut().enumerate().for_each(|(i, moments)| {
-            let (row, channel) = (i / CHANNELS, i % CHANNELS);
+            let (row, channel) = (rows.start + i / CHANNELS, i % CHANNELS);
             let mut pixels = [0.0; 256];
-            for column in (0..self.size.1).step_by(pixels.len()) {
-                let count = pixels.len().min(self.size.1 - column);
+            for column in columns.clone().step_by(pixels.len()) {
+                let count = pixels.len().min(columns.end - column);
                 let pixels = &mut pixels[..count];
                 self.sum(sums, channel, (row, column), pixels);
                 moments.add(pixels);
@@ -174,6 +182,19 @@ pub struct PaddedPicture {
 }
 
 impl PaddedPicture {
+    /// How many numbers one of so many rows and columns, its border included,
+    /// holds.
+    pub fn len((rows, columns): (usize, usize)) -> usize {
+        let row = STEP.saturating_mul(Self::phase(columns));
+        rows.saturating_mul(row).saturating_mul(CHANNELS)
+    }
+
+    /// How many numbers of a row have one `column % 4`.
+    fn phase(columns: usize) -> usize {
+        // Windows are read sixteen tiles at a time, to beyond the last one's end.
+        columns.div_ceil(STEP) + 2 * LANES
+    }
+
     /// Fills it from three planes with rows of `width` pixels: position
     /// `(i, j)` is pixel `(rows[i], columns[j])`, as `x * factor + offset`.
     ///
@@ -186,12 +207,12 @@ impl PaddedPicture {
         (rows, columns): (&[i32], &[i32]),
         (factor, offset): (f32, f32),
     ) {
-        // Windows are read sixteen tiles at a time, to beyond the last one's end.
-        self.phase = columns.len().div_ceil(STEP) + 2 * LANES;
+        self.phase = Self::phase(columns.len());
         (self.rows, self.columns) = (rows.len(), columns.len());
         let row_len = STEP * self.phase;
         let plane_len = planes.len() / CHANNELS;
-        self.data.resize(CHANNELS * self.rows * row_len, 0.0);
+        self.data
+            .resize(Self::len((rows.len(), columns.len())), 0.0);
         self.data
             .par_chunks_mut(row_len)
             .enumerate()

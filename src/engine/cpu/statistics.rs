@@ -1,0 +1,142 @@
+//! Where the normalisations of a picture take their means and deviations from:
+//! the picture, or the whole of which it is a part.
+
+use super::layer::Norm;
+use crate::engine::EngineError;
+use crate::ops::cpu::norm::{self, Affine, Moments};
+use std::ops::Range;
+use std::slice;
+
+/// What a whole picture that passes by in tiles tells the network's
+/// normalisations.
+///
+/// What a layer computes depends on the statistics of those before it, so they
+/// are found one after the other: each layer's from all tiles, by
+/// [`CpuNetwork::measure`](super::CpuNetwork::measure), then
+/// [`Statistics::settle`].
+#[derive(Clone, Debug, Default)]
+pub struct Statistics {
+    /// What the first normalisations do.
+    known: Vec<Affine>,
+    /// Of the next: what the tiles so far tell, a row of channels each.
+    moments: Vec<Moments>,
+    /// Of the next: what it does, by these.
+    next: Affine,
+}
+
+impl Statistics {
+    /// Ends a layer: all tiles have been measured.
+    pub fn settle(&mut self) {
+        self.known.push(std::mem::take(&mut self.next));
+        self.moments.clear();
+    }
+}
+
+/// Why the network stopped.
+pub enum Halt {
+    /// All that was wanted has been measured.
+    Measured,
+    Failed(EngineError),
+}
+
+impl From<EngineError> for Halt {
+    fn from(error: EngineError) -> Self {
+        Halt::Failed(error)
+    }
+}
+
+impl From<Halt> for EngineError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Measured => EngineError::Statistics,
+            Halt::Failed(error) => error,
+        }
+    }
+}
+
+/// How a picture's normalisations come by their statistics.
+pub enum Norms<'a> {
+    /// Each from what its layer makes of the picture.
+    Own,
+    /// All from the whole of which the picture is a part.
+    Given(slice::Iter<'a, Affine>),
+    /// The same, as far as they are known; the next one is to be measured.
+    Measured {
+        known: slice::Iter<'a, Affine>,
+        window: Window,
+        moments: &'a mut Vec<Moments>,
+        next: &'a mut Affine,
+    },
+}
+
+impl<'a> Norms<'a> {
+    /// Those of a whole picture whose `statistics` are complete.
+    pub fn given(statistics: &'a Statistics) -> Self {
+        Norms::Given(statistics.known.iter())
+    }
+
+    /// Those of a whole picture, to be completed by one more layer.
+    pub fn measured(statistics: &'a mut Statistics, window: Window) -> Self {
+        Norms::Measured {
+            known: statistics.known.iter(),
+            window,
+            moments: &mut statistics.moments,
+            next: &mut statistics.next,
+        }
+    }
+
+    /// Whether a layer is to gather the moments of all that it computes.
+    pub fn are_own(&self) -> bool {
+        matches!(self, Norms::Own)
+    }
+
+    /// Makes `affine` what normalises a layer's result: `gathered` holds the
+    /// moments of all of it if they [are wanted](Self::are_own); else `measure`
+    /// puts those of a window there.
+    pub fn settle(
+        &mut self,
+        norm: &Norm,
+        affine: &mut Affine,
+        gathered: &mut Vec<Moments>,
+        measure: impl FnOnce(&Window, &mut Vec<Moments>),
+    ) -> Result<(), Halt> {
+        match self {
+            Norms::Own => norm.settle(gathered, affine),
+            Norms::Given(known) => affine.clone_from(known.next().ok_or(Halt::Measured)?),
+            Norms::Measured {
+                known,
+                window,
+                moments,
+                next,
+            } => match known.next() {
+                Some(known) => affine.clone_from(known),
+                None => {
+                    measure(window, gathered);
+                    moments.extend(norm::merge(gathered, norm.channels()));
+                    norm.settle(moments, next);
+                    return Err(Halt::Measured);
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Rows and columns of an image at the network's full size, from and to
+/// multiples of 4.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
+}
+
+impl Window {
+    /// The same part of an image whose sides are shorter by `divisor`.
+    pub fn divided(&self, divisor: usize) -> Window {
+        let part = |range: &Range<usize>| range.start / divisor..range.end / divisor;
+        Window {
+            rows: part(&self.rows),
+            columns: part(&self.columns),
+        }
+    }
+}

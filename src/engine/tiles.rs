@@ -1,0 +1,257 @@
+//! Pictures too large for memory, in tiles.
+//!
+//! Two things make tiles agree with the whole picture, and so with each other.
+//! Each is painted with as much of its surroundings as its pixels depend on.
+//! And the network's normalisations, which take the mean and deviation of the
+//! whole picture, do so here as well: they are found first, layer by layer,
+//! because what a layer computes depends on those before it. That takes about
+//! half a painting for each layer, some nine in all for five residual blocks,
+//! but nothing is guessed: the picture is the same, up to rounding, however
+//! much memory there was.
+
+use super::cpu::{CpuNetwork, Statistics};
+use super::{EngineError, Image, Threads};
+
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// First column.
+    pub x: usize,
+    /// First row.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// A picture to be repainted, by parts if it is large.
+pub trait Canvas {
+    /// Why reading, writing or waiting ended.
+    type Error: From<EngineError>;
+
+    /// Width and height.
+    fn size(&self) -> (usize, usize);
+
+    /// Reads `area` of the picture as it was into `image`, which takes its
+    /// size. Some pixels are read many times.
+    ///
+    /// # Errors
+    /// Whatever is to end the painting.
+    fn read(&mut self, area: Area, image: &mut Image) -> Result<(), Self::Error>;
+
+    /// Takes what `area` has become; each pixel comes once.
+    ///
+    /// # Errors
+    /// Whatever is to end the painting.
+    fn write(&mut self, area: Area, painted: &mut Image) -> Result<(), Self::Error>;
+
+    /// Hears, again and again, that the part `share` of the work is done.
+    ///
+    /// # Errors
+    /// Whatever is to end the painting.
+    fn progress(&mut self, share: f64) -> Result<(), Self::Error> {
+        let _ = share;
+        Ok(())
+    }
+}
+
+/// Bytes of three [`Image`]s for each pixel: before, after, and one for the
+/// canvas to work with.
+const PICTURES: usize = 3 * 3 * size_of::<f32>();
+
+/// Bytes that painting `size` (width, height) takes, pictures included.
+pub fn memory_needed(network: &CpuNetwork, (width, height): (usize, usize)) -> usize {
+    let pictures = width.saturating_mul(height).saturating_mul(PICTURES);
+    network
+        .memory_needed((height, width))
+        .saturating_add(pictures)
+}
+
+/// Paints `canvas` in tiles, each within `limit` bytes.
+pub fn paint<C: Canvas>(
+    network: &mut CpuNetwork,
+    threads: &Threads,
+    canvas: &mut C,
+    limit: usize,
+) -> Result<(), C::Error> {
+    let grid = Grid::within(network, canvas.size(), limit)?;
+    let (mut picture, mut styled) = (Image::default(), Image::default());
+    let mut statistics = Statistics::default();
+    // A run that measures layer n ends there.
+    let norms = network.norms();
+    let whole = (norms * (norms + 1) / 2 + norms + 1) * grid.count();
+    let mut done = 0;
+    for layer in 1..=norms {
+        for tile in grid.tiles() {
+            canvas.progress(done as f64 / whole as f64)?;
+            canvas.read(tile.with_surroundings, &mut picture)?;
+            threads.run(|| network.measure(&picture, tile.inner(), &mut statistics))?;
+            done += layer;
+        }
+        statistics.settle();
+    }
+    for tile in grid.tiles() {
+        canvas.progress(done as f64 / whole as f64)?;
+        canvas.read(tile.with_surroundings, &mut picture)?;
+        threads.run(|| network.stylize_with(&statistics, &picture, &mut styled))?;
+        styled.crop(tile.inner());
+        canvas.write(tile.area, &mut styled)?;
+        done += norms + 1;
+    }
+    Ok(())
+}
+
+/// One of the parts that make up a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    /// Of the picture: no other tile has these pixels.
+    area: Area,
+    /// Of the picture: all that these pixels depend on.
+    with_surroundings: Area,
+}
+
+impl Tile {
+    /// The tile's area within its surroundings.
+    fn inner(&self) -> Area {
+        Area {
+            x: self.area.x - self.with_surroundings.x,
+            y: self.area.y - self.with_surroundings.y,
+            ..self.area
+        }
+    }
+}
+
+/// A picture cut into tiles. All cuts, those of the surroundings too, are at
+/// multiples of 4: strides and enlargements then meet the same pixels as in
+/// the whole picture.
+#[derive(Debug)]
+struct Grid {
+    /// Width and height of the picture.
+    size: (usize, usize),
+    /// Width and height of a tile, less at the right and lower end.
+    tile: (usize, usize),
+    /// Pixels around a tile that its own depend on.
+    reach: usize,
+}
+
+impl Grid {
+    /// The fewest tiles, about as high as wide, that can be painted within
+    /// `limit` bytes. None is smaller than its surroundings are wide: their
+    /// share would grow beyond all reason.
+    fn within(
+        network: &CpuNetwork,
+        size: (usize, usize),
+        limit: usize,
+    ) -> Result<Self, EngineError> {
+        let mut grid = Grid {
+            size,
+            tile: size,
+            reach: network.reach(),
+        };
+        let (mut columns, mut rows) = (1, 1);
+        loop {
+            let needed = memory_needed(network, grid.largest());
+            if needed <= limit {
+                return Ok(grid);
+            }
+            if grid.tile.0.max(grid.tile.1) <= grid.reach {
+                return Err(EngineError::MemoryLimit {
+                    limit_mib: limit >> 20,
+                    needed_mib: needed.div_ceil(1 << 20),
+                });
+            }
+            match grid.tile.0 > grid.tile.1 {
+                true => columns += 1,
+                false => rows += 1,
+            }
+            let side = |len: usize, parts: usize| len.div_ceil(parts).next_multiple_of(4).min(len);
+            grid.tile = (side(size.0, columns), side(size.1, rows));
+        }
+    }
+
+    /// The most pixels that a tile's surroundings have in a row and a column.
+    fn largest(&self) -> (usize, usize) {
+        let side = |tile: usize, whole: usize| (tile + 2 * self.reach).min(whole);
+        (
+            side(self.tile.0, self.size.0),
+            side(self.tile.1, self.size.1),
+        )
+    }
+
+    fn count(&self) -> usize {
+        self.size.0.div_ceil(self.tile.0) * self.size.1.div_ceil(self.tile.1)
+    }
+
+    fn tiles(&self) -> impl Iterator<Item = Tile> {
+        let rows = (0..self.size.1).step_by(self.tile.1);
+        rows.flat_map(move |y| {
+            let columns = (0..self.size.0).step_by(self.tile.0);
+            columns.map(move |x| self.tile_at(x, y))
+        })
+    }
+
+    fn tile_at(&self, x: usize, y: usize) -> Tile {
+        let line = |start: usize, tile: usize, whole: usize| {
+            let end = (start + tile).min(whole);
+            let first = start.saturating_sub(self.reach);
+            let last = (end + self.reach).min(whole);
+            ((start, end - start), (first, last - first))
+        };
+        let (columns, outer_columns) = line(x, self.tile.0, self.size.0);
+        let (rows, outer_rows) = line(y, self.tile.1, self.size.1);
+        let area = |(x, width), (y, height)| Area {
+            x,
+            y,
+            width,
+            height,
+        };
+        Tile {
+            area: area(columns, rows),
+            with_surroundings: area(outer_columns, outer_rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_the_picture_once() {
+        let grid = Grid {
+            size: (101, 37),
+            tile: (40, 20),
+            reach: 12,
+        };
+        let mut seen = vec![0; 101 * 37];
+        for tile in grid.tiles() {
+            let Area {
+                x,
+                y,
+                width,
+                height,
+            } = tile.area;
+            for y in y..y + height {
+                seen[y * 101 + x..][..width]
+                    .iter_mut()
+                    .for_each(|n| *n += 1);
+            }
+            let outer = tile.with_surroundings;
+            assert_eq!((outer.x % 4, outer.y % 4), (0, 0));
+            assert!(outer.width <= grid.largest().0 && outer.height <= grid.largest().1);
+        }
+        assert!(seen.iter().all(|n| *n == 1));
+        assert_eq!(grid.tiles().count(), grid.count());
+        let last = grid.tile_at(80, 20);
+        assert_eq!(
+            last.inner(),
+            Area {
+                x: 12,
+                y: 12,
+                width: 21,
+                height: 17
+            }
+        );
+    }
+}

@@ -1,0 +1,375 @@
+//! The command `stylize`.
+
+use crate::common::{Scene, paint};
+use crate::{program, refusal};
+use assert_cmd::Command;
+use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::network::{Architecture, Model, Style};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+fn model() -> anyhow::Result<Model> {
+    let architecture = Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(4)
+    };
+    let mut model = Model::random(architecture, 1)?;
+    model.styles = vec![Style {
+        name: "waves".into(),
+        ..Style::default()
+    }];
+    Ok(model)
+}
+
+/// A scene with `model.safetensors`, a tiny network of the style `waves`.
+fn scene() -> anyhow::Result<Scene> {
+    let scene = Scene::new()?;
+    model()?.save(scene.path("model.safetensors"))?;
+    Ok(scene)
+}
+
+fn stylize(scene: &Scene, more: &[&str], pictures: &[&Path]) -> Command {
+    let mut command = program();
+    command
+        .args(["stylize", "--device", "cpu", "--model"])
+        .arg(scene.path("model.safetensors"))
+        .args(more)
+        .args(pictures);
+    command
+}
+
+/// Runs it; what it says on standard error.
+fn said(command: &mut Command) -> String {
+    let output = command.assert().success().get_output().clone();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What the engine makes of a picture.
+fn painted(photo: &RgbImage) -> anyhow::Result<RgbImage> {
+    let (width, height) = (photo.width() as usize, photo.height() as usize);
+    let values = photo.as_raw();
+    let data = (0..3).flat_map(|c| values.iter().skip(c).step_by(3).map(|v| f32::from(*v)));
+    let picture = Image {
+        width,
+        height,
+        data: data.collect(),
+    };
+    let mut styled = Image::default();
+    Engine::new(&model()?, DeviceChoice::Cpu)?.stylize(&picture, &mut styled)?;
+    let value = |c: u32, x: u32, y: u32| {
+        let at = (c as usize * height + y as usize) * width + x as usize;
+        styled.data[at].round() as u8
+    };
+    Ok(RgbImage::from_fn(photo.width(), photo.height(), |x, y| {
+        Rgb([0, 1, 2].map(|c| value(c, x, y)))
+    }))
+}
+
+/// The largest difference.
+fn largest(a: &[u8], b: &[u8]) -> u8 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max()
+        .unwrap_or(0)
+}
+
+fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[test]
+fn one_picture_becomes_a_file() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("photos/c.png");
+    let expected = painted(&image::open(&photo)?.into_rgb8())?;
+    for (name, format, allowed) in [
+        ("out.png", ImageFormat::Png, 1),
+        ("out.webp", ImageFormat::WebP, 1),
+        ("out.JPG", ImageFormat::Jpeg, 255),
+    ] {
+        let out = scene.path(name);
+        let mut command = stylize(&scene, &["--quality", "100"], &[&photo]);
+        let text = said(command.arg("--output").arg(&out));
+        assert!(text.contains(name), "{text}");
+        let bytes = std::fs::read(&out)?;
+        assert_eq!(image::guess_format(&bytes)?, format);
+        let found = image::load_from_memory(&bytes)?;
+        assert!(!found.color().has_alpha());
+        let found = found.into_rgb8();
+        assert_eq!(found.dimensions(), (33, 32));
+        assert!(largest(&found, &expected) <= allowed, "{name}");
+    }
+    // By default beside the picture.
+    said(&mut stylize(&scene, &[], &[&photo]));
+    assert!(scene.path("photos/c.waves.png").is_file());
+    said(&mut stylize(&scene, &["--format", "jpeg"], &[&photo]));
+    assert!(scene.path("photos/c.waves.jpg").is_file());
+    Ok(())
+}
+
+#[test]
+fn folders_keep_their_structure() -> anyhow::Result<()> {
+    let scene = scene()?;
+    std::fs::create_dir_all(scene.path("photos/more/deep"))?;
+    paint(&scene.path("photos/more/deep/d.png"), 20, 12, 3)?;
+    let jpeg = RgbImage::new(12, 12);
+    jpeg.save(scene.path("photos/a.jpg"))?;
+    let (out, photos) = (scene.path("new/out"), scene.path("photos"));
+    for _ in 0..2 {
+        let painting = scene.painting();
+        let mut command = stylize(&scene, &[], &[&photos, &painting]);
+        let text = said(command.arg("--output").arg(&out));
+        assert!(text.contains("6 of 6 pictures"), "{text}");
+        let expected = [
+            "a-2.waves.png",
+            "a.waves.png",
+            "b.waves.png",
+            "c.waves.png",
+            "more",
+            "painting.waves.png",
+        ];
+        assert_eq!(files(&out)?, expected);
+        assert_eq!(files(&out.join("more/deep"))?, ["d.waves.png"]);
+    }
+    // Beside the pictures, twice: results are not repainted.
+    for _ in 0..2 {
+        let text = said(&mut stylize(&scene, &[], &[&photos]));
+        assert!(text.contains("5 of 5 pictures"), "{text}");
+    }
+    assert_eq!(files(&photos.join("more/deep"))?, ["d.png", "d.waves.png"]);
+    assert_eq!(files(&photos)?.len(), 4 + 4 + 1);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_others_go_on() -> anyhow::Result<()> {
+    let scene = scene()?;
+    std::fs::write(scene.path("photos/b.png"), "no picture")?;
+    let (photos, nowhere) = (scene.path("photos"), scene.path("nowhere.jpg"));
+    let mut command = stylize(&scene, &[], &[&nowhere, &photos]);
+    let text = refusal(command.arg("--output").arg(scene.path("out")));
+    assert!(text.contains("b.png: not a photo"), "{text}");
+    assert!(text.contains("nowhere.jpg: cannot be opened"), "{text}");
+    assert!(text.contains("2 of 4 pictures are ready"), "{text}");
+    assert!(text.contains("2 of 4 pictures could not"), "{text}");
+    assert_eq!(files(&scene.path("out"))?, ["a.waves.png", "c.waves.png"]);
+    Ok(())
+}
+
+#[test]
+fn strength_and_size() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("photos/c.png");
+    let out = scene.path("out.png");
+    let result = |more: &[&str]| -> anyhow::Result<RgbImage> {
+        let mut command = stylize(&scene, more, &[&photo]);
+        said(command.arg("--output").arg(&out));
+        Ok(image::open(&out)?.into_rgb8())
+    };
+    let original = image::open(&photo)?.into_rgb8();
+    let full = painted(&original)?;
+    assert_eq!(result(&["--strength", "0"])?, original);
+    let half: Vec<u8> = (original.iter().zip(full.iter()))
+        .map(|(a, b)| ((u16::from(*a) + u16::from(*b)) / 2) as u8)
+        .collect();
+    assert!(largest(&result(&["--strength", "0.5"])?, &half) <= 2);
+
+    let small = result(&["--max-size", "11"])?;
+    assert_eq!(small.dimensions(), (11, 11));
+    assert_eq!(result(&["--max-size", "99"])?.dimensions(), (33, 32));
+    Ok(())
+}
+
+#[test]
+fn colours_can_be_kept() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("photos/grey.png");
+    RgbImage::from_fn(40, 30, |x, y| Rgb([(60 + 3 * x + y) as u8; 3])).save(&photo)?;
+    let out = scene.path("out.png");
+    let colours = |more: &[&str]| -> anyhow::Result<u8> {
+        let mut command = stylize(&scene, more, &[&photo]);
+        said(command.arg("--output").arg(&out));
+        let pixels = image::open(&out)?.into_rgb8();
+        let spread = |pixel: &Rgb<u8>| pixel.0[0].abs_diff(pixel.0[1]);
+        Ok(pixels.pixels().map(spread).max().unwrap_or(0))
+    };
+    assert!(colours(&[])? > 20);
+    assert!(colours(&["--keep-color"])? <= 1);
+    Ok(())
+}
+
+#[test]
+fn transparency_and_profile_are_kept() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("photos/glass.png");
+    // Whole numbers on white: random networks make much of fractions.
+    let glass = RgbaImage::from_fn(30, 20, |x, y| {
+        let alpha = [255, 51, 0, 204][x as usize % 4];
+        Rgba([(5 * x) as u8, (10 * y) as u8, 100, alpha])
+    });
+    let mut profile = vec![7; 200];
+    profile[16..20].copy_from_slice(b"RGB ");
+    let mut encoder = PngEncoder::new(std::fs::File::create(&photo)?);
+    encoder.set_icc_profile(profile.clone())?;
+    encoder.write_image(&glass, 30, 20, ExtendedColorType::Rgba8)?;
+
+    // The network sees it on white.
+    let on_white = RgbImage::from_fn(30, 20, |x, y| {
+        let [r, g, b, a] = glass.get_pixel(x, y).0.map(u32::from);
+        Rgb([r, g, b].map(|v| ((v * a + 255 * (255 - a) + 127) / 255) as u8))
+    });
+    let expected = painted(&on_white)?;
+    for name in ["out.png", "out.webp"] {
+        let out = scene.path(name);
+        said(stylize(&scene, &[], &[&photo]).arg("--output").arg(&out));
+        let mut decoder = image::ImageReader::open(&out)?.into_decoder()?;
+        let found = image::ImageDecoder::icc_profile(&mut decoder)?;
+        assert_eq!(found.as_ref(), Some(&profile), "{name}");
+        let found = image::DynamicImage::from_decoder(decoder)?.into_rgba8();
+        let alphas = |image: &RgbaImage| image.pixels().map(|p| p.0[3]).collect::<Vec<_>>();
+        assert_eq!(alphas(&found), alphas(&glass), "{name}");
+        let found = image::DynamicImage::from(found).into_rgb8();
+        assert!(largest(&found, &expected) <= 1, "{name}");
+    }
+    let out = scene.path("out.jpg");
+    said(stylize(&scene, &[], &[&photo]).arg("--output").arg(&out));
+    assert!(!image::open(&out)?.color().has_alpha());
+    // Scaled down, it keeps both as well.
+    let out = scene.path("small.png");
+    let mut command = stylize(
+        &scene,
+        &["--max-size", "15", "--strength", "0.2"],
+        &[&photo],
+    );
+    said(command.arg("--output").arg(&out));
+    assert!(image::open(&out)?.color().has_alpha());
+    Ok(())
+}
+
+#[test]
+fn little_memory_makes_tiles_of_the_same_picture() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("large.png");
+    paint(&photo, 190, 170, 5)?;
+    let result = |name: &str, more: &[&str]| -> anyhow::Result<RgbImage> {
+        let out = scene.path(name);
+        said(stylize(&scene, more, &[&photo]).arg("--output").arg(&out));
+        Ok(image::open(&out)?.into_rgb8())
+    };
+    for more in [&["--strength", "1"][..], &["--keep-color"]] {
+        let whole = result("whole.png", more)?;
+        let tiled = result("tiled.png", &[more, &["--memory", "1"]].concat())?;
+        assert!(largest(&whole, &tiled) <= 1, "{more:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_overwritten() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let a = scene.path("photos/a.png");
+    let result = scene.path("photos/a.waves.png");
+    std::fs::copy(&a, &result)?;
+    let before = std::fs::read(&a)?;
+    let refused = |more: &[&str], pictures: &[&Path]| refusal(&mut stylize(&scene, more, pictures));
+    let text = refused(&["--output", &a.to_string_lossy()], &[&a]);
+    assert!(text.contains("it would be lost"), "{text}");
+    // That of one picture is another picture: it alone is left out.
+    let text = refused(&[], &[&a, &result]);
+    assert!(text.contains("it would be lost"), "{text}");
+    assert!(text.contains("1 of 2 pictures are ready"), "{text}");
+    assert_eq!(std::fs::read(&a)?, before);
+    assert_eq!(std::fs::read(&result)?, before);
+    assert!(scene.path("photos/a.waves.waves.png").is_file());
+    // Nor is anything left half written.
+    let half = |name: &String| name.ends_with(".part");
+    assert!(!files(&scene.path("photos"))?.iter().any(half));
+    Ok(())
+}
+
+#[test]
+fn an_interrupt_leaves_whole_pictures() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let (small, large) = (scene.path("photos/a.png"), scene.path("large.png"));
+    paint(&large, 2000, 1500, 5)?;
+    let out = scene.path("out");
+    // The second picture takes many seconds in such small tiles.
+    let mut child = std::process::Command::new(program().get_program())
+        .args(["stylize", "--device", "cpu", "--memory", "1", "--model"])
+        .arg(scene.path("model.safetensors"))
+        .arg("--output")
+        .arg(out.join(""))
+        .args([&small, &large])
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    let started = Instant::now();
+    while !out.join("a.waves.png").exists() {
+        assert!(started.elapsed() < Duration::from_secs(60), "no picture");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()?;
+    assert_eq!(child.wait()?.code(), Some(130));
+    assert_eq!(files(&out)?, ["a.waves.png"]);
+    image::open(out.join("a.waves.png"))?;
+    Ok(())
+}
+
+#[test]
+fn mistakes_are_explained() -> anyhow::Result<()> {
+    let scene = scene()?;
+    std::fs::create_dir(scene.path("empty"))?;
+    let path = |name: &str| scene.path(name).to_string_lossy().into_owned();
+    let a = scene.path("photos/a.png");
+    let cases: [(&[&str], PathBuf, &str); 11] = [
+        (&["--output", &path("x.bmp")], a.clone(), "ends in .png"),
+        (&["--output", &path("x")], a.clone(), "needs a / at its end"),
+        (
+            &["--output", &path("no/x.png")],
+            a.clone(),
+            "there is no folder",
+        ),
+        (
+            &["--output", &path("x.png"), "--format", "webp"],
+            a.clone(),
+            "not that of a webp file",
+        ),
+        (
+            &["--output", &path("painting.png")],
+            scene.path("photos"),
+            "several pictures need a folder",
+        ),
+        (&[], scene.path("empty"), "holds no photos"),
+        (&["--strength", "1.5"], a.clone(), "0..=1"),
+        (&["--quality", "0"], a.clone(), "1..=100"),
+        (&["--format", "bmp"], a.clone(), "possible values"),
+        (&["--precision", "f8"], a.clone(), "f32 or fast"),
+        (&["--device", "tpu"], a.clone(), "cpu"),
+    ];
+    for (more, picture, expected) in cases {
+        let mut command = program();
+        command
+            .args(["stylize", "--model"])
+            .arg(path("model.safetensors"));
+        let text = refusal(command.args(more).arg(picture));
+        assert!(text.contains(expected), "{more:?}: {text}");
+    }
+    let mut command = program();
+    let text = refusal(command.args(["stylize", "--model", "nowhere.st"]).arg(&a));
+    assert!(text.contains("nowhere.st"), "{text}");
+    let large = scene.path("large.png");
+    RgbImage::new(17_000, 1).save(&large)?;
+    let text = refusal(&mut stylize(&scene, &["--format", "webp"], &[&large]));
+    assert!(text.contains("16383"), "{text}");
+    Ok(())
+}
