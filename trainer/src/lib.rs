@@ -9,6 +9,8 @@
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
 //! a trained network with it.
+//!
+//! [`import`] makes model files of networks that others trained.
 
 pub mod adam;
 pub mod checkpoint;
@@ -16,6 +18,7 @@ pub mod cli;
 pub mod dataset;
 pub mod evaluate;
 pub mod files;
+pub mod import;
 pub mod lbfgs;
 pub mod loss;
 pub mod metrics;

@@ -3,7 +3,7 @@
 use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::{evaluate, onnx, optimize, vgg_weights};
+use faststyle_train::{evaluate, import, onnx, optimize, vgg_weights};
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +51,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Evaluate(args) => stoppable(|stop| evaluate::run(&args, stop)),
         Command::ExportOnnx(args) => {
             onnx::run(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import(args) => {
+            import::run(&args)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::ImportVgg(args) => {

@@ -1,6 +1,6 @@
 //! What a training is made of: everything that decides its result.
 
-use crate::cli::TrainArgs;
+use crate::cli::{AboutArgs, TrainArgs};
 use crate::objective::LossWeights;
 use anyhow::{Context, bail, ensure};
 use gstfaststyle::network::{Architecture, Model, Style};
@@ -69,7 +69,7 @@ impl Recipe {
         let weights = args.loss.weights(LossWeights::default());
         Ok(Recipe {
             architecture: architecture(args)?,
-            about: about(args, Style::default())?,
+            about: about(&args.about, &args.output, Style::default())?,
             style: absolute(style)?,
             style_fingerprint: fingerprint(style)?,
             photos: absolute(photos)?,
@@ -123,7 +123,7 @@ impl Recipe {
             self.style.display()
         );
         self.style = absolute(style)?;
-        self.about = about(args, self.about)?;
+        self.about = about(&args.about, &args.output, self.about)?;
         if let Some(photos) = &args.photos {
             self.photos = absolute(photos)?;
         }
@@ -230,13 +230,13 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     Ok(Architecture { width, ..network })
 }
 
-/// What the model file is to tell of the painting: `known`, unless `args` say
-/// otherwise.
-fn about(args: &TrainArgs, known: Style) -> anyhow::Result<Style> {
+/// What the model file `output` is to tell of the painting: `known`, unless
+/// `args` say otherwise.
+pub fn about(args: &AboutArgs, output: &Path, known: Style) -> anyhow::Result<Style> {
     let name = match &args.name {
         Some(name) => name.clone(),
         None if !known.name.is_empty() => known.name,
-        None => stem(&args.output)?,
+        None => stem(output)?,
     };
     Ok(Style {
         name,
