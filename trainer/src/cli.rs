@@ -34,6 +34,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Write a model as ONNX, for other programs
     ExportOnnx(ExportOnnxArgs),
+    /// Make a model file of a network that another program trained
+    Import(ImportArgs),
     /// Make VGG-19's weights, from a file of another program, ready for --vgg
     ImportVgg(ImportVggArgs),
 }
@@ -269,18 +271,47 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Running")]
     pub tensorboard: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub about: AboutArgs,
+}
+
+/// What a model file is to tell of the painting.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "About the painting")]
+pub struct AboutArgs {
     /// The painting's title, to be told by the model file
-    #[arg(long, help_heading = "About the painting")]
+    #[arg(long)]
     pub title: Option<String>,
     /// Who painted it
-    #[arg(long, help_heading = "About the painting")]
+    #[arg(long)]
     pub artist: Option<String>,
     /// When: 1893, "c. 1831"
-    #[arg(long, help_heading = "About the painting")]
+    #[arg(long)]
     pub year: Option<String>,
     /// Short name of the style [default: OUTPUT without folder and extension]
-    #[arg(long, help_heading = "About the painting")]
+    #[arg(long)]
     pub name: Option<String>,
+}
+
+/// The arguments of `import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Networks that can be imported: TransformerNet of pytorch/examples, fast_neural_style,
+of any width, as torch.save wrote it (*.pth, *.model, *.pt: a state_dict, by itself or
+in a checkpoint) or as a safetensors file.")]
+pub struct ImportArgs {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub input: PathBuf,
+    /// The model file to write [default: FILE with the extension .safetensors]
+    #[arg(long, value_name = "OUTPUT")]
+    pub output: Option<PathBuf>,
+    /// Write over OUTPUT if it is there
+    #[arg(long)]
+    pub overwrite: bool,
+
+    #[command(flatten)]
+    pub about: AboutArgs,
 }
 
 /// The arguments of `optimize`.

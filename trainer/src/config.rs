@@ -300,8 +300,8 @@ mod tests {
         let paths = [folder.path().join("a.jpg"), PathBuf::from("/b.jpg")];
         assert_eq!(args.preview, paths);
         assert_eq!(args.loss.vgg, Some(folder.path().join("c")));
-        assert_eq!(args.year.as_deref(), Some("1893"));
-        assert_eq!(args.title.as_deref(), Some(""));
+        assert_eq!(args.about.year.as_deref(), Some("1893"));
+        assert_eq!(args.about.title.as_deref(), Some(""));
         assert_eq!(args.seed, Some(1000));
         assert_eq!(args.loss.style_blend, [1.0, 2.5]);
         assert_eq!(args.loss.style_crop, ["1x2+3+4".parse().ok(), None]);

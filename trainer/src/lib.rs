@@ -15,6 +15,7 @@
 //!
 //! [`stylize`] repaints pictures with a trained network, [`info`] tells what a
 //! model file holds.
+//! [`import`] makes model files of networks that others trained.
 
 pub mod adam;
 pub mod checkpoint;
@@ -23,7 +24,9 @@ pub mod config;
 pub mod dataset;
 pub mod evaluate;
 pub mod files;
+pub mod import;
 pub mod info;
+pub mod input;
 pub mod layers;
 pub mod lbfgs;
 pub mod log;
@@ -40,11 +43,13 @@ pub mod previews;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod safetensors_file;
 pub mod schedule;
 pub mod slow_method;
 pub mod stability;
 pub mod stylize;
 pub mod tensorboard;
+pub mod torch_file;
 pub mod train;
 pub mod vgg19;
 pub mod vgg_weights;

@@ -2,7 +2,7 @@
 
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::{config, evaluate, info, onnx, optimize, stylize, vgg_weights};
+use faststyle_train::{config, evaluate, import, info, onnx, optimize, stylize, vgg_weights};
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +58,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::ExportOnnx(args) => {
             onnx::run(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import(args) => {
+            import::run(&args)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::ImportVgg(args) => {

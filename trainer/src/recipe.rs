@@ -1,6 +1,6 @@
 //! What a training is made of: everything that decides its result.
 
-use crate::cli::TrainArgs;
+use crate::cli::{AboutArgs, TrainArgs};
 use crate::dataset;
 use crate::layers::LayerWeights;
 use crate::metrics::Format;
@@ -92,7 +92,7 @@ impl Recipe {
         let weights = args.loss.weights(LossWeights::default());
         let mut recipe = Recipe {
             architecture: architecture(args)?,
-            about: about(args, Style::default())?,
+            about: about(&args.about, &args.output, Style::default())?,
             paintings: painting::choose(&args.style, &args.loss, &[])?,
             photos: absolute(photos)?,
             vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
@@ -153,7 +153,7 @@ impl Recipe {
             &self.style_layers,
         )?;
         self.paintings = resumed_paintings(args, &self.paintings)?;
-        self.about = about(args, self.about)?;
+        self.about = about(&args.about, &args.output, self.about)?;
         if let Some(photos) = &args.photos {
             self.photos = absolute(photos)?;
         }
@@ -312,13 +312,13 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     Ok(Architecture { width, ..network })
 }
 
-/// What the model file is to tell of the painting: `known`, unless `args` say
-/// otherwise.
-fn about(args: &TrainArgs, known: Style) -> anyhow::Result<Style> {
+/// What the model file `output` is to tell of the painting: `known`, unless
+/// `args` say otherwise.
+pub fn about(args: &AboutArgs, output: &Path, known: Style) -> anyhow::Result<Style> {
     let name = match &args.name {
         Some(name) => name.clone(),
         None if !known.name.is_empty() => known.name,
-        None => stem(&args.output)?,
+        None => stem(output)?,
     };
     Ok(Style {
         name,

@@ -10,7 +10,8 @@
 //! the input (`channel_order`, `input`, `means`), the `source` of the weights,
 //! their `licence` and the `credit` that it asks for.
 
-use super::{CONVOLUTIONS, Safetensors, check_finite, named, quantise};
+use super::{CONVOLUTIONS, check_finite, named, quantise};
+use crate::safetensors_file::Safetensors;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::Dtype;
 use serde_json::json;

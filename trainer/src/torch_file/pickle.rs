@@ -1,198 +1,42 @@
-//! Python pickles as `torch.save` wrote them before PyTorch 1.6.
+//! Python pickles, as far as a dictionary of tensors needs them.
 //!
-//! Such a file is a few pickles in a row (magic number, protocol version,
-//! facts about the writer, the saved object, the keys of its storages) and
-//! then the raw storages. A pickle is a program for a small stack machine that
-//! can in general call anything; this one knows only the instructions that a
-//! dictionary of tensors needs, and the only "calls" it understands are those
-//! that describe a tensor. Nothing is ever executed, and no memory is reserved
-//! by what the file claims before the claim is checked against its real size.
+//! A pickle is a program for a small stack machine that can in general call
+//! anything; this one knows only the instructions that dictionaries of tensors
+//! are made of, and the only "calls" it understands are those that describe a
+//! tensor or an ordered dictionary. Nothing is ever executed.
 
+use super::Kind;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
-const PROTOCOL: i128 = 1001;
-
-/// The genuine file takes some 1,600 instructions; the bound keeps a hostile
-/// one from running for long.
-const MAX_INSTRUCTIONS: usize = 100_000;
+/// A network's checkpoint takes some thousands of instructions; the bound
+/// keeps a hostile one from running for long.
+pub const MAX_INSTRUCTIONS: usize = 1_000_000;
 
 /// Containers within containers: the bound keeps the (recursive) drop of a
 /// value from overflowing the thread's stack.
 const MAX_DEPTH: usize = 16;
 
-/// The element type of a storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `torch.ByteStorage`
-    Byte,
-    /// `torch.FloatStorage`
-    Float,
-}
+/// Sides of a tensor. Many tensors may share one tuple of them, which each
+/// copies.
+const MAX_DIMENSIONS: usize = 8;
 
-impl Kind {
-    fn bytes(self) -> usize {
-        match self {
-            Kind::Byte => 1,
-            Kind::Float => 4,
-        }
-    }
-}
+/// What to do about a file with more than tensors in it.
+const ADVICE: &str = "save the network's state_dict() alone";
 
-/// A tensor of the saved dictionary, its data still in the file's bytes.
-#[derive(Debug)]
-pub struct SavedTensor<'a> {
-    pub kind: Kind,
-    pub shape: Vec<usize>,
-    /// Row-major, little-endian.
-    pub data: &'a [u8],
-}
-
-impl SavedTensor<'_> {
-    /// The values of a tensor of floats.
-    pub fn floats(&self) -> Result<Vec<f32>> {
-        ensure!(self.kind == Kind::Float, "it does not hold floats");
-        let (words, _) = self.data.as_chunks::<4>();
-        Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
-    }
-}
-
-/// Whether `bytes` begin as a legacy `torch.save` file does.
-pub fn is_legacy(bytes: &[u8]) -> bool {
-    // PROTO 2, LONG1 of 10 bytes, the magic number.
-    let magic = MAGIC.to_le_bytes();
-    bytes.get(..4) == Some(&[0x80, 2, 0x8a, 10]) && bytes.get(4..14) == Some(&magic[..10])
-}
-
-/// The tensors, by name, of a dictionary written by `torch.save`'s legacy
-/// format.
-pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, SavedTensor<'_>>> {
-    let mut input = Input { bytes, at: 0 };
-    let magic = unpickle(&mut input).context("magic number")?;
-    ensure!(
-        matches!(magic, Value::Int(MAGIC)),
-        "not a legacy torch.save file"
-    );
-    let protocol = unpickle(&mut input).context("protocol version")?;
-    ensure!(
-        matches!(protocol, Value::Int(PROTOCOL)),
-        "torch.save protocol is not {PROTOCOL}"
-    );
-    check_byte_order(&unpickle(&mut input).context("system information")?)?;
-    let tensors = named_tensors(unpickle(&mut input).context("saved object")?)?;
-    let keys = storage_keys(unpickle(&mut input).context("storage keys")?)?;
-    let storages = read_storages(&mut input, &keys, &tensors)?;
-    tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            let saved = tensor
-                .locate(&storages)
-                .with_context(|| format!("tensor `{name}`"))?;
-            Ok((name, saved))
-        })
-        .collect()
-}
-
-fn check_byte_order(system: &Value) -> Result<()> {
-    let Value::Dict(system) = system else {
-        bail!("system information is not a dictionary");
-    };
-    let little = system.items.iter().any(|(key, value)| {
-        key.text() == Some("little_endian") && matches!(value, Value::Bool(true))
-    });
-    ensure!(little, "written by a machine that is not little-endian");
-    Ok(())
-}
-
-fn named_tensors(object: Value) -> Result<BTreeMap<String, Rc<TensorInfo>>> {
-    let Value::Dict(dict) = object else {
-        bail!("the saved object is not a dictionary");
-    };
-    let mut tensors = BTreeMap::new();
-    for (key, value) in dict.items {
-        let name = key
-            .text()
-            .context("a key of the dictionary is not a text")?;
-        let Value::Tensor(info) = value else {
-            bail!("`{name}` is not a tensor");
-        };
-        ensure!(
-            tensors.insert(name.to_string(), info).is_none(),
-            "`{name}` is there twice"
-        );
-    }
-    Ok(tensors)
-}
-
-fn storage_keys(object: Value) -> Result<Vec<Rc<str>>> {
-    let Value::List(list) = object else {
-        bail!("the storage keys are not a list");
-    };
-    list.items
-        .into_iter()
-        .map(|key| match key {
-            Value::Text(key) => Ok(key),
-            _ => bail!("a storage key is not a text"),
-        })
-        .collect()
-}
-
-/// The raw storages that end the file: for each key the number of elements
-/// (64 bits), then the elements.
-fn read_storages<'a>(
-    input: &mut Input<'a>,
-    keys: &[Rc<str>],
-    tensors: &BTreeMap<String, Rc<TensorInfo>>,
-) -> Result<HashMap<Rc<str>, &'a [u8]>> {
-    let mut announced: HashMap<&str, &StorageInfo> = HashMap::new();
-    for tensor in tensors.values() {
-        let known = announced
-            .entry(&tensor.storage.key)
-            .or_insert(&tensor.storage);
-        ensure!(
-            **known == *tensor.storage,
-            "storage {} is announced in two ways",
-            tensor.storage.key
-        );
-    }
-    let mut storages = HashMap::new();
-    for key in keys {
-        let info = announced
-            .get(&**key)
-            .with_context(|| format!("storage {key} belongs to no tensor"))?;
-        let data = read_storage(input, info).with_context(|| format!("storage {key}"))?;
-        ensure!(
-            storages.insert(key.clone(), data).is_none(),
-            "storage {key} is there twice"
-        );
-    }
-    ensure!(
-        input.at == input.bytes.len(),
-        "there is more after the last storage"
-    );
-    Ok(storages)
-}
-
-fn read_storage<'a>(input: &mut Input<'a>, info: &StorageInfo) -> Result<&'a [u8]> {
-    let count = u64::from_le_bytes(input.array()?);
-    ensure!(
-        usize::try_from(count) == Ok(info.count),
-        "it has {count} elements where {} were announced",
-        info.count
-    );
-    let bytes = info.count.checked_mul(info.kind.bytes());
-    input.take(bytes.context("it is larger than memory")?)
-}
+/// The storages that a pickle announced, by their keys.
+pub type Storages = BTreeMap<Rc<str>, Rc<StorageInfo>>;
 
 /// What a pickle can hold here.
 #[derive(Clone)]
-enum Value {
+pub enum Value {
     None,
     Bool(bool),
     /// 128 bits, for the sake of the 80 of the magic number.
     Int(i128),
+    /// A real number; no tensor depends on which.
+    Real,
     Text(Rc<str>),
     /// The name of a class or function: `torch FloatStorage`.
     Global(Rc<str>),
@@ -204,8 +48,8 @@ enum Value {
 }
 
 #[derive(Clone)]
-struct Container<T> {
-    items: Vec<T>,
+pub struct Container<T> {
+    pub items: Vec<T>,
     /// How many containers one can go down from here, this one included.
     depth: usize,
 }
@@ -227,7 +71,7 @@ impl<T> Container<T> {
 }
 
 impl Value {
-    fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
             _ => None,
@@ -249,7 +93,13 @@ impl Value {
     }
 
     fn sizes(&self) -> Result<Vec<usize>> {
-        self.tuple()?.iter().map(Value::size).collect()
+        let sizes = self.tuple()?;
+        ensure!(
+            sizes.len() <= MAX_DIMENSIONS,
+            "a tensor of {} dimensions",
+            sizes.len()
+        );
+        sizes.iter().map(Value::size).collect()
     }
 
     fn depth(&self) -> usize {
@@ -262,45 +112,55 @@ impl Value {
     }
 }
 
+/// A run of numbers that tensors share.
 #[derive(PartialEq, Eq)]
-struct StorageInfo {
-    kind: Kind,
-    key: Rc<str>,
-    count: usize,
+pub struct StorageInfo {
+    pub kind: Kind,
+    pub key: Rc<str>,
+    /// Its number of elements.
+    pub count: usize,
 }
 
 impl StorageInfo {
-    /// From `('storage', class, key, location, count, view)`.
+    /// From `('storage', class, key, location, count)`, of which the legacy
+    /// format has a sixth, for storages that are parts of others.
     fn from_id(id: &Value) -> Result<Self> {
-        let [tag, class, key, _location, count, _view] = id.tuple()? else {
-            bail!("a storage is not described by six values");
+        let id = id.tuple()?;
+        ensure!(
+            id.first().and_then(Value::text) != Some("module"),
+            "it holds a whole network with its code: {ADVICE}"
+        );
+        let [tag, class, key, _location, count, view @ ..] = id else {
+            bail!("a storage is not described by five values");
         };
         ensure!(tag.text() == Some("storage"), "not a storage");
         let (Value::Global(class), Value::Text(key)) = (class, key) else {
             bail!("a storage has no class or no key");
         };
-        let kind = match &**class {
-            "torch ByteStorage" => Kind::Byte,
-            "torch FloatStorage" => Kind::Float,
-            other => bail!("storages of class `{other}` are not expected here"),
-        };
+        ensure!(
+            matches!(view, [] | [Value::None]),
+            "storage {key} is a part of another one"
+        );
         Ok(StorageInfo {
-            kind,
+            kind: Kind::from_class(class)?,
             key: key.clone(),
             count: count.size()?,
         })
     }
 }
 
-struct TensorInfo {
-    storage: Rc<StorageInfo>,
-    offset: usize,
-    shape: Vec<usize>,
-    strides: Vec<usize>,
+/// Where a tensor's numbers are.
+pub struct TensorInfo {
+    pub storage: Rc<StorageInfo>,
+    /// Of the first element, in elements, as the strides are.
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
 }
 
 impl TensorInfo {
-    /// From the arguments of `torch._utils._rebuild_tensor_v2`.
+    /// From the arguments of `torch._utils._rebuild_tensor` or its second
+    /// version.
     fn from_arguments(arguments: &[Value]) -> Result<Self> {
         let [Value::Storage(storage), offset, shape, strides, ..] = arguments else {
             bail!("a tensor has no storage, offset, shape or strides");
@@ -312,53 +172,16 @@ impl TensorInfo {
             strides: strides.sizes()?,
         })
     }
-
-    fn locate<'a>(&self, storages: &HashMap<Rc<str>, &'a [u8]>) -> Result<SavedTensor<'a>> {
-        let kind = self.storage.kind;
-        let data = storages
-            .get(&self.storage.key)
-            .context("its storage is not in the file")?;
-        let count = self.contiguous_count()?;
-        let range = self
-            .offset
-            .checked_add(count)
-            .and_then(|end| {
-                Some(self.offset.checked_mul(kind.bytes())?..end.checked_mul(kind.bytes())?)
-            })
-            .and_then(|range| data.get(range))
-            .context("it reaches beyond its storage")?;
-        Ok(SavedTensor {
-            kind,
-            shape: self.shape.clone(),
-            data: range,
-        })
-    }
-
-    /// The number of elements, if they lie one after the other.
-    fn contiguous_count(&self) -> Result<usize> {
-        ensure!(
-            self.shape.len() == self.strides.len(),
-            "shape and strides differ in length"
-        );
-        let mut count = 1usize;
-        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            ensure!(size == 1 || stride == count, "it is not contiguous");
-            count = count
-                .checked_mul(size)
-                .context("it is larger than memory")?;
-        }
-        Ok(count)
-    }
 }
 
 /// The file's bytes and how far they are read.
-struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub struct Input<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
 }
 
 impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let taken = self
             .at
             .checked_add(count)
@@ -368,7 +191,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
@@ -396,17 +219,23 @@ impl<'a> Input<'a> {
 }
 
 /// The stack machine.
-#[derive(Default)]
-struct Machine {
+struct Machine<'s> {
     stack: Vec<Value>,
     /// Heights of the stack at which a sequence began.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
+    storages: &'s mut Storages,
 }
 
-/// Runs one pickle, up to and with its `STOP`.
-fn unpickle(input: &mut Input) -> Result<Value> {
-    let mut machine = Machine::default();
+/// Runs one pickle, up to and with its `STOP`, and adds the storages that it
+/// announces to `storages`.
+pub fn unpickle(input: &mut Input, storages: &mut Storages) -> Result<Value> {
+    let mut machine = Machine {
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        storages,
+    };
     for _ in 0..MAX_INSTRUCTIONS {
         let start = input.at;
         let opcode = input.byte()?;
@@ -420,7 +249,7 @@ fn unpickle(input: &mut Input) -> Result<Value> {
     bail!("the pickle has more than {MAX_INSTRUCTIONS} instructions")
 }
 
-impl Machine {
+impl Machine<'_> {
     fn step(&mut self, opcode: u8, input: &mut Input) -> Result<()> {
         match opcode {
             0x80 => ensure!(input.byte()? <= 2, "pickle protocol above 2"), // PROTO
@@ -428,10 +257,18 @@ impl Machine {
             0x88 => self.stack.push(Value::Bool(true)),
             0x89 => self.stack.push(Value::Bool(false)),
             b'K' | b'M' | b'J' | 0x8a => self.stack.push(Value::Int(integer(opcode, input)?)),
-            b'X' => {
+            b'G' => {
+                input.take(8)?;
+                self.stack.push(Value::Real);
+            }
+            // Unicode and, from Python 2, text of bytes: long and short.
+            b'X' | b'T' => {
                 let count = u32::from_le_bytes(input.array()?);
-                let text = input.text(usize::try_from(count)?)?;
-                self.stack.push(Value::Text(text.into()));
+                self.push_text(input, usize::try_from(count)?)?;
+            }
+            b'U' => {
+                let count = input.byte()?;
+                self.push_text(input, count.into())?;
             }
             b'c' => {
                 let name = format!("{} {}", input.line()?, input.line()?);
@@ -463,11 +300,10 @@ impl Machine {
             b'r' => self.remember(u32::from_le_bytes(input.array()?))?,
             b'h' => self.recall(u32::from(input.byte()?))?,
             b'j' => self.recall(u32::from_le_bytes(input.array()?))?,
-            b'Q' => {
-                let info = StorageInfo::from_id(&self.pop()?)?;
-                self.stack.push(Value::Storage(Rc::new(info)));
-            }
+            b'Q' => self.push_storage()?,
             b'R' => self.call()?,
+            b'b' => self.set_attributes()?,
+            0x81 | b'i' | b'o' => bail!("it holds Python objects besides tensors: {ADVICE}"),
             other => bail!("instruction {other:#04x} is not one that tensors need"),
         }
         Ok(())
@@ -499,6 +335,24 @@ impl Machine {
     fn pop_to_mark(&mut self) -> Result<Vec<Value>> {
         let count = self.count_to_mark()?;
         self.pop_many(count)
+    }
+
+    fn push_text(&mut self, input: &mut Input, count: usize) -> Result<()> {
+        self.stack.push(Value::Text(input.text(count)?.into()));
+        Ok(())
+    }
+
+    fn push_storage(&mut self) -> Result<()> {
+        let info = Rc::new(StorageInfo::from_id(&self.pop()?)?);
+        let known = self.storages.entry(info.key.clone());
+        let known = known.or_insert_with(|| info.clone());
+        ensure!(
+            *known == info,
+            "storage {} is announced in two ways",
+            info.key
+        );
+        self.stack.push(Value::Storage(known.clone()));
+        Ok(())
     }
 
     fn push_tuple(&mut self, items: Vec<Value>) -> Result<()> {
@@ -553,15 +407,29 @@ impl Machine {
 
     fn recall(&mut self, id: u32) -> Result<()> {
         let value = self.memo.get(&id).context("nothing was remembered there")?;
+        // So that nothing can grow beyond what was written: a tuple that holds
+        // itself many times over, say.
         ensure!(
-            !matches!(value, Value::List(_) | Value::Dict(_)),
-            "a list or dictionary is used in two places"
+            matches!(value, Value::Tuple(_)) && value.depth() == 1 || value.depth() == 0,
+            "a container is used in two places"
         );
         self.stack.push(value.clone());
         Ok(())
     }
 
-    /// `REDUCE`: in Python a call of anything; here one of two known values.
+    /// `BUILD`: gives an object its attributes. Those of a dictionary, such as
+    /// the versions of a network's layers, matter to nobody here.
+    fn set_attributes(&mut self) -> Result<()> {
+        self.pop()?;
+        let on_dictionary = matches!(self.stack.last(), Some(Value::Dict(_)));
+        ensure!(
+            on_dictionary,
+            "it holds Python objects besides tensors: {ADVICE}"
+        );
+        Ok(())
+    }
+
+    /// `REDUCE`: in Python a call of anything; here one of a few known values.
     fn call(&mut self) -> Result<()> {
         let arguments = self.pop()?;
         let arguments = arguments.tuple()?;
@@ -569,16 +437,42 @@ impl Machine {
             bail!("a call of something that has no name");
         };
         let value = match &*function {
-            "torch._utils _rebuild_tensor_v2" => {
+            "torch._utils _rebuild_tensor" | "torch._utils _rebuild_tensor_v2" => {
                 Value::Tensor(Rc::new(TensorInfo::from_arguments(arguments)?))
             }
-            // A tensor's list of backward hooks, empty in a saved one.
-            "collections OrderedDict" if arguments.is_empty() => Value::None,
-            other => bail!("a call of `{other}`, which no tensor needs, is refused"),
+            "torch._utils _rebuild_parameter" => match arguments {
+                [tensor @ Value::Tensor(_), ..] => tensor.clone(),
+                _ => bail!("a parameter without a tensor"),
+            },
+            "collections OrderedDict" => ordered_dictionary(arguments)?,
+            other => bail!("a call of `{other}`, which no tensor needs, is refused: {ADVICE}"),
         };
         self.stack.push(value);
         Ok(())
     }
+}
+
+/// An `OrderedDict`, to be filled later or, from Python 2, made of a list of
+/// pairs.
+fn ordered_dictionary(arguments: &[Value]) -> Result<Value> {
+    let mut dict = Container::empty();
+    let pairs = match arguments {
+        [] => &[][..],
+        [Value::List(pairs)] => &pairs.items,
+        _ => bail!("an ordered dictionary of something unknown"),
+    };
+    for pair in pairs {
+        let pair = match pair {
+            Value::List(pair) => &pair.items[..],
+            pair => pair.tuple()?,
+        };
+        let [key, value] = pair else {
+            bail!("an ordered dictionary of what are no pairs");
+        };
+        let depth = key.depth().max(value.depth());
+        dict.add((key.clone(), value.clone()), depth)?;
+    }
+    Ok(Value::Dict(dict))
 }
 
 /// The operand of an instruction that pushes a whole number.
@@ -598,6 +492,3 @@ fn integer(opcode: u8, input: &mut Input) -> Result<i128> {
         }
     })
 }
-
-#[cfg(test)]
-pub(super) mod tests;
