@@ -10,7 +10,7 @@
 //! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them).
 
 use crate::metrics::Losses;
-use crate::recipe::Recipe;
+use crate::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::network::write_atomically;
@@ -118,7 +118,9 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
         version == VERSION,
         "it has format {version}, but this version of faststyle-train reads format {VERSION}"
     );
-    let recipe: Recipe = value(&strings, "recipe")?;
+    let mut recipe = value(&strings, "recipe")?;
+    recipe::upgrade(&mut recipe);
+    let recipe: Recipe = serde_json::from_value(recipe).context("its metadata `recipe`")?;
     let step = value(&strings, "step")?;
     let seconds = value(&strings, "seconds")?;
     if let Err(reason) = recipe.architecture.check() {

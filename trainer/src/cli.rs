@@ -1,7 +1,11 @@
 //! The command line: what can be asked of the program, and in which words.
 
+use crate::layers::LayerWeights;
 use crate::metrics::Format;
 use crate::objective::LossWeights;
+use crate::painting::Crop;
+use crate::preset::Preset;
+use crate::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gstfaststyle::engine::DeviceChoice;
 use std::path::PathBuf;
@@ -72,9 +76,10 @@ Beside OUTPUT (say scream.safetensors) the training keeps
   scream.previews/                the same, small, at each checkpoint
 Ctrl-C finishes the step, saves and says how to go on.")]
 pub struct TrainArgs {
-    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF)
+    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeated,
+    /// the styles are blended
     #[arg(long, value_name = "PAINTING", required_unless_present = "resume")]
-    pub style: Option<PathBuf>,
+    pub style: Vec<PathBuf>,
     /// The folder of photos to practise on, with its subfolders
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub photos: Option<PathBuf>,
@@ -83,9 +88,9 @@ pub struct TrainArgs {
     pub output: PathBuf,
 
     /// Go on from the checkpoint beside OUTPUT, with the recipe it holds;
-    /// --steps, --lr, --lr-final, the loss weights, --photos, --vgg,
-    /// --checkpoint-every, --preview, --metrics, --tensorboard and the painting's
-    /// names can be changed
+    /// --steps or --epochs, the learning rate, the weights of the losses,
+    /// --photos, --vgg, --checkpoint-every, --preview, --metrics, --tensorboard
+    /// and the painting's names can be changed
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
     /// Start anew even though there is a checkpoint beside OUTPUT
@@ -96,6 +101,13 @@ pub struct TrainArgs {
     /// paints the same
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
+    /// A TOML file of settings: flags without dashes (`style-size = 512`); its
+    /// paths begin at its own folder. Flags count more than it does
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Settings that belong together. Flags and the config file count more
+    #[arg(long, value_enum)]
+    pub preset: Option<Preset>,
 
     /// Base width of the network: 16 for live video on a CPU, 32 as in the
     /// article [default: 16]
@@ -104,13 +116,17 @@ pub struct TrainArgs {
     /// Residual blocks of the network [default: 5]
     #[arg(long, value_name = "N", value_parser = count(0, 32), help_heading = "Network")]
     pub residual_blocks: Option<u64>,
-    /// Leave out the normalisation after the last convolution
-    #[arg(long, help_heading = "Network")]
-    pub no_output_norm: bool,
+    /// Whether the last convolution has a normalisation behind it, as in the
+    /// article; without it pictures pump less [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Network")]
+    pub output_norm: Option<bool>,
 
     /// Steps in total, one batch each [default: 40000]
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Recipe")]
     pub steps: Option<u64>,
+    /// How often each photo is taken, in place of --steps
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), conflicts_with = "steps", help_heading = "Recipe")]
+    pub epochs: Option<u64>,
     /// Photos in a batch [default: 4]
     #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Recipe")]
     pub batch: Option<u64>,
@@ -121,8 +137,11 @@ pub struct TrainArgs {
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,
-    /// What fraction of the learning rate is left at the last step: it falls
-    /// along a cosine [default: 1, it does not fall]
+    /// How the learning rate falls [default: cosine]
+    #[arg(long, value_enum, value_name = "LINE", help_heading = "Recipe")]
+    pub lr_schedule: Option<Schedule>,
+    /// What fraction of the learning rate is left at the last step [default: 1,
+    /// it does not fall]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
     /// Weight of the loss that keeps video from flickering: how differently the
@@ -130,6 +149,10 @@ pub struct TrainArgs {
     /// with noise [default: 0, no such loss]
     #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
     pub stability: Option<f64>,
+    /// Steps in the beginning during which the learning rate rises to its full
+    /// value [default: 0]
+    #[arg(long, value_name = "STEPS", value_parser = count(0, 1_000_000_000), help_heading = "Recipe")]
+    pub warmup: Option<u64>,
     /// Seed of the first weights and of the photos' order [default: 0]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
@@ -179,9 +202,10 @@ The pixels themselves are moved until the loss that trains networks is small: th
 method of Gatys, Ecker and Bethge, far slower than a trained network and as good as
 one can become. Ctrl-C finishes the iteration and writes the picture as it is.")]
 pub struct OptimizeArgs {
-    /// The painting whose style is wanted (JPEG, PNG, WebP, BMP, GIF, TIFF)
-    #[arg(long, value_name = "PAINTING")]
-    pub style: PathBuf,
+    /// The painting whose style is wanted (JPEG, PNG, WebP, BMP, GIF, TIFF);
+    /// repeated, the styles are blended
+    #[arg(long, value_name = "PAINTING", required = true)]
+    pub style: Vec<PathBuf>,
     /// The photo to repaint
     #[arg(long, value_name = "PHOTO")]
     pub photo: PathBuf,
@@ -227,16 +251,16 @@ pub enum Start {
 /// The arguments of `evaluate`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Loss weights and --style-size are those the model was trained with, as far as its file
-tells, unless they are given. The table goes to standard error. Ctrl-C ends it with the
+Weights, layers, --style-size and the parts of the paintings are those the model was
+trained with, as far as its file tells, unless they are given. The table goes to standard error. Ctrl-C ends it with the
 photos that are done.")]
 pub struct EvaluateArgs {
     /// The model file
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The painting it learned from
-    #[arg(long, value_name = "PAINTING")]
-    pub style: PathBuf,
+    /// The painting it learned from; repeated, if there were several
+    #[arg(long, value_name = "PAINTING", required = true)]
+    pub style: Vec<PathBuf>,
     /// A folder of photos, with its subfolders; best some that it was not
     /// trained with
     #[arg(long, value_name = "DIR")]
@@ -275,11 +299,26 @@ pub struct LossArgs {
     /// larger gives larger strokes [default: --size]
     #[arg(long, value_name = "PX", value_parser = count(16, 8192))]
     pub style_size: Option<u64>,
-    /// Weight of the content loss (VGG-19 conv4_2) [default: 10]
+    /// The part of the painting that counts, in its pixels: width, height, left
+    /// and upper edge; of several, one for each, `none` for all of it
+    #[arg(long, value_name = "WxH+X+Y", value_parser = part, value_delimiter = ',')]
+    pub style_crop: Vec<Option<Crop>>,
+    /// How much each of several paintings counts, in their order, such as 3,1
+    /// [default: all the same]
+    #[arg(long, value_name = "W,W", value_parser = weight, value_delimiter = ',')]
+    pub style_blend: Vec<f64>,
+    /// Layers of VGG-19 that content is measured at, with their weights, such
+    /// as conv3_1=0.5,conv4_2 [default: conv4_2]
+    #[arg(long, value_name = "LAYER=W,...")]
+    pub content_layers: Option<LayerWeights>,
+    /// Layers that style is measured at, from conv1_1 to conv5_1 [default:
+    /// conv1_1,conv2_1,conv3_1,conv4_1,conv5_1]
+    #[arg(long, value_name = "LAYER=W,...")]
+    pub style_layers: Option<LayerWeights>,
+    /// Weight of the content loss [default: 10]
     #[arg(long, value_name = "W", value_parser = weight)]
     pub content_weight: Option<f64>,
-    /// Weight of the style loss (Gram matrices at conv1_1 to conv5_1)
-    /// [default: 100]
+    /// Weight of the style loss (differences of Gram matrices) [default: 100]
     #[arg(long, value_name = "W", value_parser = weight)]
     pub style_weight: Option<f64>,
     /// Weight of the total variation, which is low for smooth pictures
@@ -292,12 +331,14 @@ pub struct LossArgs {
 }
 
 impl LossArgs {
-    /// The weights they ask for: `known` where they ask for none.
+    /// The weights and layers they ask for: `known` where they ask for none.
     pub fn weights(&self, known: LossWeights) -> LossWeights {
         LossWeights {
             content: self.content_weight.unwrap_or(known.content),
             style: self.style_weight.unwrap_or(known.style),
             tv: self.tv_weight.unwrap_or(known.tv),
+            content_layers: self.content_layers.clone().unwrap_or(known.content_layers),
+            style_layers: self.style_layers.clone().unwrap_or(known.style_layers),
         }
     }
 }
@@ -333,6 +374,13 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn fraction(text: &str) -> Result<f64, String> {
     number(text, |f| (0.0..=1.0).contains(&f), "within 0..=1")
+}
+
+fn part(text: &str) -> Result<Option<Crop>, String> {
+    match text {
+        "none" => Ok(None),
+        _ => text.parse().map(Some),
+    }
 }
 
 fn weight(text: &str) -> Result<f64, String> {

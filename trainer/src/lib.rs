@@ -7,6 +7,8 @@
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on. The
 //! [`log`] tells how it goes: [`progress`], [`metrics`], [`previews`], the
 //! [`report`], [`tensorboard`].
+//! A training's knobs are named in [`cli`], gathered by [`config`] and kept as
+//! a [`recipe`].
 //!
 //! [`optimize`] does without a network: the [`slow_method`] moves the pixels of
 //! one picture by [`lbfgs`], against the same objective. [`evaluate`] compares
@@ -15,9 +17,11 @@
 pub mod adam;
 pub mod checkpoint;
 pub mod cli;
+pub mod config;
 pub mod dataset;
 pub mod evaluate;
 pub mod files;
+pub mod layers;
 pub mod lbfgs;
 pub mod log;
 pub mod loss;
@@ -26,11 +30,14 @@ pub mod objective;
 pub mod onnx;
 pub mod optimize;
 pub mod output;
+pub mod painting;
 pub mod picture;
+pub mod preset;
 pub mod previews;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod schedule;
 pub mod slow_method;
 pub mod stability;
 pub mod tensorboard;

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longer side of the painting in the report, in pixels.
+/// Longer side of a painting in the report, in pixels.
 const PAINTING: u32 = 480;
 
 /// All that a training tells.
@@ -26,8 +26,8 @@ pub struct Log {
     events: Option<EventFile>,
     previews: Vec<Preview>,
     history: History,
-    /// The painting, as a JPEG file.
-    painting: Vec<u8>,
+    /// The paintings, as JPEG files.
+    paintings: Vec<Vec<u8>>,
     report: PathBuf,
     left_out: BTreeMap<PathBuf, String>,
     /// Seconds spent on the steps of this run, and of these in waiting for
@@ -47,13 +47,15 @@ impl Log {
         let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         let events = recipe.tensorboard.as_ref();
         let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
+        let paintings = recipe.paintings.iter();
+        let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
         Ok(Log {
             progress: Progress::new(step, recipe.steps),
             metrics,
             events: events.transpose()?,
             previews,
             history: History::new(&rows),
-            painting: picture::jpeg(&picture::read(&recipe.style)?, PAINTING, 85)?,
+            paintings: paintings.collect::<anyhow::Result<_>>()?,
             report: files.report.clone(),
             left_out: BTreeMap::new(),
             seconds: 0.0,
@@ -122,7 +124,7 @@ impl Log {
             recipe: trainer.recipe(),
             photos: trainer.photos(),
             left_out: &self.left_out,
-            painting: &self.painting,
+            paintings: &self.paintings,
             state,
             step,
             losses: trainer.mean_losses(),

@@ -1,9 +1,8 @@
 //! The command line of `faststyle-train`.
 
-use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::{evaluate, onnx, optimize, vgg_weights};
+use faststyle_train::{config, evaluate, onnx, optimize, vgg_weights};
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,9 +34,12 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     keep_memory();
-    match run(Cli::parse()) {
+    match config::parse(std::env::args_os()).and_then(run) {
         Ok(code) => code,
         Err(error) => {
+            if let Some(error) = error.downcast_ref::<clap::Error>() {
+                error.exit();
+            }
             eprintln!("faststyle-train: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,103 +1,154 @@
 //! What is made small, in training and by the slow method: the weighted sum of
 //! content loss, style loss and total variation.
 
+use crate::layers::{Layer, LayerWeights};
+use crate::loss;
 use crate::metrics::Losses;
+use crate::painting::Painting;
 use crate::vgg_weights::VggWeights;
 use crate::vgg19::Vgg19;
-use crate::{loss, picture};
 use anyhow::Context;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// How much each loss counts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
-    /// Weight of [`loss::content`] at conv4_2.
+    /// Weight of [`loss::content`], summed over `content_layers`.
     pub content: f64,
-    /// Weight of [`loss::style`], summed over conv1_1 to conv5_1.
+    /// Weight of [`loss::style`], summed over `style_layers`.
     pub style: f64,
     /// Weight of [`loss::total_variation`].
     pub tv: f64,
+    /// Where content is measured.
+    pub content_layers: LayerWeights,
+    /// Where style is measured.
+    pub style_layers: LayerWeights,
 }
 
 impl Default for LossWeights {
-    /// Those of Johnson et al. 2016 in the authors' code.
+    /// Those of the article.
     fn default() -> Self {
         LossWeights {
             content: 10.0,
             style: 100.0,
             tv: 0.004,
+            content_layers: LayerWeights::content(),
+            style_layers: LayerWeights::style(),
         }
     }
 }
 
-/// How far pictures are from one painting's style and from given contents.
+/// How far pictures are from the style of paintings and from given contents.
 pub struct Objective {
     vgg: Vgg19,
-    /// The painting's Gram matrix at each layer.
-    painting: Vec<Tensor>,
+    /// The paintings' Gram matrix at each style layer.
+    style: Vec<Tensor>,
     weights: LossWeights,
 }
 
 impl Objective {
-    /// For the style of `painting`, RGB `[1, 3, h, w]` in 0..255 with sides of
-    /// at least 16.
-    pub fn new(vgg: Vgg19, painting: &Tensor, weights: LossWeights) -> Result<Self> {
-        let features = vgg.features(painting)?;
+    /// For the style of `paintings`, each RGB `[1, 3, h, w]` in 0..255 with
+    /// sides of at least 16, and with its part in the blend: what is wanted is
+    /// the sum of their Gram matrices times these parts.
+    pub fn new(vgg: Vgg19, paintings: &[(f64, Tensor)], weights: LossWeights) -> Result<Self> {
+        let layers: Vec<Layer> = weights.style_layers.layers().collect();
+        let mut style: Vec<Tensor> = Vec::new();
+        for (part, painting) in paintings {
+            let grams = vgg.features(painting, &layers)?;
+            let grams = grams.iter().map(|seen| loss::gram(seen)? * *part);
+            let grams = grams.collect::<Result<Vec<_>>>()?;
+            style = match style.is_empty() {
+                true => grams,
+                false => (style.iter().zip(&grams).map(|(a, b)| a + b)).collect::<Result<_>>()?,
+            };
+        }
+        if style.is_empty() {
+            bail!("no painting");
+        }
         Ok(Objective {
-            painting: features
-                .style
-                .iter()
-                .map(loss::gram)
-                .collect::<Result<_>>()?,
             vgg,
+            style,
             weights,
         })
     }
 
-    /// For the painting in the file `style`, its shorter side scaled to
-    /// `style_size` pixels, with the weights of VGG-19 in the file `vgg`, or
-    /// the built-in ones.
+    /// For paintings in files, the shorter side of each, or of the part of it
+    /// that is wanted, scaled to `style_size` pixels, with the weights of
+    /// VGG-19 in the file `vgg`, or the built-in ones.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read; a part that is outside of its painting.
     pub fn open(
-        style: &Path,
+        paintings: &[Painting],
         style_size: usize,
         vgg: Option<&Path>,
         weights: LossWeights,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let painting = picture::load_scaled(style, style_size, device)?;
+        let paintings = paintings
+            .iter()
+            .map(|painting| Ok((painting.weight, painting.load(style_size, device)?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let vgg = match vgg {
             Some(path) => VggWeights::load(path, device)?,
             None => VggWeights::builtin(device)?,
         };
-        Objective::new(Vgg19::new(&vgg, device)?, &painting, weights)
+        Objective::new(Vgg19::new(&vgg, device)?, &paintings, weights)
             .context("cannot measure the painting's style")
     }
 
-    /// The content of `photos`, RGB `[n, 3, h, w]` in 0..255, as
-    /// [`Objective::measure`] wants it.
-    pub fn content(&self, photos: &Tensor) -> Result<Tensor> {
-        self.vgg.content(photos)
+    /// The content of `photos`, RGB `[n, 3, h, w]` in 0..255, at each content
+    /// layer, as [`Objective::measure`] wants it.
+    pub fn content(&self, photos: &Tensor) -> Result<Vec<Tensor>> {
+        let layers: Vec<Layer> = self.weights.content_layers.layers().collect();
+        self.vgg.features(&photos.detach(), &layers)
     }
 
     /// The total loss of `pictures`, RGB `[n, 3, h, w]` in 0..255, that should
     /// have the given content: once as a scalar with a gradient, once as
     /// numbers with its parts. Each is the mean over the pictures.
-    pub fn measure(&self, pictures: &Tensor, content: &Tensor) -> Result<(Tensor, Losses)> {
-        let seen = self.vgg.features(pictures)?;
-        let content = (loss::content(&seen.content, content)? * self.weights.content)?;
-        let tv = (loss::total_variation(pictures)? * self.weights.tv)?;
-        let mut style = Tensor::zeros((), DType::F32, pictures.device())?;
-        for (features, painting) in seen.style.iter().zip(&self.painting) {
-            style = (style + loss::style(features, painting)?)?;
-        }
-        let style = (style * self.weights.style)?;
+    pub fn measure(&self, pictures: &Tensor, content: &[Tensor]) -> Result<(Tensor, Losses)> {
+        let weights = &self.weights;
+        let style_layers = weights.style_layers.layers();
+        let layers: Vec<Layer> = style_layers
+            .chain(weights.content_layers.layers())
+            .collect();
+        let seen = self.vgg.features(pictures, &layers)?;
+        let (style_seen, content_seen) = seen.split_at(self.style.len());
+
+        let content = layer_by_layer(
+            &weights.content_layers,
+            content_seen,
+            content,
+            loss::content,
+        );
+        let content = (content? * weights.content)?;
+        let style = layer_by_layer(&weights.style_layers, style_seen, &self.style, loss::style);
+        let style = (style? * weights.style)?;
+        let tv = (loss::total_variation(pictures)? * weights.tv)?;
         let total = ((&content + &style)? + &tv)?;
         let losses = Tensor::stack(&[&total, &content, &style, &tv], 0)?.to_vec1()?;
         Ok((total, Losses::from_slice(&losses)))
     }
+}
+
+/// The sum of a loss over layers, each by its weight, of what is seen there and
+/// what is wanted.
+fn layer_by_layer(
+    layers: &LayerWeights,
+    seen: &[Tensor],
+    wanted: &[Tensor],
+    loss: fn(&Tensor, &Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    for ((weight, seen), wanted) in layers.weights().zip(seen).zip(wanted) {
+        let here = (loss(seen, wanted)? * weight)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + here)?,
+            None => here,
+        });
+    }
+    sum.ok_or_else(|| Error::Msg("no layer to measure at".into()))
 }

@@ -6,10 +6,11 @@ use crate::objective::{LossWeights, Objective};
 use crate::progress::Progress;
 use crate::slow_method::SlowMethod;
 use crate::train::Outcome;
-use crate::{output, picture};
+use crate::{output, painting, picture};
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -20,14 +21,16 @@ use std::time::Instant;
 /// Whatever keeps it from going on. If it has begun, the last good picture is
 /// written and the error says so.
 pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    output::check_png("--output", &args.output, &[&args.style, &args.photo])?;
+    let paintings = args.style.iter().map(|path| path.as_path());
+    let inputs: Vec<&Path> = paintings.chain([args.photo.as_path()]).collect();
+    output::check_png("--output", &args.output, &inputs)?;
     if let Some(metrics) = &args.metrics {
         output::check("--metrics", metrics)?;
     }
     let device = args.device.open()?;
     let photo = picture::load_scaled(&args.photo, args.size as usize, &device)?;
     let objective = Objective::open(
-        &args.style,
+        &painting::choose(&args.style, &args.loss, &[])?,
         args.loss.style_size.unwrap_or(args.size) as usize,
         args.loss.vgg.as_deref(),
         args.loss.weights(LossWeights::default()),
@@ -113,7 +116,6 @@ mod tests {
     use crate::vgg19::Vgg19;
     use candle_core::{DType, Device};
     use clap::Parser;
-    use std::path::Path;
 
     fn args(output: &Path) -> OptimizeArgs {
         let words = [
@@ -140,7 +142,8 @@ mod tests {
         };
         let black = Tensor::zeros((1, 3, 32, 32), DType::F32, &device)?;
         let (photo, painting) = (noise(&black, 1)?, noise(&black, 2)?);
-        let objective = Objective::new(vgg()?, &painting, LossWeights::default())?;
+        let paintings = [(1.0, painting)];
+        let objective = Objective::new(vgg()?, &paintings, LossWeights::default())?;
         let mut slow = SlowMethod::new(&objective, &photo, &photo)?;
         slow.step()?;
         let good = picture::rgb(&slow.picture()?)?;
@@ -149,7 +152,7 @@ mod tests {
             style: 1e38,
             ..Default::default()
         };
-        let broken = Objective::new(vgg()?, &painting, heavy)?;
+        let broken = Objective::new(vgg()?, &paintings, heavy)?;
         slow.objective = &broken;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("picture.png");

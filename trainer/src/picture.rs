@@ -25,15 +25,22 @@ pub fn read(path: &Path) -> anyhow::Result<RgbImage> {
 /// A picture with its shorter side scaled to `shorter` pixels: RGB in 0..255,
 /// `[1, 3, h, w]`.
 pub fn load_scaled(path: &Path, shorter: usize, device: &Device) -> anyhow::Result<Tensor> {
-    let picture = read(path)?;
+    scaled(&read(path)?, shorter, device).with_context(|| path.display().to_string())
+}
+
+/// `picture` with its shorter side scaled to `shorter` pixels: RGB in 0..255,
+/// `[1, 3, h, w]`.
+///
+/// # Errors
+/// A picture so narrow that it would become far too long.
+pub fn scaled(picture: &RgbImage, shorter: usize, device: &Device) -> anyhow::Result<Tensor> {
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
     let scale = shorter as f64 / w.min(h);
     ensure!(
         w * scale * h * scale <= MAX_PIXELS,
-        "{}: {w}x{h}, scaled to {shorter} pixels for the shorter side, is too large",
-        path.display()
+        "{w}x{h}, scaled to {shorter} pixels for the shorter side, is too large"
     );
-    tensor(&resize(&picture, scale), device)
+    tensor(&resize(picture, scale), device)
 }
 
 /// A picture, scaled down if its longer side has more than `longest` pixels:

@@ -1,8 +1,12 @@
 //! What a training is made of: everything that decides its result.
 
 use crate::cli::TrainArgs;
+use crate::dataset;
+use crate::layers::LayerWeights;
 use crate::metrics::Format;
 use crate::objective::LossWeights;
+use crate::painting::{self, Crop, Painting};
+use crate::schedule::Schedule;
 use anyhow::{Context, bail, ensure};
 use gstfaststyle::network::{Architecture, Model, Style};
 use serde::{Deserialize, Serialize};
@@ -18,10 +22,8 @@ pub struct Recipe {
     pub architecture: Architecture,
     /// What the model file tells of the painting.
     pub about: Style,
-    /// The painting's file.
-    pub style: PathBuf,
-    /// A fingerprint of that file: see [`fingerprint`].
-    pub style_fingerprint: String,
+    /// The paintings to learn from, and how they are blended.
+    pub paintings: Vec<Painting>,
     /// The folder of photos.
     pub photos: PathBuf,
     /// VGG-19's weights, if not the built-in ones.
@@ -32,16 +34,30 @@ pub struct Recipe {
     pub preview: Vec<PathBuf>,
     /// Steps in total.
     pub steps: u64,
+    /// How often each photo is taken, if that is what decides the steps.
+    pub epochs: Option<u64>,
     /// Photos in a batch.
     pub batch: u64,
     /// Side of the squares cut from the photos, in pixels.
     pub size: u64,
     /// Shorter side of the painting, in pixels.
     pub style_size: u64,
-    /// Learning rate of the first step.
+    /// Learning rate, before it falls.
     pub lr: f64,
+    /// How it falls.
+    #[serde(default)]
+    pub lr_schedule: Schedule,
     /// What fraction of it the last step has.
     pub lr_final: f64,
+    /// Steps during which it rises to its full value.
+    #[serde(default)]
+    pub warmup: u64,
+    /// Where content is measured.
+    #[serde(default = "LayerWeights::content")]
+    pub content_layers: LayerWeights,
+    /// Where style is measured.
+    #[serde(default = "LayerWeights::style")]
+    pub style_layers: LayerWeights,
     /// Weight of the content loss.
     pub content_weight: f64,
     /// Weight of the style loss.
@@ -70,25 +86,29 @@ impl Recipe {
     /// Files that are missing or unreadable; flags that the model of `--init`
     /// contradicts.
     pub fn new(args: &TrainArgs) -> anyhow::Result<Self> {
-        let style = args.style.as_deref().context("--style is missing")?;
+        ensure!(!args.style.is_empty(), "--style is missing");
         let photos = args.photos.as_deref().context("--photos is missing")?;
         let size = args.size.unwrap_or(256);
         let weights = args.loss.weights(LossWeights::default());
-        Ok(Recipe {
+        let mut recipe = Recipe {
             architecture: architecture(args)?,
             about: about(args, Style::default())?,
-            style: absolute(style)?,
-            style_fingerprint: fingerprint(style)?,
+            paintings: painting::choose(&args.style, &args.loss, &[])?,
             photos: absolute(photos)?,
             vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
             init: args.init.as_deref().map(absolute).transpose()?,
             preview: absolutes(&args.preview)?,
-            steps: args.steps.unwrap_or(40_000),
+            steps: 40_000,
+            epochs: None,
             batch: args.batch.unwrap_or(4),
             size,
             style_size: args.loss.style_size.unwrap_or(size),
             lr: args.lr.unwrap_or(1e-3),
+            lr_schedule: args.lr_schedule.unwrap_or_default(),
             lr_final: args.lr_final.unwrap_or(1.0),
+            warmup: args.warmup.unwrap_or(0),
+            content_layers: weights.content_layers,
+            style_layers: weights.style_layers,
             content_weight: weights.content,
             style_weight: weights.style,
             tv_weight: weights.tv,
@@ -97,7 +117,10 @@ impl Recipe {
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
             metrics: args.metrics.unwrap_or_default(),
             tensorboard: args.tensorboard.as_deref().map(absolute).transpose()?,
-        })
+        };
+        recipe.set_length(args)?;
+        recipe.check()?;
+        Ok(recipe)
     }
 
     /// This recipe, from a checkpoint, with what `args` change in it.
@@ -113,25 +136,23 @@ impl Recipe {
             args.residual_blocks,
             network.residual_blocks as u64,
         )?;
-        ensure!(
-            !(args.no_output_norm && network.output_norm),
-            "the checkpoint's network has a normalisation after the last convolution: leave \
-             out --no-output-norm, or start anew without --resume"
-        );
+        same("--output-norm", args.output_norm, network.output_norm)?;
         same("--batch", args.batch, self.batch)?;
         same("--size", args.size, self.size)?;
         same("--style-size", args.loss.style_size, self.style_size)?;
         same("--seed", args.seed, self.seed)?;
 
-        let style = args.style.as_deref().unwrap_or(&self.style);
-        ensure!(
-            fingerprint(style)? == self.style_fingerprint,
-            "the checkpoint belongs to another painting than {} (it was {}): start anew \
-             without --resume",
-            style.display(),
-            self.style.display()
-        );
-        self.style = absolute(style)?;
+        same(
+            "--content-layers",
+            args.loss.content_layers.as_ref(),
+            &self.content_layers,
+        )?;
+        same(
+            "--style-layers",
+            args.loss.style_layers.as_ref(),
+            &self.style_layers,
+        )?;
+        self.paintings = resumed_paintings(args, &self.paintings)?;
         self.about = about(args, self.about)?;
         if let Some(photos) = &args.photos {
             self.photos = absolute(photos)?;
@@ -149,13 +170,49 @@ impl Recipe {
         change(&mut self.style_weight, args.loss.style_weight);
         change(&mut self.tv_weight, args.loss.tv_weight);
         change(&mut self.stability, args.stability);
-        self.steps = args.steps.unwrap_or(self.steps);
+        self.lr_schedule = args.lr_schedule.unwrap_or(self.lr_schedule);
+        self.warmup = args.warmup.unwrap_or(self.warmup);
+        self.set_length(args)?;
         self.checkpoint_every = args.checkpoint_every.unwrap_or(self.checkpoint_every);
         self.metrics = args.metrics.unwrap_or(self.metrics);
         if let Some(folder) = &args.tensorboard {
             self.tensorboard = Some(absolute(folder)?);
         }
+        self.check()?;
         Ok(self)
+    }
+
+    /// Makes the training as long as `args` ask for, if they do.
+    fn set_length(&mut self, args: &TrainArgs) -> anyhow::Result<()> {
+        if let Some(epochs) = args.epochs {
+            let (photos, _) = dataset::list(&self.photos)?;
+            let taken = (photos.len() as u64).saturating_mul(epochs);
+            (self.steps, self.epochs) = (taken.div_ceil(self.batch), Some(epochs));
+        } else if let Some(steps) = args.steps {
+            (self.steps, self.epochs) = (steps, None);
+        }
+        Ok(())
+    }
+
+    /// Whether its knobs go together.
+    fn check(&self) -> anyhow::Result<()> {
+        let last = self.lr_final;
+        ensure!(
+            self.lr_schedule != Schedule::Constant || last == 1.0,
+            "--lr-schedule constant does not go with --lr-final {last}: cosine, linear and \
+             exponential let the learning rate fall, --lr-final 1 does not"
+        );
+        ensure!(
+            self.lr_schedule != Schedule::Exponential || last > 0.0,
+            "--lr-schedule exponential never reaches --lr-final 0: give a fraction above 0"
+        );
+        ensure!(
+            self.warmup < self.steps,
+            "--warmup {} leaves none of the {} steps",
+            self.warmup,
+            self.steps
+        );
+        Ok(())
     }
 
     /// How much each loss counts.
@@ -164,17 +221,19 @@ impl Recipe {
             content: self.content_weight,
             style: self.style_weight,
             tv: self.tv_weight,
+            content_layers: self.content_layers.clone(),
+            style_layers: self.style_layers.clone(),
         }
     }
 
     /// The learning rate of the step after `step` others.
     pub fn rate(&self, step: u64) -> f64 {
-        if self.lr_final == 1.0 {
-            return self.lr;
+        if step < self.warmup {
+            return self.lr * (step + 1) as f64 / self.warmup as f64;
         }
-        let part = step as f64 / self.steps as f64;
-        let fallen = 0.5 * (1.0 - (std::f64::consts::PI * part.min(1.0)).cos());
-        self.lr * (1.0 - (1.0 - self.lr_final) * fallen)
+        let falling = self.steps.saturating_sub(self.warmup).max(1);
+        let progress = (step - self.warmup) as f64 / falling as f64;
+        self.lr * self.lr_schedule.factor(progress.min(1.0), self.lr_final)
     }
 
     /// The recipe as a model file tells it: files by their names alone, since
@@ -182,19 +241,31 @@ impl Recipe {
     /// file tells elsewhere.
     pub fn published(&self, photos: usize) -> Value {
         let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let paintings: Vec<Painting> = self
+            .paintings
+            .iter()
+            .map(|painting| Painting {
+                file: painting.name().into(),
+                ..painting.clone()
+            })
+            .collect();
         json!({
-            "style": name(&self.style),
-            "style_fingerprint": self.style_fingerprint,
+            "paintings": paintings,
             "photos": name(&self.photos),
             "photos_count": photos,
             "vgg": self.vgg.as_deref().and_then(name),
             "init": self.init.as_deref().and_then(name),
             "steps": self.steps,
+            "epochs": self.epochs,
             "batch": self.batch,
             "size": self.size,
             "style_size": self.style_size,
             "lr": self.lr,
+            "lr_schedule": self.lr_schedule,
             "lr_final": self.lr_final,
+            "warmup": self.warmup,
+            "content_layers": self.content_layers,
+            "style_layers": self.style_layers,
             "content_weight": self.content_weight,
             "style_weight": self.style_weight,
             "tv_weight": self.tv_weight,
@@ -213,7 +284,7 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
         return Ok(Architecture {
             width: args.width.unwrap_or(16) as usize,
             residual_blocks: blocks.unwrap_or(default.residual_blocks),
-            output_norm: !args.no_output_norm,
+            output_norm: args.output_norm.unwrap_or(default.output_norm),
             ..default
         });
     };
@@ -227,19 +298,17 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
         2 * network.width,
         has = network.width,
     );
-    let blocks = network.residual_blocks;
-    ensure!(
-        args.residual_blocks
-            .is_none_or(|given| given == blocks as u64),
-        "{} has --residual-blocks {blocks}: leave that flag out or start without --init",
-        init.display()
-    );
-    ensure!(
-        !(args.no_output_norm && network.output_norm),
-        "{} has a normalisation after its last convolution: leave out --no-output-norm or start \
-         without --init",
-        init.display()
-    );
+    let has = init.display().to_string();
+    let as_known = |flag, given, known| same_as(&has, "--init", flag, given, known);
+    let blocks = network.residual_blocks as u64;
+    as_known("--residual-blocks", args.residual_blocks, blocks)?;
+    same_as(
+        &has,
+        "--init",
+        "--output-norm",
+        args.output_norm,
+        network.output_norm,
+    )?;
     Ok(Architecture { width, ..network })
 }
 
@@ -266,21 +335,61 @@ pub fn stem(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("{}: not a file name", path.display()))
 }
 
-/// 64 bits that tell one file from another, as 16 hexadecimal digits (FNV-1a).
-pub fn fingerprint(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("cannot read the painting {}", path.display()))?;
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Ok(format!("{hash:016x}"))
+/// The paintings of a training that goes on.
+fn resumed_paintings(args: &TrainArgs, known: &[Painting]) -> anyhow::Result<Vec<Painting>> {
+    let files = match args.style.is_empty() {
+        true => known.iter().map(|painting| painting.file.clone()).collect(),
+        false => args.style.clone(),
+    };
+    let now = painting::choose(&files, &args.loss, known)?;
+    let fingerprints = |paintings: &[Painting]| -> Vec<String> {
+        paintings.iter().map(|p| p.fingerprint.clone()).collect()
+    };
+    ensure!(
+        fingerprints(&now) == fingerprints(known),
+        "the checkpoint belongs to another painting than {} (it was {}): start anew without \
+         --resume",
+        painting::names(&now),
+        painting::names(known)
+    );
+    for (now, known) in now.iter().zip(known) {
+        same("--style-blend", Some(now.weight), known.weight)?;
+        let part = |crop: Option<Crop>| crop.map_or("none".into(), |crop| crop.to_string());
+        same("--style-crop", Some(part(now.crop)), part(known.crop))?;
+    }
+    Ok(now)
+}
+
+/// Brings a recipe, of a checkpoint or a model file, into today's form: there
+/// was a time of one painting only, named by `style` and `style_fingerprint`.
+pub fn upgrade(recipe: &mut Value) {
+    let Some(recipe) = recipe.as_object_mut() else {
+        return;
+    };
+    if let Some(fingerprint) = recipe.remove("style_fingerprint") {
+        let file = recipe.remove("style").unwrap_or(json!("unknown"));
+        let painting =
+            json!({ "file": file, "fingerprint": fingerprint, "weight": 1.0, "crop": null });
+        recipe.entry("paintings").or_insert(json!([painting]));
+    }
 }
 
 fn same<T: PartialEq + Display>(flag: &str, given: Option<T>, known: T) -> anyhow::Result<()> {
+    same_as("the checkpoint", "--resume", flag, given, known)
+}
+
+/// Whether `flag` is left out, or as `known` to `other`, which `by` brings in.
+fn same_as<T: PartialEq + Display>(
+    other: &str,
+    by: &str,
+    flag: &str,
+    given: Option<T>,
+    known: T,
+) -> anyhow::Result<()> {
     match given {
         Some(given) if given != known => bail!(
-            "the checkpoint was made with {flag} {known}, not {given}: leave {flag} out, or \
-             start anew without --resume"
+            "{other} was made with {flag} {known}, not {given}: this cannot be changed; leave \
+             {flag} out, or start anew without {by}"
         ),
         _ => Ok(()),
     }

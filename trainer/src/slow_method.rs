@@ -25,7 +25,7 @@ pub struct SlowMethod<'a> {
 
 /// What the picture should show.
 struct Content {
-    features: Tensor,
+    features: Vec<Tensor>,
     photo: Tensor,
 }
 

@@ -39,6 +39,9 @@ pub enum Outcome {
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    if let Some(preset) = args.preset {
+        eprintln!("{preset}, unless something else is asked for");
+    }
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
     let mut trainer = if args.resume {
@@ -206,7 +209,7 @@ impl Trainer {
             adam.steps(),
         )?;
         let objective = Objective::open(
-            &recipe.style,
+            &recipe.paintings,
             recipe.style_size as usize,
             recipe.vgg.as_deref(),
             recipe.loss_weights(),
@@ -247,9 +250,9 @@ impl Trainer {
         let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
         self.waited = started.elapsed().as_secs_f64();
-        let content = self.objective.content(&photos)?;
+        let content = self.objective.content(&inside(&photos)?)?;
         let painted = self.network.forward(&photos)?;
-        let (mut total, mut losses) = self.objective.measure(&painted, &content)?;
+        let (mut total, mut losses) = self.objective.measure(&inside(&painted)?, &content)?;
         if recipe.stability > 0.0 {
             let unstable = self.instability(&photos, &painted)?;
             losses = losses.with_stability(unstable.to_scalar()?);
@@ -350,6 +353,17 @@ impl Trainer {
             Ok((name.clone(), weight))
         })
     }
+}
+
+/// `pictures` `[n, 3, h, w]` without a sixteenth of their size at each border.
+///
+/// VGG-19 sees a black frame around pictures, its padding. A network whose own
+/// border lies there learns to answer with a frame of garish stripes.
+fn inside(pictures: &Tensor) -> candle_core::Result<Tensor> {
+    let (_, _, h, w) = pictures.dims4()?;
+    pictures
+        .narrow(2, h / 16, h - 2 * (h / 16))?
+        .narrow(3, w / 16, w - 2 * (w / 16))
 }
 
 /// What to type to go on with the training.

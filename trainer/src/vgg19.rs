@@ -1,5 +1,6 @@
 //! VGG-19 up to its first convolution of block 5, as a measure of pictures.
 
+use crate::layers::Layer;
 use crate::vgg_weights::VggWeights;
 use candle_core::{Device, Result, Tensor, bail};
 use gstfaststyle::ops::{FrozenConv2d, Path, plain};
@@ -7,28 +8,10 @@ use gstfaststyle::ops::{FrozenConv2d, Path, plain};
 /// The mean of its training pictures, as B, G, R, which it expects taken off.
 const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];
 
-/// The convolutions before which the picture is halved: conv2_1, 3_1, 4_1, 5_1.
-const POOLED: [usize; 4] = [2, 4, 8, 12];
-
-/// The convolutions that style is measured at: conv1_1, 2_1, 3_1, 4_1, 5_1.
-const STYLE: [usize; 5] = [0, 2, 4, 8, 12];
-
-/// The convolution that content is measured at: conv4_2.
-const CONTENT: usize = 9;
-
 /// VGG-19's first 13 convolutions, of fixed weights.
 pub struct Vgg19 {
     layers: Vec<FrozenConv2d>,
     mean: Tensor,
-}
-
-/// What VGG-19 sees in pictures, after ReLU.
-pub struct Features {
-    /// At conv1_1, conv2_1, conv3_1, conv4_1 and conv5_1: `[n, h, w, c]` with
-    /// 64, 128, 256, 512, 512 channels at 1, 1/2, 1/4, 1/8, 1/16 of the size.
-    pub style: Vec<Tensor>,
-    /// At conv4_2: `[n, h / 8, w / 8, 512]`.
-    pub content: Tensor,
 }
 
 impl Vgg19 {
@@ -44,9 +27,10 @@ impl Vgg19 {
             }
             layers.push(FrozenConv2d::new(&weight, &bias.to_device(device)?)?);
         }
-        if layers.len() != 13 {
+        let count = Layer::all().count();
+        if layers.len() != count {
             bail!(
-                "VGG-19 up to conv5_1 has 13 convolutions, not {}",
+                "VGG-19 up to conv5_1 has {count} convolutions, not {}",
                 layers.len()
             );
         }
@@ -57,46 +41,32 @@ impl Vgg19 {
         })
     }
 
-    /// What it sees in `image`, RGB `[n, 3, h, w]` in 0..255, with sides of at
-    /// least 16.
-    pub fn features(&self, image: &Tensor) -> Result<Features> {
-        let mut seen = self.walk(image, 12)?;
-        let mut style = Vec::with_capacity(STYLE.len());
-        let mut content = None;
-        for (index, features) in seen.drain(..) {
-            match index == CONTENT {
-                true => content = Some(features),
-                false => style.push(features),
-            }
-        }
-        match content {
-            Some(content) => Ok(Features { style, content }),
-            None => bail!("VGG-19 ends before conv4_2"),
-        }
-    }
-
-    /// [`Features::content`] of `image` alone, without a gradient.
-    pub fn content(&self, image: &Tensor) -> Result<Tensor> {
-        match self.walk(&image.detach(), CONTENT)?.pop() {
-            Some((CONTENT, features)) => Ok(features),
-            _ => bail!("VGG-19 ends before conv4_2"),
-        }
-    }
-
-    /// The outputs of the convolutions that are measured, with their numbers,
-    /// up to convolution `last`.
-    fn walk(&self, image: &Tensor, last: usize) -> Result<Vec<(usize, Tensor)>> {
+    /// What it sees at each of `layers`, after ReLU, in `image`, RGB
+    /// `[n, 3, h, w]` in 0..255, with sides of at least 16: `[n, h, w, c]`
+    /// with 64, 128, 256, 512, 512 channels at 1, 1/2, 1/4, 1/8, 1/16 of the
+    /// size in blocks 1 to 5. It looks no further than the last of them.
+    pub fn features(&self, image: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>> {
         let mut x = plain::channels_last(image)?.broadcast_sub(&self.mean)?;
-        let mut seen = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate().take(last + 1) {
-            if POOLED.contains(&index) {
+        let mut seen = vec![None; layers.len()];
+        let last = layers.iter().max();
+        let convolutions = Layer::all().zip(&self.layers);
+        for (layer, convolution) in convolutions.take_while(|(layer, _)| Some(layer) <= last) {
+            if layer.is_halved() {
                 x = Path::Fast.max_pool2x2(&x)?;
             }
-            x = layer.forward(&x)?;
-            if index == CONTENT || STYLE.contains(&index) {
-                seen.push((index, x.clone()));
+            x = convolution.forward(&x)?;
+            for (wanted, seen) in layers.iter().zip(&mut seen) {
+                if *wanted == layer {
+                    *seen = Some(x.clone());
+                }
             }
         }
-        Ok(seen)
+        seen.into_iter()
+            .zip(layers)
+            .map(|(seen, layer)| match seen {
+                Some(features) => Ok(features),
+                None => bail!("VGG-19 ends before {layer}"),
+            })
+            .collect()
     }
 }

@@ -6,12 +6,15 @@ use candle_core::{Device, Tensor};
 use common::Scene;
 use faststyle_train::checkpoint::Checkpoint;
 use faststyle_train::cli::TrainArgs;
+use faststyle_train::painting::fingerprint;
 use faststyle_train::recipe::Recipe;
 use faststyle_train::train::Trainer;
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
 
 fn args(scene: &Scene) -> TrainArgs {
     TrainArgs {
-        style: Some(scene.painting()),
+        style: vec![scene.painting()],
         photos: Some(scene.path("photos")),
         output: scene.path("out.safetensors"),
         width: Some(4),
@@ -84,9 +87,49 @@ fn training_reduces_the_loss() -> anyhow::Result<()> {
     let model = trainer.model()?;
     assert_eq!(model.styles[0].name, "out");
     assert_eq!(model.training["steps"], 25);
-    assert_eq!(model.training["recipe"]["style"], "painting.png");
+    let recipe = &model.training["recipe"];
+    assert_eq!(recipe["paintings"][0]["file"], "painting.png");
+    assert_eq!(recipe["content_layers"], json!({ "conv4_2": 1.0 }));
+    assert_eq!(recipe["style_layers"]["conv5_1"], 1.0);
+    assert_eq!(recipe["lr_schedule"], "cosine");
     assert!(!model.training.to_string().contains('/'), "a folder's name");
     Ok(())
+}
+
+/// A recipe as it was kept when there was one painting, and fewer knobs.
+fn old_recipe(scene: &Scene) -> anyhow::Result<Value> {
+    let recipe = json!({
+        "architecture": {
+            "width": 4,
+            "residual_blocks": 1,
+            "outer_kernel": 9,
+            "inner_kernel": 3,
+            "norm_eps": 1e-5,
+            "output_norm": true,
+            "output_map": "tanh",
+            "input_range": [0.0, 1.0],
+            "upsampling": "nearest"
+        },
+        "about": { "name": "out" },
+        "style": scene.painting(),
+        "style_fingerprint": fingerprint(&scene.painting())?,
+        "photos": scene.path("photos"),
+        "vgg": null,
+        "init": null,
+        "preview": [],
+        "steps": 40,
+        "batch": 1,
+        "size": 32,
+        "style_size": 32,
+        "lr": 0.001,
+        "lr_final": 0.1,
+        "content_weight": 10.0,
+        "style_weight": 100.0,
+        "tv_weight": 0.004,
+        "seed": 5,
+        "checkpoint_every": 200
+    });
+    Ok(recipe)
 }
 
 #[test]
@@ -108,15 +151,33 @@ fn the_stability_loss_is_part_of_the_total() -> anyhow::Result<()> {
 }
 
 #[test]
-fn the_rate_falls_along_a_cosine() -> anyhow::Result<()> {
+fn an_old_checkpoint_goes_on() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let mut recipe = Recipe::new(&args(&scene))?;
-    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found}");
-    near(recipe.rate(0), 1e-3);
-    near(recipe.rate(20), 0.55e-3);
-    near(recipe.rate(40), 0.1e-3);
-    recipe.lr_final = 1.0;
-    near(recipe.rate(33), 1e-3);
+    let recipe = Recipe::new(&TrainArgs {
+        stability: None,
+        ..args(&scene)
+    })?;
+    let mut trainer = Trainer::new(recipe.clone(), &Device::Cpu)?;
+    trainer.step()?;
+    let path = scene.path("x.checkpoint.safetensors");
+    trainer.checkpoint()?.save(&path)?;
+    let second = trainer.step()?;
+
+    // The same file with the recipe in its old form.
+    let file = std::fs::read(&path)?;
+    let (_, header) = SafeTensors::read_metadata(&file)?;
+    let mut strings = header.metadata().clone().unwrap_or_default();
+    strings.insert("recipe".into(), old_recipe(&scene)?.to_string());
+    let tensors = SafeTensors::deserialize(&file)?;
+    std::fs::write(
+        &path,
+        safetensors::serialize(tensors.tensors(), Some(strings))?,
+    )?;
+
+    let checkpoint = Checkpoint::load(&path)?;
+    assert_eq!(checkpoint.recipe, recipe);
+    let mut old = Trainer::resume(checkpoint, &Device::Cpu)?;
+    assert_eq!(old.step()?, second);
     Ok(())
 }
 

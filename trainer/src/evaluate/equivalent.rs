@@ -91,7 +91,7 @@ mod tests {
     fn finds_the_iteration_that_a_picture_is_from() -> Result<()> {
         let vgg = VggWeights::builtin(&Device::Cpu)?;
         let vgg = Vgg19::new(&vgg, &Device::Cpu)?;
-        let objective = Objective::new(vgg, &picture(5)?, LossWeights::default())?;
+        let objective = Objective::new(vgg, &[(1.0, picture(5)?)], LossWeights::default())?;
         let photo = picture(3)?;
         let new = || SlowMethod::new(&objective, &photo, &photo);
         let (mut slow, mut totals) = (new()?, Vec::new());

@@ -5,6 +5,9 @@
 //! it paints a restless video of a scene at rest. The measure is how much
 //! consecutive frames differ after repainting, compared with how much they
 //! differ before; a move of the scene is undone first.
+//!
+//! A second fault has its figure here: that the whole picture pumps, in
+//! brightness or colour, when something comes into view at one side.
 
 use anyhow::Result;
 use gstfaststyle::engine::Image;
@@ -81,6 +84,36 @@ fn with_noise(
     Ok(sums.map(|sum| sum / f64::from(FRAMES - 1)))
 }
 
+/// How much `paint` changes the right of `picture`, a square, when a black or a
+/// white card comes in from the left and covers three eighths of it: the mean
+/// absolute difference, of 255, over the right three eighths.
+///
+/// # Errors
+/// Those of `paint`.
+pub fn pumping(picture: &RgbImage, mut paint: impl FnMut(&Image) -> Result<Image>) -> Result<f64> {
+    let size = picture.width().min(picture.height());
+    let open = cut(picture, size, (0, 0));
+    let side = open.width;
+    let painted = paint(&open)?;
+    let far = |image: &Image| -> Vec<f32> {
+        let rows = image.data.chunks_exact(side);
+        rows.flat_map(|row| row[side - 3 * side / 8..].to_vec())
+            .collect()
+    };
+    let before = far(&painted);
+    let mut sum = 0.0;
+    for card in [0.0, 255.0] {
+        let mut covered = open.clone();
+        for row in covered.data.chunks_exact_mut(side) {
+            row[..3 * side / 8].fill(card);
+        }
+        let after = far(&paint(&covered)?);
+        let changes = before.iter().zip(&after).map(|(a, b)| (a - b).abs());
+        sum += f64::from(changes.sum::<f32>()) / before.len().max(1) as f64;
+    }
+    Ok(sum / 2.0)
+}
+
 /// The square of side `size` of `picture` that begins at (left, top).
 fn cut(picture: &RgbImage, size: u32, (left, top): (u32, u32)) -> Image {
     let planes = (0..3).flat_map(|channel| {
@@ -152,6 +185,32 @@ mod tests {
             let flicker = flicker(&picture(), SIZE, by, scaled(2.0))?;
             assert!((flicker - 2.0).abs() < 1e-5, "{by:?}: {flicker}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn what_covers_one_side_may_change_the_other() -> Result<()> {
+        let still = pumping(&picture(), scaled(0.5))?;
+        assert_eq!(still, 0.0);
+        // Every frame brought to the same mean.
+        let mean = |frame: &Image| frame.data.iter().sum::<f32>() / frame.data.len() as f32;
+        let level = |frame: &Image| {
+            let mut painted = frame.clone();
+            painted.data.iter_mut().for_each(|v| *v -= mean(frame));
+            Ok(painted)
+        };
+        let photo = cut(&picture(), SIZE, (0, 0));
+        let change = |card: f32| {
+            let mut covered = photo.clone();
+            for row in covered.data.chunks_exact_mut(SIZE as usize) {
+                row[..18].fill(card);
+            }
+            f64::from((mean(&covered) - mean(&photo)).abs())
+        };
+        let square = image::imageops::crop_imm(&picture(), 0, 0, SIZE, SIZE).to_image();
+        let found = pumping(&square, level)?;
+        let expected = (change(0.0) + change(255.0)) / 2.0;
+        assert!((found / expected - 1.0).abs() < 1e-3, "{found}, {expected}");
         Ok(())
     }
 

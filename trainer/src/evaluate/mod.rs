@@ -14,8 +14,8 @@ pub mod sheet;
 use crate::cli::EvaluateArgs;
 use crate::metrics::Losses;
 use crate::objective::Objective;
+use crate::painting::{self, Painting};
 use crate::progress::Progress;
-use crate::recipe::fingerprint;
 use crate::slow_method::SlowMethod;
 use crate::train::Outcome;
 use crate::{output, picture};
@@ -43,16 +43,19 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         output::check("--json", json)?;
     }
     if let Some(sheet) = &args.sheet {
-        output::check_png("--sheet", sheet, &[&args.style])?;
+        let paintings: Vec<&Path> = args.style.iter().map(|path| path.as_path()).collect();
+        output::check_png("--sheet", sheet, &paintings)?;
     }
     let model = Model::load(&args.model)?;
     let setting = Setting::new(args, &model)?;
-    if let Some(note) = other_painting(args, &model)? {
+    let learned = setting::learned(args, &model)?;
+    let paintings = painting::choose(&args.style, &args.loss, &learned)?;
+    if let Some(note) = other_paintings(args, &learned, &paintings) {
         eprintln!("{note}");
     }
     let say = |text: &str| eprintln!("{text}");
     let photos = photos::choose(&args.photos, args.count as usize, setting.size as u32, say)?;
-    let mut evaluation = Evaluation::new(args, &model, setting)?;
+    let mut evaluation = Evaluation::new(args, &model, &paintings, setting)?;
 
     let (mut figures, mut rows) = (Vec::new(), Vec::new());
     for (number, photo) in photos.iter().enumerate() {
@@ -68,14 +71,14 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
     if !figures.is_empty() {
         let report = Report {
             model: file_name(&args.model),
-            style: file_name(&args.style),
+            style: painting::names(&paintings),
             setting: evaluation.setting,
             mean: Figures::mean(&figures),
             photos: figures,
         };
         tell(&report, args.json.as_deref())?;
         if let Some(path) = &args.sheet {
-            draw(path, &args.style, rows)?;
+            draw(path, &paintings, rows)?;
         }
     }
     if done < all {
@@ -94,15 +97,20 @@ struct Evaluation {
 }
 
 impl Evaluation {
-    fn new(args: &EvaluateArgs, model: &Model, setting: Setting) -> Result<Self> {
+    fn new(
+        args: &EvaluateArgs,
+        model: &Model,
+        paintings: &[Painting],
+        setting: Setting,
+    ) -> Result<Self> {
         let device = args.device.open()?;
         Ok(Evaluation {
             engine: Engine::new(model, args.device)?,
             objective: Objective::open(
-                &args.style,
+                paintings,
                 setting.style_size as usize,
                 args.loss.vgg.as_deref(),
-                setting.weights,
+                setting.weights.clone(),
                 &device,
             )?,
             setting,
@@ -137,6 +145,7 @@ impl Evaluation {
             pictures.push(picture::rgb(&slow)?);
         }
         let engine = &mut self.engine;
+        let pumping = flicker::pumping(&photo.square, |frame| paint(engine, frame))?;
         let mut flicker =
             |picture, by| flicker::flicker(picture, size, by, |frame| paint(engine, frame));
         let figures = Figures {
@@ -147,11 +156,12 @@ impl Evaluation {
             equivalent,
             flicker_still: flicker(&photo.square, flicker::STILL)?,
             flicker_pan: flicker(&photo.wide, flicker::PAN)?,
+            pumping,
         };
         Ok((!stop.load(Ordering::SeqCst)).then_some((figures, pictures)))
     }
 
-    fn losses(&self, picture: &Tensor, content: &Tensor) -> Result<Losses> {
+    fn losses(&self, picture: &Tensor, content: &[Tensor]) -> Result<Losses> {
         let (_, losses) = self.objective.measure(picture, content)?;
         ensure!(losses.are_finite(), "the loss is not finite: {losses}");
         Ok(losses)
@@ -196,20 +206,21 @@ fn image(picture: &Tensor) -> Result<Image> {
     })
 }
 
-/// What to say if the painting is not the file that the model learned from.
-fn other_painting(args: &EvaluateArgs, model: &Model) -> Result<Option<String>> {
-    let recipe = &model.training["recipe"];
-    let Some(learned) = recipe["style_fingerprint"].as_str() else {
-        return Ok(None);
+/// What to say if the paintings are not those that the model learned from.
+fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) -> Option<String> {
+    let sorted = |paintings: &[Painting]| {
+        let mut all: Vec<String> = paintings.iter().map(|p| p.fingerprint.clone()).collect();
+        all.sort();
+        all
     };
-    Ok((fingerprint(&args.style)? != learned).then(|| {
+    (!learned.is_empty() && sorted(learned) != sorted(now)).then(|| {
         format!(
             "note: {} learned from another picture ({}) than {}",
             args.model.display(),
-            recipe["style"].as_str().unwrap_or("of unknown name"),
-            args.style.display()
+            painting::names(learned),
+            painting::names(now)
         )
-    }))
+    })
 }
 
 /// The table on standard error, the JSON to its file or to standard output.
@@ -225,13 +236,12 @@ fn tell(report: &Report, json: Option<&Path>) -> Result<()> {
     }
 }
 
-/// The sheet: the painting, and below it each photo's pictures.
-fn draw(path: &Path, style: &Path, mut rows: Vec<Vec<RgbImage>>) -> Result<()> {
+/// The sheet: the paintings, and below them each photo's pictures.
+fn draw(path: &Path, paintings: &[Painting], mut rows: Vec<Vec<RgbImage>>) -> Result<()> {
     let size = rows.iter().flatten().map(|p| p.height()).max().unwrap_or(1);
-    rows.insert(
-        0,
-        vec![picture::fit(&picture::read(style)?, 3 * size, size)],
-    );
+    let width = (3 * size / paintings.len().max(1) as u32).max(1);
+    let fitted = |painting: &Painting| Ok(picture::fit(&painting.picture()?, width, size));
+    rows.insert(0, paintings.iter().map(fitted).collect::<Result<_>>()?);
     picture::save(path, &sheet::sheet(&rows))
 }
 

@@ -39,6 +39,9 @@ pub struct Figures {
     pub flicker_still: f64,
     /// Flicker of a photo that pans.
     pub flicker_pan: f64,
+    /// How much one side changes when something comes into view at the other:
+    /// of 255.
+    pub pumping: f64,
 }
 
 impl Figures {
@@ -56,6 +59,7 @@ impl Figures {
             equivalent: Iterations::mean(&equivalents),
             flicker_still: mean(|f| f.flicker_still),
             flicker_pan: mean(|f| f.flicker_pan),
+            pumping: mean(|f| f.pumping),
         }
     }
 
@@ -69,13 +73,14 @@ impl Figures {
         let equivalent = self.equivalent.map(|e| e.to_string());
         writeln!(
             f,
-            "{:name_width$}  network {} {:>9.4} {:>10} {:>6.2} {:>6.2}",
+            "{:name_width$}  network {} {:>9.4} {:>10} {:>6.2} {:>6.2} {:>6.2}",
             self.photo,
             losses(&self.network_losses),
             self.ratio,
             equivalent.unwrap_or_else(|| "-".into()),
             self.flicker_still,
             self.flicker_pan,
+            self.pumping,
         )?;
         writeln!(
             f,
@@ -92,15 +97,16 @@ impl fmt::Display for Report {
         let name_width = all().map(|f| f.photo.chars().count()).max().unwrap_or(0);
         writeln!(
             f,
-            "{:name_width$}          {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>6} {:>6}",
-            "", "loss", "content", "style", "tv", "of photo", "iterations", "still", "pan"
+            "{:name_width$}          {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>6} {:>6} {:>6}",
+            "", "loss", "content", "style", "tv", "of photo", "iterations", "still", "pan", "pump"
         )?;
         all().try_for_each(|figures| figures.lines(f, name_width))?;
         write!(
             f,
             "of photo: the network's loss over the photo's own\n\
              iterations: what the slow method needs for the same loss\n\
-             still, pan: flicker, where 1 is that of the noise in a video at rest or panning"
+             still, pan: flicker, where 1 is that of the noise in a video at rest or panning\n\
+             pump: change of one side, of 255, when something comes into view at the other"
         )
     }
 }
@@ -123,6 +129,7 @@ mod tests {
             }),
             flicker_still: 1.5,
             flicker_pan: 2.5,
+            pumping: 3.5,
         }
     }
 
@@ -152,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             row("a.jpg"),
-            "network 4.00e6 1.00e0 2.00e0 3.00e0 0.1000 20.2 1.50 2.50"
+            "network 4.00e6 1.00e0 2.00e0 3.00e0 0.1000 20.2 1.50 2.50 3.50"
         );
         assert!(row("sub/b.jpg").contains(" > 40.0 "), "{table}");
         assert!(row("mean").starts_with("network 5.00e6 "), "{table}");

@@ -3,12 +3,15 @@
 
 use crate::cli::EvaluateArgs;
 use crate::objective::LossWeights;
-use anyhow::{Result, bail};
+use crate::painting::Painting;
+use crate::recipe;
+use anyhow::{Context, Result, bail};
 use gstfaststyle::network::Model;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// What decides the figures, beside model, painting and photos.
+/// What decides the figures, beside model, paintings and photos.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting {
     /// Side of the photos, in pixels.
@@ -28,7 +31,6 @@ impl Setting {
     /// A value in the recipe that no training can have had.
     pub fn new(args: &EvaluateArgs, model: &Model) -> Result<Self> {
         let recipe = &model.training["recipe"];
-        let model = args.model.display();
         let weight = |key| number(recipe, key, Value::as_f64, |w| *w >= 0.0 && w.is_finite());
         let size = |key| number(recipe, key, Value::as_u64, |px| (16..=8192).contains(px));
         let known = || -> Result<_> {
@@ -37,11 +39,12 @@ impl Setting {
                 content: weight("content_weight")?.unwrap_or(usual.content),
                 style: weight("style_weight")?.unwrap_or(usual.style),
                 tv: weight("tv_weight")?.unwrap_or(usual.tv),
+                content_layers: read(recipe, "content_layers")?.unwrap_or(usual.content_layers),
+                style_layers: read(recipe, "style_layers")?.unwrap_or(usual.style_layers),
             };
             Ok((weights, size("style_size")?))
         };
-        let (weights, style_size) =
-            known().map_err(|error| error.context(format!("{model}: its recipe is damaged")))?;
+        let (weights, style_size) = known().with_context(|| damaged(args))?;
         Ok(Setting {
             size: args.size,
             style_size: args.loss.style_size.or(style_size).unwrap_or(args.size),
@@ -49,6 +52,27 @@ impl Setting {
             max_iterations: args.max_iterations,
         })
     }
+}
+
+/// The paintings that the model learned from, as far as its file tells.
+///
+/// # Errors
+/// A recipe that no training can have had.
+pub fn learned(args: &EvaluateArgs, model: &Model) -> Result<Vec<Painting>> {
+    let mut recipe = model.training["recipe"].clone();
+    recipe::upgrade(&mut recipe);
+    let paintings = read(&recipe, "paintings").with_context(|| damaged(args))?;
+    Ok(paintings.unwrap_or_default())
+}
+
+fn damaged(args: &EvaluateArgs) -> String {
+    format!("{}: its recipe is damaged", args.model.display())
+}
+
+/// What the recipe says of `key`, if it does.
+fn read<T: DeserializeOwned>(recipe: &Value, key: &str) -> Result<Option<T>> {
+    let value = recipe.get(key).cloned().unwrap_or_default();
+    serde_json::from_value(value).context(key.to_string())
 }
 
 /// The number `key` of the recipe, if it has one.

@@ -52,8 +52,11 @@ fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
     assert!(table.contains("of photo"), "{table}");
 
     let report: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
-    let weights = json!({ "content": 1.0, "style": 100.0, "tv": 0.5 });
-    assert_eq!(report["setting"]["weights"], weights);
+    let weights = &report["setting"]["weights"];
+    assert_eq!(weights["content"], 1.0);
+    assert_eq!(weights["style"], 100.0);
+    assert_eq!(weights["tv"], 0.5);
+    assert_eq!(weights["content_layers"], json!({ "conv4_2": 1.0 }));
     assert_eq!(report["setting"]["style_size"], 48);
     assert_eq!(report["model"], "model.safetensors");
     let photos = report["photos"].as_array().expect("a list");
@@ -67,6 +70,7 @@ fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
         assert!(number(&photo["equivalent"]["iterations"]) <= 2.0);
         assert!(number(&photo["flicker_still"]) > 0.0);
         assert!(number(&photo["flicker_pan"]) > 0.0);
+        assert!(number(&photo["pumping"]) > 0.0);
     }
     let first = &photos[0];
     let ratio = number(&first["network_losses"]["total"]) / number(&first["photo_losses"]["total"]);
@@ -84,9 +88,10 @@ fn flags_come_before_the_recipe() -> anyhow::Result<()> {
     let scene = scene(json!({ "style_size": 48, "style_weight": 7.0, "vgg": null }))?;
     let only = ["--max-iterations", "0", "--count", "1"];
     let (known, _) = report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?;
+    let weights = &known["setting"]["weights"];
     assert_eq!(
-        known["setting"]["weights"],
-        json!({ "content": 10.0, "style": 7.0, "tv": 0.0 })
+        (&weights["content"], &weights["style"], &weights["tv"]),
+        (&json!(10.0), &json!(7.0), &json!(0.0))
     );
     let flags = ["--style-weight", "14", "--style-size", "48"];
     let (given, _) = report(evaluate(&scene, &only).args(flags))?;
@@ -94,6 +99,9 @@ fn flags_come_before_the_recipe() -> anyhow::Result<()> {
     assert_eq!(style(&given), style(&known).map(|style| 2.0 * style));
     let (larger, _) = report(evaluate(&scene, &only).args(["--style-size", "32"]))?;
     assert_ne!(style(&larger), style(&known));
+
+    let (fewer, _) = report(evaluate(&scene, &only).args(["--style-layers", "conv1_1"]))?;
+    assert!(style(&fewer) < style(&known));
 
     // Without the slow method there is nothing to tell of it.
     assert!(known["photos"][0].get("equivalent").is_none());
@@ -157,7 +165,13 @@ fn mistakes_are_explained() -> anyhow::Result<()> {
         let text = refusal(&mut command);
         assert!(text.contains(expected), "{flag} {value}: {text}");
     }
-    for recipe in [json!({ "style_size": 3 }), json!({ "tv_weight": "much" })] {
+    for recipe in [
+        json!({ "style_size": 3 }),
+        json!({ "tv_weight": "much" }),
+        json!({ "style_layers": { "conv9_9": 1 } }),
+        json!({ "content_layers": {} }),
+        json!({ "paintings": "many" }),
+    ] {
         let text = refusal(&mut evaluate(&scene(recipe)?, &[]));
         assert!(text.contains("its recipe is damaged"), "{text}");
     }

@@ -83,6 +83,10 @@ fn loss_weights_and_sizes_count() -> anyhow::Result<()> {
     assert!((double[3] / plain[3] - 2.0).abs() < 1e-5);
     assert_eq!(double[4], plain[4]);
     assert_ne!(plain[3], first(&["--style-size", "48"])?[3]);
+    let layers = first(&["--style-layers", "conv1_1=2,conv2_1=0"])?;
+    let alone = first(&["--style-layers", "relu1_1"])?;
+    assert!((layers[3] / alone[3] - 2.0).abs() < 1e-5);
+    assert_ne!(plain[3], first(&["--style-crop", "20x20+5+0"])?[3]);
     let smooth = first(&["--tv-weight", "0.008"])?;
     assert!((smooth[4] / plain[4] - 2.0).abs() < 1e-5);
     Ok(())

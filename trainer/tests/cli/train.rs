@@ -86,6 +86,10 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
         ("--batch", "2"),
         ("--size", "64"),
         ("--style-size", "48"),
+        ("--style-layers", "conv1_1"),
+        ("--content-layers", "conv3_1"),
+        ("--style-crop", "9x9+0+0"),
+        ("--output-norm", "false"),
     ] {
         let text = refusal(&mut resume(&scene, &[flag, value]));
         assert!(text.contains(flag), "{text}");
@@ -126,7 +130,9 @@ fn starts_from_another_style() -> anyhow::Result<()> {
         let moved = (weight - &second.weights[name])?.abs()?.max_all()?;
         assert!(moved.to_scalar::<f32>()? < 1e-6, "{name}");
     }
-    let text = refusal(command.args(["--overwrite", "--width", "5"]));
+    let text = refusal(command.args(["--overwrite", "--output-norm", "false"]));
+    assert!(text.contains("--output-norm true, not false"), "{text}");
+    let text = refusal(command.args(["--width", "5"]));
     assert!(text.contains("--width 4, of which 5 is no"), "{text}");
     Ok(())
 }
@@ -141,6 +147,89 @@ fn starts_wider_than_another_style() -> anyhow::Result<()> {
         .assert()
         .success();
     assert_eq!(Model::load(&wide)?.architecture.width, 8);
+    Ok(())
+}
+
+#[test]
+fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    paint(&scene.path("second.png"), 50, 40, 9)?;
+    let recipe = "\
+        style = ['painting.png', 'second.png']\n\
+        style-blend = [3, 1]\n\
+        style-crop = ['none', '36x32+14+8']\n\
+        photos = 'photos'\n\
+        title = 'Waves'\n\
+        year = 1900\n\
+        preset = 'live'\n\
+        width = 4\n\
+        residual-blocks = 1\n\
+        size = 32\n\
+        batch = 2\n\
+        epochs = 1\n\
+        lr-schedule = 'linear'\n\
+        warmup = 1\n\
+        [style-layers]\n\
+        conv1_1 = 0.5\n\
+        conv2_1 = 1\n";
+    std::fs::write(scene.path("waves.toml"), recipe)?;
+    let ask = |more: &[&str]| {
+        let mut command = program();
+        command.args(["train", "--device", "cpu", "--config"]);
+        command.arg(scene.path("waves.toml")).arg("--output");
+        command.arg(scene.path("out.safetensors")).args(more);
+        command
+    };
+    let output = ask(&["--batch", "1"]).assert().success();
+    let text = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    let preset = "preset live: width=16 output-norm=false";
+    assert!(text.contains(preset), "{text}");
+
+    let model = Model::load(scene.path("out.safetensors"))?;
+    assert_eq!(model.architecture.width, 4);
+    assert!(!model.architecture.output_norm);
+    assert_eq!(model.styles[0].title.as_deref(), Some("Waves"));
+    assert_eq!(model.styles[0].year.as_deref(), Some("1900"));
+    let recipe = &model.training["recipe"];
+    assert_eq!(recipe["steps"], 3, "three photos, one by one");
+    assert_eq!(recipe["epochs"], 1);
+    assert_eq!(recipe["lr_schedule"], "linear");
+    assert_eq!(recipe["lr_final"], 0.03);
+    assert_eq!(recipe["warmup"], 1);
+    let layers = serde_json::json!({ "conv1_1": 0.5, "conv2_1": 1.0 });
+    assert_eq!(recipe["style_layers"], layers);
+    assert_eq!(recipe["paintings"][0]["weight"], 0.75);
+    assert_eq!(recipe["paintings"][1]["file"], "second.png");
+    assert_eq!(recipe["paintings"][1]["crop"], "36x32+14+8");
+
+    // The same file goes on with it, and contradicts as flags do.
+    ask(&["--resume", "--batch", "1", "--steps", "4"])
+        .assert()
+        .success();
+    assert_eq!(rows(&scene.path("out.metrics.csv"))?.len(), 5);
+    let text = refusal(&mut ask(&["--resume"]));
+    assert!(text.contains("--batch 1, not 2"), "{text}");
+
+    // What it was trained with is what it is measured by.
+    let mut evaluate = program();
+    evaluate.args(["evaluate", "--size", "32", "--device", "cpu", "--model"]);
+    evaluate.arg(scene.path("out.safetensors")).arg("--style");
+    evaluate.arg(scene.path("second.png")).arg("--style");
+    evaluate.arg(scene.painting()).arg("--photos");
+    evaluate.arg(scene.path("photos")).arg("--sheet");
+    evaluate.arg(scene.path("sheet.png"));
+    evaluate.args(["--count", "1", "--max-iterations", "0"]);
+    let output = evaluate.assert().success().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("another picture"), "{text}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(report["style"], "second.png, painting.png");
+    assert_eq!(report["setting"]["weights"]["style_layers"], layers);
+
+    std::fs::write(scene.path("waves.toml"), "width = 4\nlr-final = 3\n")?;
+    let text = refusal(&mut ask(&[]));
+    assert!(text.contains("waves.toml, line 2: "), "{text}");
+    assert!(text.contains("within 0..=1"), "{text}");
     Ok(())
 }
 
@@ -246,6 +335,10 @@ fn reports_how_it_goes() -> anyhow::Result<()> {
     resume(&scene, &["--steps", "9"]).assert().success();
     let html = report()?;
     assert!(html.contains("9 of 9"), "{html}");
+    let lines = html.split(" points=\"").skip(1);
+    let points = lines.map(|line| line.split('"').next().unwrap_or_default());
+    let longest = points.map(|points| points.split_whitespace().count()).max();
+    assert_eq!(longest, Some(9));
     assert_eq!(html.matches("<img ").count(), 1 + 2 + 4);
     let steps = |line: &String| -> anyhow::Result<u64> {
         let row: serde_json::Value = serde_json::from_str(line)?;
@@ -333,6 +426,32 @@ fn mistakes_are_explained() -> anyhow::Result<()> {
         (&["--lr-final", "2"], "within 0..=1"),
         (&["--tv-weight", "nan"], "at least 0"),
         (&["--steps", "0"], "steps"),
+        (&["--steps", "2", "--epochs", "2"], "cannot be used with"),
+        (&["--steps", "2", "--warmup", "2"], "leaves none"),
+        (&["--output-norm", "maybe"], "true, false"),
+        (
+            &["--lr-schedule", "constant", "--lr-final", "0.1"],
+            "does not go with --lr-final 0.1",
+        ),
+        (
+            &["--lr-schedule", "exponential", "--lr-final", "0"],
+            "above 0",
+        ),
+        (
+            &["--style-layers", "conv5_2"],
+            "conv5_2 is none of the layers",
+        ),
+        (&["--content-layers", "conv4_2=x"], "not a number"),
+        (&["--style-crop", "30x30"], "WxH+X+Y"),
+        (
+            &["--style-crop", "30x30+11+0"],
+            "30x30+11+0 is not within the picture's 40x36 pixels",
+        ),
+        (&["--style-crop", "none,none"], "2 values for 1 --style"),
+        (&["--style-blend", "1,1"], "2 values for 1 --style"),
+        (&["--style-blend", "0"], "above 0"),
+        (&["--preset", "none"], "article, live, quality"),
+        (&["--config", "nowhere.toml"], "nowhere.toml"),
         (&["--resume", "--init", "x"], "cannot be used with"),
         (&["--init", "nowhere.safetensors"], "nowhere.safetensors"),
         (&["--vgg", "nowhere.bin"], "nowhere.bin"),
