@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longer side of the painting in the report, in pixels.
+/// Longer side of a painting in the report, in pixels.
 const PAINTING: u32 = 480;
 
 /// All that a training tells.

@@ -93,7 +93,7 @@ impl Report<'_> {
                 .cloned()
                 .collect::<Vec<_>>()
                 .join(", "),
-            paintings: self.paintings.iter().map(|p| data_url(p)).collect(),
+            paintings: self.paintings.iter().map(|file| data_url(file)).collect(),
             state: match &self.state {
                 State::Running => "in training",
                 State::Finished => "finished",
@@ -212,16 +212,33 @@ fn recipe(recipe: &Recipe, photos: usize) -> anyhow::Result<Vec<(String, String)
     ];
     let knobs = parts.iter().filter_map(Value::as_object).flatten();
     let knobs = knobs.filter(|(_, value)| !value.is_null());
-    let knobs = knobs.map(|(name, value)| {
-        let value = value.as_str().map_or(value.to_string(), String::from);
-        (name.replace('_', " "), value)
-    });
+    let knobs = knobs.map(|(name, value)| (name.replace('_', " "), words(value)));
     Ok(knobs.collect())
+}
+
+/// A value as a person writes it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !value.is_null());
+            let fields = fields.map(|(name, value)| format!("{name} {}", words(value)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_readable() {
+        let value = serde_json::json!([{"file": "a.jpg", "crop": null, "weight": 0.5}, [1, true]]);
+        assert_eq!(words(&value), "file a.jpg, weight 0.5, 1, true");
+    }
 
     #[test]
     fn the_first_and_the_last_are_among_few() {

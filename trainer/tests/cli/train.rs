@@ -335,6 +335,10 @@ fn reports_how_it_goes() -> anyhow::Result<()> {
     resume(&scene, &["--steps", "9"]).assert().success();
     let html = report()?;
     assert!(html.contains("9 of 9"), "{html}");
+    let lines = html.split(" points=\"").skip(1);
+    let points = lines.map(|line| line.split('"').next().unwrap_or_default());
+    let longest = points.map(|points| points.split_whitespace().count()).max();
+    assert_eq!(longest, Some(9));
     assert_eq!(html.matches("<img ").count(), 1 + 2 + 4);
     let steps = |line: &String| -> anyhow::Result<u64> {
         let row: serde_json::Value = serde_json::from_str(line)?;
