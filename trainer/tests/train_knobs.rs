@@ -156,8 +156,10 @@ fn several_paintings_are_trained_and_kept() -> Result {
     assert_ne!(blended.step()?.style, other.step()?.style);
 
     let resume = |change: fn(&mut TrainArgs)| {
-        let mut args = TrainArgs::default();
-        args.output = scene.path("out.safetensors");
+        let mut args = TrainArgs {
+            output: scene.path("out.safetensors"),
+            ..Default::default()
+        };
         change(&mut args);
         recipe.clone().resumed(&args)
     };
