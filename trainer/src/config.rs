@@ -36,6 +36,13 @@ struct Setting {
 /// itself is not understood, or asks for help.
 pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Result<Cli> {
     let mut words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    match Cli::try_parse_from(&words) {
+        // What is missing may be in the file.
+        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+            return Err(error.into());
+        }
+        _ => {}
+    }
     let mut file = None;
     if let Some(path) = value_of::<PathBuf>(&words, "config") {
         let settings = read(&path)?;
@@ -52,8 +59,8 @@ pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Re
     })
 }
 
-/// What `words` say of `train`, as far as they can be understood: mistakes are
-/// told later, when all words are there.
+/// What `words` say of `train`, as far as they can be understood: mistakes of
+/// the file are told when all words are there.
 fn understood(words: &[OsString]) -> Option<ArgMatches> {
     let command = Cli::command().ignore_errors(true);
     let mut matches = command.try_get_matches_from(words).ok()?;
