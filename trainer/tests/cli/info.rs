@@ -19,7 +19,11 @@ fn scene() -> anyhow::Result<Scene> {
     }];
     model.training = json!({
         "recipe": {
-            "style": "sea.jpg", "style_size": 384, "photos": "holidays", "photos_count": 77,
+            "paintings": [
+                { "file": "sea.jpg", "fingerprint": "0a", "weight": 0.75, "crop": null },
+                { "file": "sky.jpg", "fingerprint": "0b", "weight": 0.25, "crop": "60x40+0+9" },
+            ],
+            "style_size": 384, "photos": "holidays", "photos_count": 77,
             "steps": 450, "batch": 3, "size": 128, "lr": 0.002, "lr_final": 0.1,
             "content_weight": 11.5, "style_weight": 90.0, "tv_weight": 0.25, "vgg": null,
             "seed": 5,
@@ -49,7 +53,7 @@ fn a_card_tells_everything() -> anyhow::Result<()> {
         "trained.safetensors",
         "sea: \"The Sea\", A. Painter, c. 1831",
         "width 2, 5 residual blocks, kernels 9x9 and 3x3, output tanh with normalisation",
-        "sea.jpg, 384 pixels",
+        "75 % sea.jpg + 25 % sky.jpg [60x40+0+9], 384 pixels",
         "holidays, 77 pictures",
         "3 of 128x128 pixels",
         "0.002, falling to 0.1 of it",
