@@ -51,8 +51,8 @@ impl Input {
         Input {
             data: numbers(height * width * channels),
             size: (height, width),
-            rows: border(height, Padding::Reflect(reach)),
-            columns: border(width, Padding::Reflect(reach)),
+            rows: border(height, Padding::Reflect, (reach, reach)),
+            columns: border(width, Padding::Reflect, (reach, reach)),
             affine: Affine {
                 factor: vec![1.1; channels],
                 offset: vec![0.1; channels],
@@ -131,8 +131,8 @@ fn down_0_from_picture(bencher: Bencher, c: usize) {
     let kernels = numbers(c * 3 * 81);
     let weights =
         PictureWeights::from_picture(c, 9, |o, i, y, x| kernels[((o * 3 + i) * 9 + y) * 9 + x]);
-    let rows = border(HEIGHT, Padding::Reflect(4));
-    let columns = border(WIDTH, Padding::Reflect(4));
+    let rows = border(HEIGHT, Padding::Reflect, (4, 4));
+    let columns = border(WIDTH, Padding::Reflect, (4, 4));
     let mut picture = PaddedPicture::default();
     let planes = numbers(3 * HEIGHT * WIDTH);
     picture.fill(&planes, WIDTH, (&rows, &columns), (1.0, 0.0));

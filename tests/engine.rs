@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use gstfaststyle::engine::cpu::CpuNetwork;
 use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
-use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
+use gstfaststyle::network::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -100,6 +100,39 @@ fn every_level_equals_the_plain_network() {
                 assert_same_picture(&what, &styled.data, &reference);
             }
         }
+    }
+}
+
+/// A network that the kernels are not made for: as lengstrom's are.
+fn of_tensorflow() -> Model {
+    model(Architecture {
+        residual_blocks: 1,
+        norm_eps: 1e-3,
+        output_map: OutputMap::Tanh150,
+        upsampling: Upsampling::Transposed,
+        padding: Padding::Same,
+        ..Architecture::with_width(5)
+    })
+}
+
+#[test]
+fn networks_without_kernels_run_all_the_same() {
+    let model = of_tensorflow();
+    assert!(CpuNetwork::new(&model, Level::current(), Precision::F32).is_err());
+    let options = Options {
+        precision: Precision::Fast,
+        threads: 2,
+        ..Options::default()
+    };
+    let mut engine = Engine::with_options(&model, options).unwrap();
+    assert_eq!(engine.precision(), Precision::F32);
+    for (width, height) in [(32, 20), (29, 31)] {
+        let picture = picture(width, height);
+        let mut styled = Image::default();
+        engine.stylize(&picture, &mut styled).unwrap();
+        assert_eq!((styled.width, styled.height), (width, height));
+        let what = format!("{width}x{height}");
+        assert_same_picture(&what, &styled.data, &plain(&model, &picture));
     }
 }
 

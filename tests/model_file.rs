@@ -379,6 +379,12 @@ fn architectures_that_cannot_be_read() {
     assert_fault!(with("width", json!(1e30)), Metadata, "`architecture`");
     assert_fault!(with("norm_eps", Value::Null), Metadata, "null");
     assert_fault!(with("upsampling", json!("bilinear")), Metadata, "bilinear");
+    assert_fault!(
+        with("padding", json!("zero")),
+        Metadata,
+        "unknown variant `zero`"
+    );
+    assert_fault!(with("output_map", json!("tanh_150")), Metadata, "tanh_150");
     let architecture = Architecture {
         norm_eps: 0.5,
         ..tiny()
@@ -393,6 +399,15 @@ fn architectures_that_cannot_be_read() {
             "`architecture`"
         );
     }
+}
+
+#[test]
+fn what_old_files_do_not_say_is_as_it_was() {
+    let mut architecture = serde_json::to_value(tiny()).unwrap();
+    let padding = architecture.as_object_mut().unwrap().remove("padding");
+    assert_eq!(padding, Some(json!("reflect")));
+    let parts = Parts::with_metadata("architecture", &architecture.to_string());
+    assert_eq!(load(&parts).unwrap().architecture, tiny());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use gstfaststyle::network::{Architecture, Network, OutputMap};
+use gstfaststyle::network::{Architecture, Network, OutputMap, Padding, Upsampling};
 use gstfaststyle::ops::Path;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -126,9 +126,42 @@ fn both_paths_paint_alike_at_width_17() {
     check_paths(17);
 }
 
+/// As others' networks are: zeros at borders, transposed convolutions.
+fn of_tensorflow(width: usize) -> Architecture {
+    Architecture {
+        residual_blocks: 2,
+        norm_eps: 1e-3,
+        output_map: OutputMap::Tanh150,
+        input_range: [0.0, 255.0],
+        upsampling: Upsampling::Transposed,
+        padding: Padding::Same,
+        ..Architecture::with_width(width)
+    }
+}
+
+#[test]
+fn both_paths_paint_alike_with_zero_borders() {
+    let mixed = Architecture {
+        upsampling: Upsampling::Nearest,
+        inner_kernel: 5,
+        ..of_tensorflow(3)
+    };
+    for architecture in [of_tensorflow(2), of_tensorflow(8), mixed] {
+        let network = network(&architecture, lively_weights(&architecture));
+        for (h, w) in [(8, 12), (17, 9), (33, 31)] {
+            let image = image(2, 1, h, w);
+            let fast = network.forward(&image).unwrap();
+            let plain = network.forward_by(&image, Path::Plain).unwrap();
+            assert_eq!(fast.dims(), image.dims());
+            let difference = largest_difference(&fast, &plain);
+            assert!(difference < 0.05, "{w}x{h}, {architecture:?}: {difference}");
+        }
+    }
+}
+
 #[test]
 fn a_picture_fills_the_range() {
-    for output_map in [OutputMap::Tanh, OutputMap::Clamp] {
+    for output_map in [OutputMap::Tanh, OutputMap::Tanh150, OutputMap::Clamp] {
         for output_norm in [false, true] {
             let architecture = Architecture {
                 output_map,
@@ -219,13 +252,14 @@ fn the_articles_network_has_its_parameters() {
 
 #[test]
 fn gradients_reach_every_parameter() {
-    for (output_norm, output_map) in [(true, OutputMap::Tanh), (false, OutputMap::Clamp)] {
-        let architecture = Architecture {
-            residual_blocks: 2,
-            output_norm,
-            output_map,
-            ..Architecture::with_width(4)
-        };
+    let of_torch = Architecture {
+        residual_blocks: 2,
+        output_norm: false,
+        output_map: OutputMap::Clamp,
+        ..Architecture::with_width(4)
+    };
+    let own = Architecture::with_width(4);
+    for architecture in [own, of_torch, of_tensorflow(4)] {
         for path in [Path::Fast, Path::Plain] {
             let vars: HashMap<String, Var> = lively_weights(&architecture)
                 .into_iter()

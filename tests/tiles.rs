@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use gstfaststyle::engine::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision,
 };
-use gstfaststyle::network::{Architecture, Model, OutputMap};
+use gstfaststyle::network::{Architecture, Model, OutputMap, Padding};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -249,6 +249,24 @@ fn too_little_memory_is_an_error() {
     );
     let empty = engine.paint(&mut Picture::new(0, 9), 0).unwrap_err();
     assert!(matches!(empty, Stop::Engine(EngineError::Picture { .. })));
+}
+
+#[test]
+fn networks_without_tiles_say_what_they_need() {
+    let model = model(Architecture {
+        residual_blocks: 1,
+        padding: Padding::Same,
+        ..Architecture::with_width(4)
+    });
+    let mut engine = engine(&model, Precision::F32);
+    let mut picture = Picture::new(200, 160);
+    let error = engine.paint(&mut picture, MIB).unwrap_err();
+    let Stop::Engine(EngineError::NoTiles { needed_mib, .. }) = error else {
+        panic!("{error:?}");
+    };
+    assert!(picture.areas.is_empty());
+    engine.paint(&mut picture, needed_mib * MIB).unwrap();
+    assert_eq!(picture.areas.len(), 1);
 }
 
 #[test]

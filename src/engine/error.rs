@@ -28,6 +28,13 @@ pub enum EngineError {
     )]
     MemoryLimit { limit_mib: usize, needed_mib: usize },
 
+    /// A picture cannot be painted within the limit, and not in tiles either.
+    #[error(
+        "{limit_mib} MiB of memory are too few: the picture needs {needed_mib}, and networks with \
+         zeros at borders or transposed convolutions paint it in one piece"
+    )]
+    NoTiles { limit_mib: usize, needed_mib: usize },
+
     /// A part of a picture cannot be painted before the whole is known.
     #[error("the statistics of the whole picture are not complete")]
     Statistics,

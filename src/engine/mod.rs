@@ -90,7 +90,8 @@ pub struct Options {
 enum Runner {
     /// Our own kernels.
     Cpu(Box<CpuNetwork>),
-    /// Candle, on whatever device it runs.
+    /// One operation after the other: on other devices, and on the CPU for
+    /// networks that [`CpuNetwork`] cannot be.
     Candle(Network),
 }
 
@@ -118,7 +119,7 @@ impl Engine {
         let device = options.device.open()?;
         let threads = Threads::new(options.threads)?;
         let level = Level::current();
-        let (runner, precision) = match device.is_cpu() {
+        let (runner, precision) = match device.is_cpu() && CpuNetwork::can_be(&model.architecture) {
             true => {
                 let precision = options.precision.on_cpu(level);
                 let network = threads.run(|| CpuNetwork::new(model, level, precision))?;
@@ -150,9 +151,9 @@ impl Engine {
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.device)?;
-                let output = network.forward(&input)?.flatten_all()?;
+                let output = self.threads.run(|| network.forward(&input))?;
                 (styled.width, styled.height) = (picture.width, picture.height);
-                styled.data = output.to_vec1()?;
+                styled.data = output.flatten_all()?.to_vec1()?;
             }
         }
         Ok(())
@@ -160,11 +161,13 @@ impl Engine {
 
     /// Repaints `canvas`: at once or, if that takes more than `memory` bytes,
     /// in tiles, which take many times as long and give the same picture up to
-    /// rounding. On other devices than the CPU, always at once.
+    /// rounding. On other devices than the CPU, and with networks that
+    /// [`CpuNetwork`] cannot be, always at once.
     ///
     /// # Errors
     /// Those of [`Engine::stylize`] and of `canvas`;
-    /// [`EngineError::MemoryLimit`] if `memory` is too little even for tiles.
+    /// [`EngineError::MemoryLimit`] if `memory` is too little even for tiles,
+    /// [`EngineError::NoTiles`] if it is too little and there are none.
     pub fn paint<C: Canvas>(&mut self, canvas: &mut C, memory: usize) -> Result<(), C::Error> {
         let (width, height) = canvas.size();
         if width == 0 || height == 0 {
@@ -175,10 +178,21 @@ impl Engine {
                 numbers,
             })?;
         }
-        if let Runner::Cpu(network) = &mut self.runner
-            && tiles::memory_needed(network, (width, height)) > memory
-        {
-            return tiles::paint(network, &self.threads, canvas, memory);
+        match &mut self.runner {
+            Runner::Cpu(network) if tiles::memory_needed(network, (width, height)) > memory => {
+                return tiles::paint(network, &self.threads, canvas, memory);
+            }
+            Runner::Candle(network) if self.device.is_cpu() => {
+                let pictures = tiles::pictures_memory((width, height));
+                let needed = pictures.saturating_add(network.memory_needed((width, height)));
+                if needed > memory {
+                    return Err(EngineError::NoTiles {
+                        limit_mib: memory >> 20,
+                        needed_mib: needed.div_ceil(1 << 20),
+                    })?;
+                }
+            }
+            _ => (),
         }
         let (x, y) = (0, 0);
         let whole = Area {

@@ -60,12 +60,16 @@ pub trait Canvas {
 /// canvas to work with.
 const PICTURES: usize = 3 * 3 * size_of::<f32>();
 
+/// Bytes that pictures of `size` (width, height) take around the network.
+pub fn pictures_memory((width, height): (usize, usize)) -> usize {
+    width.saturating_mul(height).saturating_mul(PICTURES)
+}
+
 /// Bytes that painting `size` (width, height) takes, pictures included.
 pub fn memory_needed(network: &CpuNetwork, (width, height): (usize, usize)) -> usize {
-    let pictures = width.saturating_mul(height).saturating_mul(PICTURES);
     network
         .memory_needed((height, width))
-        .saturating_add(pictures)
+        .saturating_add(pictures_memory((width, height)))
 }
 
 /// Paints `canvas` in tiles, each within `limit` bytes.

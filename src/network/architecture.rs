@@ -1,6 +1,7 @@
 //! What a style network looks like, as numbers: the part of a model file that
 //! is not weights.
 
+use crate::ops::Padding;
 use candle_core::{Device, Result, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,8 @@ const MAX_WEIGHTS: u64 = 200_000_000;
 pub enum OutputMap {
     /// `(tanh(x) + 1) * 127.5`, as in the article.
     Tanh,
+    /// `tanh(x) * 150 + 127.5`, cut to 0..255 (lengstrom/fast-style-transfer).
+    Tanh150,
     /// `x` as it is, cut to 0..255 (pytorch/examples).
     Clamp,
 }
@@ -26,6 +29,9 @@ pub enum OutputMap {
 pub enum Upsampling {
     /// Each pixel repeated twice in both directions, then a convolution.
     Nearest,
+    /// A transposed convolution of stride 2, whose border is as TensorFlow's
+    /// `SAME` has it (lengstrom/fast-style-transfer).
+    Transposed,
 }
 
 /// The shape of a style network.
@@ -54,6 +60,14 @@ pub struct Architecture {
     pub input_range: [f64; 2],
     /// How the network enlarges.
     pub upsampling: Upsampling,
+    /// What lies beyond the borders of images inside the network. Files of old
+    /// do not say: it was [`Padding::Reflect`] in all of them.
+    #[serde(default = "reflect")]
+    pub padding: Padding,
+}
+
+fn reflect() -> Padding {
+    Padding::Reflect
 }
 
 impl Default for Architecture {
@@ -68,6 +82,7 @@ impl Default for Architecture {
             output_map: OutputMap::Tanh,
             input_range: [0.0, 1.0],
             upsampling: Upsampling::Nearest,
+            padding: Padding::Reflect,
         }
     }
 }
@@ -126,7 +141,8 @@ impl Architecture {
     /// Name and shape of every tensor of the network.
     ///
     /// A convolution has a bias only where no normalisation follows, which
-    /// would take it away again.
+    /// would take it away again. Weights are `[outputs, inputs, k, k]`, those of
+    /// transposed convolutions too.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let c = self.width;
         let (outer, inner) = (self.outer_kernel, self.inner_kernel);

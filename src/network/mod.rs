@@ -4,13 +4,15 @@
 //! for Real-Time Style Transfer and Super-Resolution" (2016, supplementary
 //! material, table 1) with the instance normalisation of Ulyanov, Vedaldi and
 //! Lempitsky (2016) and nearest-neighbour upsampling before the convolutions
-//! that enlarge (Odena et al. 2016: transposed ones draw checkerboards).
+//! that enlarge (Odena et al. 2016: transposed ones draw checkerboards). What
+//! others trained may differ from it: see [`Architecture`].
 
 mod architecture;
 mod error;
 mod model;
 mod transformer;
 
+pub use crate::ops::Padding;
 pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
 pub use model::{FORMAT_VERSION, Model, Style, write_atomically};

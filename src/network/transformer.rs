@@ -1,6 +1,6 @@
 //! The network as a function of an image: plain, differentiable Candle.
 
-use super::{Architecture, Model, OutputMap};
+use super::{Architecture, Model, OutputMap, Upsampling};
 use crate::ops::{Padding, Path, plain};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -9,7 +9,17 @@ use candle_nn::VarBuilder;
 struct ConvLayer {
     weight: Tensor,
     tail: Tail,
-    stride: usize,
+    padding: Padding,
+    step: Step,
+}
+
+/// How the result's size compares to the input's.
+#[derive(Clone, Copy)]
+enum Step {
+    /// One pixel of so many in a line.
+    Stride(usize),
+    /// Two pixels of one.
+    Double(Upsampling),
 }
 
 enum Tail {
@@ -24,7 +34,8 @@ enum Tail {
 impl ConvLayer {
     fn new(
         shape: [usize; 4],
-        stride: usize,
+        padding: Padding,
+        step: Step,
         norm_eps: Option<f64>,
         vb: VarBuilder,
     ) -> Result<Self> {
@@ -40,13 +51,18 @@ impl ConvLayer {
         Ok(ConvLayer {
             weight: vb.get(&shape, "conv.weight")?,
             tail,
-            stride,
+            padding,
+            step,
         })
     }
 
     fn forward(&self, x: &Tensor, relu: bool, path: Path) -> Result<Tensor> {
-        let padding = Padding::Reflect(self.weight.dim(2)? / 2);
-        let y = path.conv2d(x, &self.weight, padding, self.stride)?;
+        let conv = |x, stride| path.conv2d(x, &self.weight, self.padding, stride);
+        let y = match self.step {
+            Step::Stride(stride) => conv(x, stride)?,
+            Step::Double(Upsampling::Nearest) => conv(&path.upsample2x(x)?, 1)?,
+            Step::Double(Upsampling::Transposed) => path.conv_transpose2x(x, &self.weight)?,
+        };
         match &self.tail {
             Tail::Norm { scale, shift, eps } => path.instance_norm(&y, scale, shift, *eps, relu),
             Tail::Bias(bias) => {
@@ -76,31 +92,36 @@ impl Network {
         let c = architecture.width;
         let (outer, inner) = (architecture.outer_kernel, architecture.inner_kernel);
         let eps = Some(architecture.norm_eps);
-        let layer = |name: &str, out: usize, input: usize, kernel: usize, stride: usize| {
-            ConvLayer::new([out, input, kernel, kernel], stride, eps, vb.pp(name))
+        let padding = architecture.padding;
+        let layer = |name: &str, out: usize, input: usize, kernel: usize, step: Step| {
+            let shape = [out, input, kernel, kernel];
+            ConvLayer::new(shape, padding, step, eps, vb.pp(name))
         };
+        let (same, half) = (Step::Stride(1), Step::Stride(2));
+        let double = Step::Double(architecture.upsampling);
         Ok(Network {
             architecture: architecture.clone(),
             down: vec![
-                layer("down.0", c, 3, outer, 1)?,
-                layer("down.1", 2 * c, c, inner, 2)?,
-                layer("down.2", 4 * c, 2 * c, inner, 2)?,
+                layer("down.0", c, 3, outer, same)?,
+                layer("down.1", 2 * c, c, inner, half)?,
+                layer("down.2", 4 * c, 2 * c, inner, half)?,
             ],
             residual: (0..architecture.residual_blocks)
                 .map(|i| {
                     Ok([
-                        layer(&format!("residual.{i}.0"), 4 * c, 4 * c, inner, 1)?,
-                        layer(&format!("residual.{i}.1"), 4 * c, 4 * c, inner, 1)?,
+                        layer(&format!("residual.{i}.0"), 4 * c, 4 * c, inner, same)?,
+                        layer(&format!("residual.{i}.1"), 4 * c, 4 * c, inner, same)?,
                     ])
                 })
                 .collect::<Result<_>>()?,
             up: vec![
-                layer("up.0", 2 * c, 4 * c, inner, 1)?,
-                layer("up.1", c, 2 * c, inner, 1)?,
+                layer("up.0", 2 * c, 4 * c, inner, double)?,
+                layer("up.1", c, 2 * c, inner, double)?,
             ],
             output: ConvLayer::new(
                 [3, c, outer, outer],
-                1,
+                padding,
+                same,
                 eps.filter(|_| architecture.output_norm),
                 vb.pp("output"),
             )?,
@@ -134,14 +155,35 @@ impl Network {
             x = (second.forward(&inner, false, path)? + x)?;
         }
         for layer in &self.up {
-            x = layer.forward(&path.upsample2x(&x)?, true, path)?;
+            x = layer.forward(&x, true, path)?;
         }
         let x = self.output.forward(&x, false, path)?;
         let x = match self.architecture.output_map {
             OutputMap::Tanh => x.tanh()?.affine(127.5, 127.5)?,
+            OutputMap::Tanh150 => x.tanh()?.affine(150.0, 127.5)?.clamp(0f32, 255f32)?,
             OutputMap::Clamp => x.clamp(0f32, 255f32)?,
         };
         plain::channels_first(&x.narrow(1, 0, height)?.narrow(2, 0, width)?)
+    }
+
+    /// Bytes that [`Network::forward`] takes at most, about, for a picture of
+    /// `size` (width, height) on the CPU where no gradients are wanted.
+    pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
+        let pixels = width
+            .next_multiple_of(4)
+            .saturating_mul(height.next_multiple_of(4));
+        pixels.saturating_mul(size_of::<f32>() * self.numbers_per_pixel())
+    }
+
+    /// Numbers held at once for each pixel of a picture, at most: some
+    /// pictures, and in the layer after the last enlargement its input, that
+    /// enlarged and perhaps padded, and its result.
+    fn numbers_per_pixel(&self) -> usize {
+        let padded = match self.architecture.inner_kernel {
+            3 => 0,
+            _ => 2,
+        };
+        24 + (4 + padded) * self.architecture.width
     }
 
     /// What the network looks like.

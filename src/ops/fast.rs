@@ -47,15 +47,11 @@ impl Conv2d {
     fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Conv> {
         let (batch, height, width, channels) = x.dims4()?;
         let (outputs, inputs, kernel, kernel_width) = weight.dims4()?;
-        let reach = 2 * self.padding.size();
         if inputs != channels || kernel != kernel_width || x.elem_count() == 0 {
             bail!("conv2d of {x:?} with weights {weight:?}");
         }
-        if height + reach < kernel || width + reach < kernel {
-            bail!(
-                "conv2d: a kernel of {kernel} on {height}x{width} padded by {:?}",
-                self.padding
-            );
+        if kernel % 2 == 0 {
+            bail!("conv2d with a kernel of {kernel}, which is even");
         }
         Ok(Conv {
             batch,
@@ -113,6 +109,69 @@ impl CustomOp2 for Conv2d {
             };
             Ok((input, weights))
         })
+    }
+}
+
+/// See [`super::Path::conv_transpose2x`].
+pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let weight = weight.transpose(0, 1)?.contiguous()?;
+    x.contiguous()?.apply_op2(&weight, ConvTranspose2x)
+}
+
+/// The convolution of stride 2, from the larger image to the smaller, taken
+/// backwards: its weights are `[inputs, outputs, k, k]` in our terms.
+struct ConvTranspose2x;
+
+impl ConvTranspose2x {
+    fn convolution(x: &Shape, weight: &Shape) -> Result<Conv> {
+        let (batch, height, width, channels) = x.dims4()?;
+        let (inputs, outputs, _, _) = weight.dims4()?;
+        if inputs != channels {
+            bail!("transposed convolution of {x:?} with weights {weight:?}");
+        }
+        let conv = Conv2d {
+            padding: Padding::Same,
+            stride: 2,
+        };
+        let larger = Shape::from((batch, 2 * height, 2 * width, outputs));
+        conv.sizes(&larger, weight)
+    }
+}
+
+impl CustomOp2 for ConvTranspose2x {
+    fn name(&self) -> &'static str {
+        "conv-transpose2x"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let conv = Self::convolution(x_layout.shape(), weight_layout.shape())?;
+        let weight = slice(weight, weight_layout)?;
+        let out = conv.input_gradient(Level::current(), weight, slice(x, x_layout)?);
+        let shape = (conv.batch, conv.height, conv.width, conv.inputs);
+        Ok(result(out, shape))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of_input = conv2d(gradient, weight, Padding::Same, 2)?;
+        let conv = Self::convolution(x.shape(), weight.shape())?;
+        let of_weight = with_slice(gradient, |gradient| {
+            let of_weight = |x: &[f32]| Ok(conv.weight_gradient(Level::current(), gradient, x));
+            with_slice(x, of_weight)
+        })?;
+        let of_weight = Tensor::from_vec(of_weight, weight.shape(), weight.device())?;
+        Ok((Some(of_input), Some(of_weight)))
     }
 }
 
@@ -180,8 +239,8 @@ impl CustomOp1 for FrozenConv2d {
             batch,
             height,
             width,
-            rows: &border(height, Padding::Zero(1)),
-            columns: &border(width, Padding::Zero(1)),
+            rows: &border(height, Padding::Same, (1, 1)),
+            columns: &border(width, Padding::Same, (1, 1)),
             entrance: winograd::Entrance::Plain,
         };
         let finish = Finish {
@@ -204,8 +263,8 @@ impl CustomOp1 for FrozenConv2d {
                     batch,
                     height,
                     width,
-                    rows: &border(height, Padding::Zero(1)),
-                    columns: &border(width, Padding::Zero(1)),
+                    rows: &border(height, Padding::Same, (1, 1)),
+                    columns: &border(width, Padding::Same, (1, 1)),
                     // ReLU let nothing through where the result is 0.
                     entrance: winograd::Entrance::Gate(y),
                 };

@@ -1,5 +1,6 @@
-//! The operations of the network: reflection-padded convolution, instance
-//! normalisation and nearest-neighbour upsampling, with their gradients.
+//! The operations of the network: convolution with mirrored or zero borders,
+//! transposed convolution, instance normalisation and nearest-neighbour
+//! upsampling, with their gradients.
 //!
 //! Each operation exists twice. [`plain`] writes it in ordinary Candle
 //! operations: slow, obvious, on any device. This module's own functions are
@@ -16,22 +17,30 @@ mod fast;
 pub mod plain;
 
 use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// What lies beyond the border of an image, and how far it reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Padding {
-    /// The image mirrored at its border pixels, which are not repeated. An
-    /// image smaller than the padding is mirrored again and again.
-    Reflect(usize),
-    /// Zeros.
-    Zero(usize),
+    /// The image mirrored at its border pixels, which are not repeated, by half
+    /// a kernel. An image smaller than that is mirrored again and again.
+    Reflect,
+    /// TensorFlow's `SAME`: as many zeros as give every `stride`th pixel, the
+    /// first included, a place in the result. An odd one is at the far end.
+    Same,
 }
 
 impl Padding {
-    /// Pixels added on each side.
-    pub fn size(self) -> usize {
+    /// Pixels added before and after a line of `len` pixels.
+    pub fn around(self, len: usize, kernel: usize, stride: usize) -> (usize, usize) {
         match self {
-            Padding::Reflect(size) | Padding::Zero(size) => size,
+            Padding::Reflect => (kernel / 2, kernel / 2),
+            Padding::Same => {
+                let last = len.saturating_sub(1) / stride * stride;
+                let zeros = (last + kernel).saturating_sub(len);
+                (zeros / 2, zeros - zeros / 2)
+            }
         }
     }
 }
@@ -65,7 +74,7 @@ impl Path {
     }
 
     /// Convolves `x` `[n, h, w, inputs]` with `weight` `[outputs, inputs, k, k]`
-    /// into `[n, (h + 2 padding - k) / stride + 1, .., outputs]`.
+    /// into `[n, (h - 1) / stride + 1, .., outputs]`; `k` is odd.
     pub fn conv2d(
         self,
         x: &Tensor,
@@ -92,6 +101,18 @@ impl Path {
         match self.on(x) {
             Path::Plain => plain::instance_norm(x, scale, shift, eps, relu),
             Path::Fast => fast::instance_norm(x, scale, shift, eps, relu),
+        }
+    }
+
+    /// Doubles height and width by a transposed convolution of stride 2: what
+    /// takes gradients back through a convolution of stride 2 with
+    /// [`Padding::Same`]. `weight` is `[outputs, inputs, k, k]`; output pixel
+    /// `2 i + j - p` takes input pixel `i` times the weight at `j`, where `p` is
+    /// that padding's front.
+    pub fn conv_transpose2x(self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        match self.on(x) {
+            Path::Plain => plain::conv_transpose2x(x, weight),
+            Path::Fast => fast::conv_transpose2x(x, weight),
         }
     }
 

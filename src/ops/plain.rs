@@ -6,14 +6,29 @@ use candle_core::{Result, Tensor};
 
 /// See [`super::Path::conv2d`].
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
-    let (x, zeros) = match padding {
-        Padding::Zero(size) => (x.clone(), size),
-        Padding::Reflect(size) => {
-            let rows = reflect_to(x, 1, size, size)?;
-            (reflect_to(&rows, 2, size, size)?, 0)
-        }
-    };
-    channels_last(&channels_first(&x)?.conv2d(weight, zeros, stride, 1, 1)?)
+    let mut x = x.clone();
+    for dim in [1, 2] {
+        let (before, after) = padding.around(x.dim(dim)?, weight.dim(2)?, stride);
+        x = match padding {
+            Padding::Reflect => reflect_to(&x, dim, before, after)?,
+            Padding::Same => x.pad_with_zeros(dim, before, after)?,
+        };
+    }
+    channels_last(&channels_first(&x)?.conv2d(weight, 0, stride, 1, 1)?)
+}
+
+/// See [`super::Path::conv_transpose2x`].
+pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (_, height, width, _) = x.dims4()?;
+    let weight = weight.transpose(0, 1)?.contiguous()?;
+    // With a line more than all inputs reach, so that even 1x1 kernels fill
+    // twice the size; then cut to that.
+    let y = channels_first(x)?.conv_transpose2d(&weight, 0, 1, 2, 1)?;
+    let (before, _) = Padding::Same.around(2 * height, weight.dim(2)?, 2);
+    channels_last(
+        &y.narrow(2, before, 2 * height)?
+            .narrow(3, before, 2 * width)?,
+    )
 }
 
 /// `[n, h, w, c]` to Candle's own `[n, c, h, w]`.
@@ -76,7 +91,7 @@ pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
 
 /// See [`super::FrozenConv2d::forward`].
 pub fn frozen_conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    conv2d(x, weight, Padding::Zero(1), 1)?
+    channels_last(&channels_first(x)?.conv2d(weight, 1, 1, 1, 1)?)?
         .broadcast_add(bias)?
         .relu()
 }

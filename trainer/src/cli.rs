@@ -298,7 +298,8 @@ pub struct AboutArgs {
 #[command(after_help = "\
 Networks that can be imported: TransformerNet of pytorch/examples, fast_neural_style,
 of any width, as torch.save wrote it (*.pth, *.model, *.pt: a state_dict, by itself or
-in a checkpoint) or as a safetensors file.")]
+in a checkpoint) or as a safetensors file; and that of lengstrom/fast-style-transfer, of
+any width, as a safetensors file of its variables (Variable, Variable_1 and so on).")]
 pub struct ImportArgs {
     /// The file to read
     #[arg(value_name = "FILE")]

@@ -4,7 +4,7 @@ use crate::cli::InfoArgs;
 use crate::metrics::Losses;
 use crate::recipe::upgrade;
 use anyhow::{Context, ensure};
-use gstfaststyle::network::{Architecture, Model, OutputMap, Style};
+use gstfaststyle::network::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -153,15 +153,24 @@ fn network(architecture: &Architecture) -> String {
     } = architecture;
     let map = match architecture.output_map {
         OutputMap::Tanh => "tanh",
+        OutputMap::Tanh150 => "tanh * 150",
         OutputMap::Clamp => "clamp",
     };
     let norm = match architecture.output_norm {
         true => "with",
         false => "without",
     };
+    let padding = match architecture.padding {
+        Padding::Reflect => "",
+        Padding::Same => ", zeros beyond borders",
+    };
+    let upsampling = match architecture.upsampling {
+        Upsampling::Nearest => "",
+        Upsampling::Transposed => ", transposed convolutions",
+    };
     format!(
-        "width {width}, {blocks} residual blocks, kernels {outer}x{outer} and {inner}x{inner}, \
-         output {map} {norm} normalisation"
+        "width {width}, {blocks} residual blocks, kernels {outer}x{outer} and {inner}x{inner}\
+         {padding}{upsampling}, output {map} {norm} normalisation"
     )
 }
 

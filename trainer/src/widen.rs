@@ -84,7 +84,7 @@ fn share_out(weight: &Tensor, inputs: usize, random: &mut impl Rng) -> candle_co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gstfaststyle::network::Network;
+    use gstfaststyle::network::{Network, Upsampling};
 
     fn random_model(architecture: Architecture) -> anyhow::Result<Model> {
         Ok(Model {
@@ -97,11 +97,13 @@ mod tests {
 
     #[test]
     fn the_wide_network_paints_the_same() -> anyhow::Result<()> {
-        for output_norm in [true, false] {
+        let upsamplings = [Upsampling::Nearest, Upsampling::Transposed];
+        for (output_norm, upsampling) in [true, false].into_iter().zip(upsamplings) {
             let narrow = Architecture {
                 width: 2,
                 residual_blocks: 2,
                 output_norm,
+                upsampling,
                 ..Default::default()
             };
             let narrow = random_model(narrow)?;

@@ -12,7 +12,8 @@ mod plan;
 mod statistics;
 
 use super::{Area, EngineError, Image, Precision};
-use crate::network::{Architecture, Model};
+use crate::network::{Architecture, Model, Upsampling};
+use crate::ops::Padding;
 use crate::ops::cpu::Level;
 use crate::ops::cpu::norm::{self, Affine};
 use crate::ops::cpu::winograd::PaddedPicture;
@@ -56,9 +57,21 @@ struct Memory {
 }
 
 impl CpuNetwork {
+    /// Whether it can be a network of this kind: one that mirrors borders and
+    /// enlarges by repeating pixels.
+    pub fn can_be(architecture: &Architecture) -> bool {
+        architecture.padding == Padding::Reflect && architecture.upsampling == Upsampling::Nearest
+    }
+
     /// Packs the weights of `model`, for the instructions of `level` and for
     /// `precision`, whether or not that is faster there.
+    ///
+    /// # Errors
+    /// A model without its tensors, or that this [cannot be](Self::can_be).
     pub fn new(model: &Model, level: Level, precision: Precision) -> candle_core::Result<Self> {
+        if !Self::can_be(&model.architecture) {
+            candle_core::bail!("no kernels for {:?}", model.architecture);
+        }
         let layer = |name: &str, scale| Layer::new(model, name, scale, precision);
         let block = |i| -> candle_core::Result<_> {
             Ok([

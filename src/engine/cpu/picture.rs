@@ -44,6 +44,9 @@ pub fn leave(
                 OutputMap::Tanh => out
                     .iter_mut()
                     .for_each(|y| *y = tanh(*y * factor + offset) * 127.5 + 127.5),
+                OutputMap::Tanh150 => out.iter_mut().for_each(|y| {
+                    *y = (tanh(*y * factor + offset) * 150.0 + 127.5).clamp(0.0, 255.0)
+                }),
                 OutputMap::Clamp => out
                     .iter_mut()
                     .for_each(|y| *y = (*y * factor + offset).clamp(0.0, 255.0)),

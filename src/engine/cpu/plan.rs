@@ -47,7 +47,7 @@ impl Plan {
         let full = full_size(picture);
         let sizes = [1, 2, 4].map(|divisor| (full.0 / divisor, full.1 / divisor));
         let inner_reach = architecture.inner_kernel / 2;
-        let inner = |len| border(len, Padding::Reflect(inner_reach));
+        let inner = |len| border(len, Padding::Reflect, (inner_reach, inner_reach));
         let enlarged = |len| enlarged_border(len, inner_reach);
         let outer_reach = architecture.outer_kernel / 2;
         let outer = |len| outer_border(len, outer_reach, outer);
@@ -97,7 +97,7 @@ pub fn reach(architecture: &Architecture) -> usize {
 
 /// A border of `reach` before and as much after that as makes it `outer` pixels.
 fn outer_border(len: usize, reach: usize, outer: usize) -> Vec<i32> {
-    let mut table = border(len, Padding::Reflect(reach));
+    let mut table = border(len, Padding::Reflect, (reach, reach));
     // What zeros in the kernel meet.
     table.resize(len + outer, 0);
     table
@@ -111,7 +111,7 @@ fn enlarged_border(len: usize, reach: usize) -> Vec<i32> {
         let last = len as i32 - 1;
         return (-1..=last + 1).map(|i| i.clamp(0, last)).collect();
     }
-    let table = border(2 * len, Padding::Reflect(reach));
+    let table = border(2 * len, Padding::Reflect, (reach, reach));
     table.into_iter().map(|i| i / 2).collect()
 }
 

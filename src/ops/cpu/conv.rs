@@ -32,8 +32,8 @@ const WINOGRAD_INPUTS: usize = 8;
 impl Conv {
     /// Rows and pixels in a row of an output image.
     pub fn output_size(&self) -> (usize, usize) {
-        let size = |len: usize| (len + 2 * self.padding.size() - self.kernel) / self.stride + 1;
-        (size(self.height), size(self.width))
+        let shape = self.shape();
+        (shape.height(), shape.width())
     }
 
     /// Convolves `data`.
@@ -145,17 +145,24 @@ impl Conv {
 
     /// Source row of each padded row, source column of each padded column.
     fn tables(&self) -> (Vec<i32>, Vec<i32>) {
-        (
-            border(self.height, self.padding),
-            border(self.width, self.padding),
-        )
+        let table = |len| border(len, self.padding, self.around(len));
+        (table(self.height), table(self.width))
+    }
+
+    /// Pixels that pad a line of `len`, before and after.
+    fn around(&self, len: usize) -> (usize, usize) {
+        self.padding.around(len, self.kernel, self.stride)
     }
 
     fn shape(&self) -> direct::Shape {
+        let padded = |len| {
+            let (before, after) = self.around(len);
+            before + len + after
+        };
         direct::Shape {
             batch: self.batch,
-            padded_height: self.height + 2 * self.padding.size(),
-            padded_width: self.width + 2 * self.padding.size(),
+            padded_height: padded(self.height),
+            padded_width: padded(self.width),
             inputs: self.inputs,
             outputs: self.outputs,
             kernel: self.kernel,
@@ -164,14 +171,14 @@ impl Conv {
     }
 }
 
-/// Source coordinate of each padded coordinate, -1 for zeros.
-pub fn border(len: usize, padding: Padding) -> Vec<i32> {
-    let size = padding.size() as isize;
-    (-size..len as isize + size)
+/// Source coordinate of each coordinate of a line of `len` that is padded by
+/// `before` and `after` pixels; -1 for zeros.
+pub fn border(len: usize, padding: Padding, (before, after): (usize, usize)) -> Vec<i32> {
+    (-(before as isize)..(len + after) as isize)
         .map(|i| match padding {
-            Padding::Reflect(_) => reflect(i, len) as i32,
-            Padding::Zero(_) if (0..len as isize).contains(&i) => i as i32,
-            Padding::Zero(_) => -1,
+            Padding::Reflect => reflect(i, len) as i32,
+            Padding::Same if (0..len as isize).contains(&i) => i as i32,
+            Padding::Same => -1,
         })
         .collect()
 }

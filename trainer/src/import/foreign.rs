@@ -5,7 +5,8 @@ use anyhow::{Error, anyhow};
 
 /// What can be imported.
 pub const KNOWN: &str = "what can be imported is TransformerNet of pytorch/examples \
-    fast_neural_style, as torch.save or safetensors wrote it";
+    fast_neural_style, as torch.save or safetensors wrote it, and the network of \
+    lengstrom/fast-style-transfer, its variables by their names in a safetensors file";
 
 /// Tensors that a message names.
 const NAMED: usize = 4;
@@ -37,9 +38,9 @@ fn family(tensors: &Tensors) -> Option<&'static str> {
     // inputs, outputs. PyTorch has the outputs first and the sides last.
     if shapes().any(|shape| matches!(*shape, [h @ 4..16, w, 3, out] if h == w && out >= 8)) {
         return Some(
-            "a TensorFlow network of the family of lengstrom/fast-style-transfer, it seems: it \
-             fills up borders with zeros where ours mirrors, enlarges by transposed convolutions \
-             and ends with tanh(x) * 150 + 127.5, so that ours cannot paint the same picture",
+            "a TensorFlow network whose variables have other names than those of \
+             lengstrom/fast-style-transfer (Variable, Variable_1 and so on), so that it cannot be \
+             known what it computes",
         );
     }
     if named("in1.scale") {
@@ -49,7 +50,7 @@ fn family(tensors: &Tensors) -> Option<&'static str> {
         );
     }
     if named("conv_transpose") {
-        return Some("a network that enlarges by transposed convolutions, which ours does not");
+        return Some("another network with transposed convolutions than can be imported");
     }
     if shapes().any(|shape| matches!(*shape, [_, 1, h, _] if h > 1)) {
         return Some("a network of depthwise convolutions (MobileNet), which ours has not");
@@ -67,7 +68,9 @@ pub fn format(bytes: &[u8]) -> &'static str {
         [0x08, _, 0x12, ..] => "an ONNX file, it seems",
         // A table or an object, the first one.
         [3 | 4, 0, 0, 0, 1, 0, 0, 0, ..] => "a file of Lua Torch (*.t7), it seems",
-        _ if bytes.ends_with(&TENSORFLOW_TABLE) => "a TensorFlow checkpoint",
+        _ if bytes.ends_with(&TENSORFLOW_TABLE) => {
+            "a TensorFlow checkpoint: its variables must be in a safetensors file, see README.md"
+        }
         _ if bytes.get(257..262) == Some(b"ustar") => {
             "a tar archive, as the first versions of torch.save wrote it: load it in PyTorch and \
              save its state_dict() anew"

@@ -3,6 +3,7 @@
 //! A network is taken over only if ours can compute the same picture; any other
 //! file is refused with what was found in it.
 
+mod fast_style_transfer;
 mod foreign;
 mod transformer_net;
 
@@ -46,42 +47,79 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         output.display()
     );
     let style = about(&args.about, &output, Style::default())?;
-    let model = read(input, style).with_context(|| input.display().to_string())?;
+    let (model, family) = read(input, style).with_context(|| input.display().to_string())?;
     model.save(&output).context("cannot write the model")?;
     eprintln!(
-        "{} is ready: width {}, from {}",
+        "{} is ready: width {}, from {family}",
         output.display(),
         model.architecture.width,
-        transformer_net::FAMILY
     );
     Ok(())
 }
 
-/// The model of the network in a file.
-fn read(path: &Path, style: Style) -> Result<Model> {
+/// The model of the network in a file, and the network's family.
+fn read(path: &Path, style: Style) -> Result<(Model, &'static str)> {
     let bytes = read_bounded(path, MAX_FILE_BYTES)?;
-    let (architecture, weights) = network(&bytes)?;
-    Ok(Model {
+    let Converted {
+        family,
+        architecture,
+        weights,
+    } = network(&bytes)?;
+    let model = Model {
         architecture,
         styles: vec![style],
         training: json!({
             "imported": {
                 "file": path.file_name().map(|name| name.to_string_lossy()),
-                "family": transformer_net::FAMILY,
+                "family": family,
             },
             "software": concat!("faststyle-train ", env!("CARGO_PKG_VERSION")),
         }),
         weights,
-    })
+    };
+    Ok((model, family))
+}
+
+/// Another program's network, as one of ours.
+struct Converted {
+    /// Where it comes from.
+    family: &'static str,
+    architecture: Architecture,
+    weights: HashMap<String, Tensor>,
 }
 
 /// The network in the bytes of a file, as one of ours.
-fn network(bytes: &[u8]) -> Result<(Architecture, HashMap<String, Tensor>)> {
+fn network(bytes: &[u8]) -> Result<Converted> {
     let tensors = tensors(bytes)?;
-    match transformer_net::find(&tensors)? {
-        Some(network) => transformer_net::convert(&network).context(transformer_net::FAMILY),
+    if let Some(network) = transformer_net::find(&tensors)? {
+        return transformer_net::convert(&network).context(transformer_net::FAMILY);
+    }
+    match fast_style_transfer::find(&tensors).context(fast_style_transfer::FAMILY)? {
+        Some(network) => {
+            fast_style_transfer::convert(&network).context(fast_style_transfer::FAMILY)
+        }
         None => Err(foreign::refusal(&tensors)),
     }
+}
+
+/// The numbers of the tensor called `name`.
+///
+/// # Errors
+/// It has another shape, or does not hold real numbers.
+fn numbers(name: &str, tensor: &SavedTensor, shape: &[usize]) -> Result<Vec<f32>> {
+    ensure!(
+        tensor.shape == shape,
+        "tensor `{name}` has shape {:?}, expected {shape:?}",
+        tensor.shape
+    );
+    let values = tensor
+        .floats()
+        .with_context(|| format!("tensor `{name}`"))?;
+    ensure!(
+        values.iter().all(|value| value.is_finite()),
+        "tensor `{name}` holds a number that is not finite"
+    );
+    Ok(values)
 }
 
 /// The tensors of a file by their names.

@@ -4,11 +4,11 @@
 //! entrance and its result are RGB in 0..255, the latter to be cut to that
 //! range. Widths, kernels and blocks other than the original's are taken too.
 
-use super::Tensors;
+use super::{Converted, Tensors, numbers};
 use crate::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::{Architecture, OutputMap, Upsampling};
+use gstfaststyle::network::{Architecture, OutputMap, Padding, Upsampling};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a model file says about where it comes from.
@@ -48,7 +48,7 @@ pub fn find<'t, 'a>(tensors: &'t Tensors<'a>) -> Result<Option<Network<'t, 'a>>>
 /// # Errors
 /// A tensor that is missing, of another shape, not of real numbers, or more
 /// than there should be.
-pub fn convert(network: &Network) -> Result<(Architecture, HashMap<String, Tensor>)> {
+pub fn convert(network: &Network) -> Result<Converted> {
     let architecture = architecture(network)?;
     let mut used = BTreeSet::new();
     let mut weights = HashMap::new();
@@ -57,18 +57,7 @@ pub fn convert(network: &Network) -> Result<(Architecture, HashMap<String, Tenso
         let tensor = network
             .get(&*theirs)
             .with_context(|| format!("tensor `{theirs}` is missing"))?;
-        ensure!(
-            tensor.shape == shape,
-            "tensor `{theirs}` has shape {:?}, expected {shape:?}",
-            tensor.shape
-        );
-        let values = tensor
-            .floats()
-            .with_context(|| format!("tensor `{theirs}`"))?;
-        ensure!(
-            values.iter().all(|value| value.is_finite()),
-            "tensor `{theirs}` holds a number that is not finite"
-        );
+        let values = numbers(&theirs, tensor, &shape)?;
         weights.insert(ours, Tensor::from_vec(values, shape, &Device::Cpu)?);
         used.insert(theirs);
     }
@@ -78,7 +67,11 @@ pub fn convert(network: &Network) -> Result<(Architecture, HashMap<String, Tenso
             "unexpected tensor `{name}`"
         );
     }
-    Ok((architecture, weights))
+    Ok(Converted {
+        family: FAMILY,
+        architecture,
+        weights,
+    })
 }
 
 /// What the tensors' shapes say of the network; [`convert`] compares them all.
@@ -101,6 +94,7 @@ fn architecture(network: &Network) -> Result<Architecture> {
         output_map: OutputMap::Clamp,
         input_range: [0.0, 255.0],
         upsampling: Upsampling::Nearest,
+        padding: Padding::Reflect,
     };
     match architecture.check() {
         Ok(()) => Ok(architecture),

@@ -7,12 +7,15 @@ mod proto;
 use crate::cli::ExportOnnxArgs;
 use crate::output;
 use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
 use graph::Builder;
-use gstfaststyle::network::{Architecture, Model, OutputMap, write_atomically};
+use gstfaststyle::network::{
+    Architecture, Model, OutputMap, Padding, Upsampling, write_atomically,
+};
 use proto::Attribute;
 
 /// The smallest side: a quarter of it must be larger than the border that is
-/// mirrored there, and the whole larger than the outer kernel's.
+/// mirrored there, if it is, and the whole larger than the outer kernel's.
 const SMALLEST: usize = 32;
 
 /// Writes the model as an ONNX file.
@@ -75,7 +78,7 @@ struct Export<'a> {
     graph: Builder,
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
     fn network(&mut self, size: Option<(usize, usize)>) -> Result<String> {
         let Architecture {
             residual_blocks,
@@ -98,21 +101,16 @@ impl Export<'_> {
             x = self.graph.operation("Add", &[&inner, &x], vec![]);
         }
         for i in 0..2 {
-            x = self.upsample(&x);
-            x = self.layer(&format!("up.{i}"), &x, 1, true)?;
+            x = self.enlarge(&format!("up.{i}"), &x)?;
         }
         x = self.layer("output", &x, 1, false)?;
         x = match output_map {
-            OutputMap::Tanh => {
-                let x = self.graph.operation("Tanh", &[&x], vec![]);
-                let x = self.scalar("Mul", &x, "output_scale", 127.5);
-                self.scalar("Add", &x, "output_middle", 127.5)
+            OutputMap::Tanh => self.tanh(&x, 127.5),
+            OutputMap::Tanh150 => {
+                let x = self.tanh(&x, 150.0);
+                self.clip(&x)
             }
-            OutputMap::Clamp => {
-                let low = self.graph.floats("output_low", &[], &[0.0]);
-                let high = self.graph.floats("output_high", &[], &[255.0]);
-                self.graph.operation("Clip", &[&x, &low, &high], vec![])
-            }
+            OutputMap::Clamp => self.clip(&x),
         };
         Ok(match size {
             Some(size) => self.crop(&x, size),
@@ -120,26 +118,41 @@ impl Export<'_> {
         })
     }
 
-    /// Mirrored border, convolution, normalisation or bias, and perhaps ReLU.
+    fn tanh(&mut self, x: &str, scale: f32) -> String {
+        let x = self.graph.operation("Tanh", &[x], vec![]);
+        let x = self.scalar("Mul", &x, "output_scale", scale);
+        self.scalar("Add", &x, "output_middle", 127.5)
+    }
+
+    fn clip(&mut self, x: &str) -> String {
+        let low = self.graph.floats("output_low", &[], &[0.0]);
+        let high = self.graph.floats("output_high", &[], &[255.0]);
+        self.graph.operation("Clip", &[x, &low, &high], vec![])
+    }
+
+    /// Border and convolution, normalisation or bias, and perhaps ReLU.
     fn layer(&mut self, name: &str, x: &str, stride: usize, relu: bool) -> Result<String> {
         let (weight, dims) = self.tensor(&format!("{name}.conv.weight"))?;
         let side = dims[2];
-        let reach = side / 2;
-        let border = [0, 0, reach, reach, 0, 0, reach, reach];
-        let x = self.pad(x, &format!("border_{reach}"), &border);
-        let attributes = vec![
+        let mut attributes = vec![
             Attribute::ints("kernel_shape", &[side, side]),
             Attribute::ints("strides", &[stride, stride]),
         ];
+        let x = match self.model.architecture.padding {
+            Padding::Reflect => {
+                let reach = side / 2;
+                let border = [0, 0, reach, reach, 0, 0, reach, reach];
+                self.pad(x, &format!("border_{reach}"), &border)
+            }
+            Padding::Same => {
+                attributes.push(Attribute::ints("pads", &zeros(side, stride)));
+                x.into()
+            }
+        };
         let normalised = name != "output" || self.model.architecture.output_norm;
         let x = if normalised {
             let x = self.graph.operation("Conv", &[&x, &weight], attributes);
-            let (scale, _) = self.tensor(&format!("{name}.norm.weight"))?;
-            let (shift, _) = self.tensor(&format!("{name}.norm.bias"))?;
-            let eps = Attribute::float("epsilon", self.model.architecture.norm_eps as f32);
-            let inputs = [x.as_str(), &scale, &shift];
-            self.graph
-                .operation("InstanceNormalization", &inputs, vec![eps])
+            self.normalise(name, &x)?
         } else {
             let (bias, _) = self.tensor(&format!("{name}.conv.bias"))?;
             self.graph
@@ -151,10 +164,55 @@ impl Export<'_> {
         })
     }
 
+    fn normalise(&mut self, name: &str, x: &str) -> Result<String> {
+        let (scale, _) = self.tensor(&format!("{name}.norm.weight"))?;
+        let (shift, _) = self.tensor(&format!("{name}.norm.bias"))?;
+        let eps = Attribute::float("epsilon", self.model.architecture.norm_eps as f32);
+        Ok(self
+            .graph
+            .operation("InstanceNormalization", &[x, &scale, &shift], vec![eps]))
+    }
+
+    /// A layer that doubles the size.
+    fn enlarge(&mut self, name: &str, x: &str) -> Result<String> {
+        if self.model.architecture.upsampling == Upsampling::Nearest {
+            let x = self.upsample(x);
+            return self.layer(name, &x, 1, true);
+        }
+        let full_name = format!("{name}.conv.weight");
+        // ONNX has a transposed convolution's inputs first.
+        let weight = self.find(&full_name)?.transpose(0, 1)?;
+        let (weight, dims) = self.add(&full_name, &weight)?;
+        let side = dims[2];
+        let zeros = zeros(side, 2);
+        // What the last input pixel and a kernel of 1x1 would not reach.
+        let rest = (2 + zeros[0] + zeros[2]).saturating_sub(side);
+        let attributes = vec![
+            Attribute::ints("kernel_shape", &[side, side]),
+            Attribute::ints("strides", &[2, 2]),
+            Attribute::ints("pads", &zeros),
+            Attribute::ints("output_padding", &[rest, rest]),
+        ];
+        let x = self
+            .graph
+            .operation("ConvTranspose", &[x, &weight], attributes);
+        let x = self.normalise(name, &x)?;
+        Ok(self.graph.operation("Relu", &[&x], vec![]))
+    }
+
     /// Adds a tensor of the model; returns its name and shape.
     fn tensor(&mut self, name: &str) -> Result<(String, Vec<usize>)> {
+        let tensor = self.find(name)?;
+        self.add(name, tensor)
+    }
+
+    fn find(&self, name: &str) -> Result<&'a Tensor> {
         let tensor = self.model.weights.get(name);
-        let tensor = tensor.with_context(|| format!("the model has no tensor {name}"))?;
+        tensor.with_context(|| format!("the model has no tensor {name}"))
+    }
+
+    /// Adds a tensor called `name`; returns its name and shape.
+    fn add(&mut self, name: &str, tensor: &Tensor) -> Result<(String, Vec<usize>)> {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         let dims = tensor.dims().to_vec();
         Ok((self.graph.floats(name, &dims, &values), dims))
@@ -207,6 +265,13 @@ impl Export<'_> {
     }
 }
 
+/// Zeros at the top, left, bottom and right of an image whose sides the stride
+/// divides, as all of a network's are.
+fn zeros(kernel: usize, stride: usize) -> [usize; 4] {
+    let (before, after) = Padding::Same.around(stride, kernel, stride);
+    [before, before, after, after]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,7 +297,7 @@ mod tests {
             residual_blocks: 2,
             ..Architecture::with_width(3)
         };
-        for architecture in [Architecture::with_width(4), clamped] {
+        for architecture in [Architecture::with_width(4), clamped, of_tensorflow()] {
             for size in [None, Some((67, 45))] {
                 let graph = exported(architecture.clone(), size);
                 let mut known = vec!["", "input"];
@@ -250,6 +315,37 @@ mod tests {
                 assert!(known.contains(&"output"));
             }
         }
+    }
+
+    fn of_tensorflow() -> Architecture {
+        Architecture {
+            output_map: OutputMap::Tanh150,
+            upsampling: Upsampling::Transposed,
+            padding: Padding::Same,
+            ..Architecture::with_width(3)
+        }
+    }
+
+    #[test]
+    fn zero_borders_and_transposed_convolutions_are_their_operators() {
+        let graph = exported(of_tensorflow(), None);
+        for (operator, expected) in [
+            ("Conv", 14),
+            ("ConvTranspose", 2),
+            ("InstanceNormalization", 16),
+            ("Relu", 10),
+            ("Resize", 0),
+            ("Pad", 0),
+            ("Clip", 1),
+        ] {
+            assert_eq!(count(&graph, operator), expected, "{operator}");
+        }
+        let weight = graph.initializer.iter();
+        let mut weight = weight.filter(|tensor| tensor.name() == "up.0.conv.weight");
+        assert_eq!(weight.next().unwrap().dims, [12, 6, 3, 3]);
+        assert_eq!(zeros(3, 2), [0, 0, 1, 1]);
+        assert_eq!(zeros(9, 1), [4, 4, 4, 4]);
+        assert_eq!(zeros(1, 2), [0, 0, 0, 0]);
     }
 
     #[test]
