@@ -1,6 +1,9 @@
 //! The CPU engine against the plain network.
 
+mod common;
+
 use candle_core::{Device, Tensor};
+use common::model;
 use gstfaststyle::engine::cpu::CpuNetwork;
 use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
@@ -18,27 +21,6 @@ fn picture(width: usize, height: usize) -> Image {
         height,
         data,
     }
-}
-
-/// A network whose norms are not the identity, as after training.
-fn model(architecture: Architecture) -> Model {
-    let mut model = Model::random(architecture, 3).unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for (name, shape) in model.architecture.parameters() {
-        if shape.len() == 1 {
-            let middle = if name.ends_with("norm.weight") {
-                1.0
-            } else {
-                0.0
-            };
-            let values: Vec<f32> = (0..shape[0])
-                .map(|_| middle + rng.random_range(-0.3..0.3))
-                .collect();
-            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-            model.weights.insert(name, tensor);
-        }
-    }
-    model
 }
 
 fn plain(model: &Model, picture: &Image) -> Vec<f32> {

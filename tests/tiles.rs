@@ -1,6 +1,8 @@
 //! Pictures painted in tiles against the same ones painted at once.
 
-use candle_core::{Device, Tensor};
+mod common;
+
+use common::model;
 use gstfaststyle::engine::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision,
 };
@@ -103,23 +105,6 @@ impl Canvas for Picture {
             false => Err(Stop::Asked),
         }
     }
-}
-
-/// A network whose norms are not the identity, as after training.
-fn model(architecture: Architecture) -> Model {
-    let mut model = Model::random(architecture, 3).unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for (name, shape) in model.architecture.parameters() {
-        if shape.len() == 1 {
-            let middle = f32::from(u8::from(name.ends_with("norm.weight")));
-            let values: Vec<f32> = (0..shape[0])
-                .map(|_| middle + rng.random_range(-0.3..0.3))
-                .collect();
-            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-            model.weights.insert(name, tensor);
-        }
-    }
-    model
 }
 
 fn engine(model: &Model, precision: Precision) -> Engine {

@@ -47,9 +47,7 @@ impl Image {
             }),
         }
     }
-}
 
-impl Image {
     /// Keeps `area` alone.
     fn crop(&mut self, area: Area) {
         let Image {
