@@ -10,8 +10,10 @@ mod error;
 pub mod frame;
 pub mod pixels;
 mod precision;
+pub mod resize;
 mod threads;
 mod tiles;
+pub mod upsample;
 
 pub use device::DeviceChoice;
 pub use error::EngineError;
