@@ -162,15 +162,15 @@ fn measure(options: &Options) -> Result<Report> {
         frames: options.frames,
         width: model.architecture.width,
         size: format!("{}x{}", options.size.0, options.size.1),
-        threads: engine.threads().count(),
+        threads: engine.prepared().threads().count(),
         isa: Level::current().to_string(),
-        device: if engine.device().is_cpu() {
+        device: if engine.prepared().device().is_cpu() {
             "cpu"
         } else {
             "cuda"
         }
         .into(),
-        precision: engine.precision().to_string(),
+        precision: engine.prepared().precision().to_string(),
         peak_rss_mib,
         max_abs_diff,
         mean_abs_diff,

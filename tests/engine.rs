@@ -4,12 +4,13 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::model;
-use gstfaststyle::engine::cpu::CpuNetwork;
+use gstfaststyle::engine::cpu::{CpuNetwork, Weights};
 use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 fn picture(width: usize, height: usize) -> Image {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -21,6 +22,10 @@ fn picture(width: usize, height: usize) -> Image {
         height,
         data,
     }
+}
+
+fn cpu_network(model: &Model, level: Level, precision: Precision) -> CpuNetwork {
+    CpuNetwork::new(Arc::new(Weights::new(model, level, precision).unwrap()))
 }
 
 fn plain(model: &Model, picture: &Image) -> Vec<f32> {
@@ -74,7 +79,7 @@ fn every_level_equals_the_plain_network() {
             let picture = picture(width, height);
             let reference = plain(&model, &picture);
             for level in Level::available() {
-                let mut network = CpuNetwork::new(&model, level, Precision::F32).unwrap();
+                let mut network = cpu_network(&model, level, Precision::F32);
                 let mut styled = Image::default();
                 network.stylize(&picture, &mut styled).unwrap();
                 assert_eq!((styled.width, styled.height), (width, height));
@@ -100,14 +105,14 @@ fn of_tensorflow() -> Model {
 #[test]
 fn networks_without_kernels_run_all_the_same() {
     let model = of_tensorflow();
-    assert!(CpuNetwork::new(&model, Level::current(), Precision::F32).is_err());
+    assert!(Weights::new(&model, Level::current(), Precision::F32).is_err());
     let options = Options {
         precision: Precision::Fast,
         threads: 2,
         ..Options::default()
     };
     let mut engine = Engine::with_options(&model, options).unwrap();
-    assert_eq!(engine.precision(), Precision::F32);
+    assert_eq!(engine.prepared().precision(), Precision::F32);
     for (width, height) in [(32, 20), (29, 31)] {
         let picture = picture(width, height);
         let mut styled = Image::default();
@@ -134,7 +139,7 @@ fn a_flat_picture_stays_flat() {
         let precisions = [Precision::F32, Precision::Fast];
         let levels = Level::available().into_iter();
         for (level, precision) in levels.flat_map(|l| precisions.map(|p| (l, p))) {
-            let mut network = CpuNetwork::new(&model, level, precision).unwrap();
+            let mut network = cpu_network(&model, level, precision);
             let mut styled = Image::default();
             network.stylize(&picture, &mut styled).unwrap();
             for plane in styled.data.chunks(width * height) {
@@ -155,7 +160,7 @@ fn fast_products_paint_nearly_the_same() {
         let picture = picture(width, height);
         let reference = plain(&model, &picture);
         for level in Level::available() {
-            let mut network = CpuNetwork::new(&model, level, Precision::Fast).unwrap();
+            let mut network = cpu_network(&model, level, Precision::Fast);
             let mut styled = Image::default();
             network.stylize(&picture, &mut styled).unwrap();
             let differences: Vec<f32> = styled
@@ -184,10 +189,10 @@ fn precision_is_what_the_cpu_can_speed_up() {
         let engine = Engine::with_options(&model, options).unwrap();
         let faster = Level::current().multiplies_pairs();
         assert_eq!(
-            engine.precision() == precision,
+            engine.prepared().precision() == precision,
             faster || precision == Precision::F32
         );
-        assert_eq!(engine.threads().count(), 1);
+        assert_eq!(engine.prepared().threads().count(), 1);
     }
     assert_eq!("fast".parse(), Ok(Precision::Fast));
     assert!("bf16".parse::<Precision>().is_err());

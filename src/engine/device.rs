@@ -5,7 +5,7 @@ use candle_core::Device;
 use std::{fmt, str::FromStr};
 
 /// A choice of device, written `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
     /// The first CUDA device if one answers, else the CPU.
     #[default]

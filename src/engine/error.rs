@@ -1,5 +1,7 @@
 //! What can go wrong while repainting.
 
+use super::frame::FrameError;
+use crate::network::ModelError;
 use thiserror::Error;
 
 /// Why a picture could not be repainted.
@@ -10,6 +12,10 @@ pub enum EngineError {
     #[error("device {device}: {reason}")]
     Device { device: String, reason: String },
 
+    /// There is no model to run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+
     /// The picture is empty, or its data does not have the size it claims.
     #[error("a picture of {width}x{height} with {numbers} numbers")]
     Picture {
@@ -19,8 +25,17 @@ pub enum EngineError {
     },
 
     /// There is not enough memory for a picture of this size.
-    #[error("out of memory: a layer of this picture needs {needed_mib} MiB more")]
-    OutOfMemory { needed_mib: usize },
+    #[error(
+        "out of memory: {needed_mib} MiB needed for a picture of this size, {available_mib} available"
+    )]
+    OutOfMemory {
+        needed_mib: usize,
+        available_mib: usize,
+    },
+
+    /// Frames do not go together.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
 
     /// Not even in the smallest tiles can a picture be painted within the limit.
     #[error(

@@ -1,15 +1,19 @@
 //! Video frames in, styled video frames out.
 //!
 //! [`frame`] describes a frame in memory, [`pixels`] turns it into a planar
-//! RGB [`Image`] and back, and [`Engine`] runs the network in between.
+//! RGB [`Image`] and back, and [`Engine`] runs the network in between. A
+//! [`Painter`] does all of that, with the network at a smaller size if need be.
 
 pub mod colour;
 pub mod cpu;
 pub mod device;
 mod error;
 pub mod frame;
+pub mod memory;
+mod painter;
 pub mod pixels;
 mod precision;
+mod prepared;
 pub mod resize;
 mod threads;
 mod tiles;
@@ -17,14 +21,17 @@ pub mod upsample;
 
 pub use device::DeviceChoice;
 pub use error::EngineError;
+pub use painter::{Look, Painter, Spent};
 pub use precision::Precision;
+pub use prepared::{Options, Prepared};
 pub use threads::Threads;
 pub use tiles::{Area, Canvas};
 
 use crate::network::{Model, Network};
-use crate::ops::cpu::Level;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use cpu::CpuNetwork;
+use prepared::Weights;
+use std::sync::Arc;
 
 /// An RGB picture, `f32` in 0..255: three planes of `height` rows of `width`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,29 +77,16 @@ impl Image {
 
 /// A network ready to repaint pictures on one device.
 pub struct Engine {
+    prepared: Arc<Prepared>,
     runner: Runner,
-    device: Device,
-    precision: Precision,
-    threads: Threads,
-}
-
-/// How an [`Engine`] is to run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Where.
-    pub device: DeviceChoice,
-    /// How exactly.
-    pub precision: Precision,
-    /// On how many threads of the CPU; 0 for one a core.
-    pub threads: usize,
 }
 
 enum Runner {
     /// Our own kernels.
     Cpu(Box<CpuNetwork>),
     /// One operation after the other: on other devices, and on the CPU for
-    /// networks that [`CpuNetwork`] cannot be.
-    Candle(Network),
+    /// networks that have no [`cpu::Weights`].
+    Candle(Arc<Network>),
 }
 
 impl Engine {
@@ -101,41 +95,41 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Device`] if the device is not there.
     pub fn new(model: &Model, device: DeviceChoice) -> Result<Self, EngineError> {
-        Engine::with_options(
-            model,
-            Options {
-                device,
-                ..Options::default()
-            },
-        )
+        let options = Options {
+            device,
+            ..Options::default()
+        };
+        Engine::with_options(model, options)
     }
 
     /// Prepares `model`.
     ///
     /// # Errors
-    /// [`EngineError::Device`] if the device is not there,
-    /// [`EngineError::Threads`] if the system has no more threads.
+    /// Those of [`Prepared::new`].
     pub fn with_options(model: &Model, options: Options) -> Result<Self, EngineError> {
-        let device = options.device.open()?;
-        let threads = Threads::new(options.threads)?;
-        let level = Level::current();
-        let (runner, precision) = match device.is_cpu() && CpuNetwork::can_be(&model.architecture) {
-            true => {
-                let precision = options.precision.on_cpu(level);
-                let network = threads.run(|| CpuNetwork::new(model, level, precision))?;
-                (Runner::Cpu(Box::new(network)), precision)
-            }
-            false => {
-                let network = Network::from_model(model, &device)?;
-                (Runner::Candle(network), Precision::F32)
-            }
+        let prepared = Prepared::new(model, options)?;
+        Ok(Engine::of(Arc::new(prepared)))
+    }
+
+    /// Runs a model that has been prepared.
+    pub fn of(prepared: Arc<Prepared>) -> Self {
+        let runner = match &prepared.weights {
+            Weights::Cpu(weights) => Runner::Cpu(Box::new(CpuNetwork::new(weights.clone()))),
+            Weights::Candle(network) => Runner::Candle(network.clone()),
         };
-        Ok(Engine {
-            runner,
-            device,
-            precision,
-            threads,
-        })
+        Engine { prepared, runner }
+    }
+
+    /// Runs this model from now on, in the memory of the one before where both
+    /// run by the same kernels.
+    pub fn set_model(&mut self, prepared: Arc<Prepared>) {
+        match (&mut self.runner, &prepared.weights) {
+            (Runner::Cpu(network), Weights::Cpu(weights)) => {
+                network.set_weights(weights.clone());
+                self.prepared = prepared;
+            }
+            _ => *self = Engine::of(prepared),
+        }
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
@@ -147,11 +141,14 @@ impl Engine {
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
         picture.check()?;
         match &mut self.runner {
-            Runner::Cpu(network) => self.threads.run(|| network.stylize(picture, styled))?,
+            Runner::Cpu(network) => self
+                .prepared
+                .threads
+                .run(|| network.stylize(picture, styled))?,
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
-                let input = Tensor::from_slice(&picture.data, shape, &self.device)?;
-                let output = self.threads.run(|| network.forward(&input))?;
+                let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
+                let output = self.prepared.threads.run(|| network.forward(&input))?;
                 (styled.width, styled.height) = (picture.width, picture.height);
                 styled.data = output.flatten_all()?.to_vec1()?;
             }
@@ -180,9 +177,9 @@ impl Engine {
         }
         match &mut self.runner {
             Runner::Cpu(network) if tiles::memory_needed(network, (width, height)) > memory => {
-                return tiles::paint(network, &self.threads, canvas, memory);
+                return tiles::paint(network, &self.prepared.threads, canvas, memory);
             }
-            Runner::Candle(network) if self.device.is_cpu() => {
+            Runner::Candle(network) if self.prepared.device.is_cpu() => {
                 let pictures = tiles::pictures_memory((width, height));
                 let needed = pictures.saturating_add(network.memory_needed((width, height)));
                 if needed > memory {
@@ -208,19 +205,18 @@ impl Engine {
         canvas.write(whole, &mut styled)
     }
 
-    /// How exactly the network runs, which is what was asked for where that
-    /// is faster than `f32`.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    /// What it runs, and where.
+    pub fn prepared(&self) -> &Arc<Prepared> {
+        &self.prepared
     }
 
-    /// The threads that the network runs on.
-    pub fn threads(&self) -> &Threads {
-        &self.threads
-    }
-
-    /// Where the network runs.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Bytes that repainting a picture of this size takes, pictures included.
+    /// For other devices than the CPU, what the CPU would need.
+    pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
+        let network = match &self.runner {
+            Runner::Cpu(network) => network.memory_needed((height, width)),
+            Runner::Candle(network) => network.memory_needed((width, height)),
+        };
+        network.saturating_add(tiles::pictures_memory((width, height)))
     }
 }

@@ -4,7 +4,7 @@ use crate::ops::cpu::Level;
 use std::{fmt, str::FromStr};
 
 /// A choice of arithmetic, written `f32` or `fast`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// 32-bit floats throughout.
     #[default]

@@ -172,6 +172,25 @@ impl Architecture {
         list
     }
 
+    /// Products of two numbers that each pixel of a picture takes, about: what
+    /// a network costs, beside another.
+    pub fn products_per_pixel(&self) -> f64 {
+        let [c, blocks, outer, inner] = [
+            self.width,
+            self.residual_blocks,
+            self.outer_kernel,
+            self.inner_kernel,
+        ]
+        .map(|number| number as f64);
+        // The first layer and the last; those of half and quarter size, of
+        // which a pixel has a quarter and a sixteenth; the last enlarging one.
+        let outer = 2.0 * outer * outer * 3.0 * c;
+        let down = (c * 2.0 * c) / 4.0 + (2.0 * c * 4.0 * c) / 16.0;
+        let residual = 2.0 * blocks * (4.0 * c * 4.0 * c) / 16.0;
+        let up = (4.0 * c * 2.0 * c) / 4.0 + 2.0 * c * c;
+        outer + inner * inner * (down + residual + up)
+    }
+
     /// Fresh weights: kernels uniform within `±1/sqrt(fan in)` (PyTorch's
     /// default), norms the identity, biases 0. The same seed gives the same
     /// weights everywhere.

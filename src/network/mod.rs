@@ -15,5 +15,5 @@ mod transformer;
 pub use crate::ops::Padding;
 pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
-pub use model::{FORMAT_VERSION, Model, Style, write_atomically};
+pub use model::{FORMAT_VERSION, Model, ModelFile, Style, write_atomically};
 pub use transformer::Network;

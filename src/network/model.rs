@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The version of the file format that this crate writes, and the latest it reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -72,8 +72,7 @@ impl Model {
     /// # Errors
     /// Whatever is wrong with the file, by name: see [`ModelError`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        let path = path.as_ref();
-        parse(&read_bounded(path)?).map_err(|fault| fault.at(path))
+        ModelFile::read(path.as_ref())?.parse()
     }
 
     /// Writes the model file: to a temporary file beside it first, so that
@@ -133,6 +132,38 @@ impl Model {
             })
             .collect::<Result<Vec<_>, SafeTensorError>>()?;
         Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}
+
+/// A model file as it was when it was read.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl ModelFile {
+    /// Reads the file, if it is no larger than a model can be.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`] and [`ModelError::TooLarge`].
+    pub fn read(path: impl Into<PathBuf>) -> Result<Self, ModelError> {
+        let path = path.into();
+        let bytes = read_bounded(&path)?;
+        Ok(ModelFile { path, bytes })
+    }
+
+    /// All of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The model in it.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub fn parse(&self) -> Result<Model, ModelError> {
+        parse(&self.bytes).map_err(|fault| fault.at(&self.path))
     }
 }
 

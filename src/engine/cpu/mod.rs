@@ -11,7 +11,7 @@ mod picture;
 mod plan;
 mod statistics;
 
-use super::{Area, EngineError, Image, Precision};
+use super::{Area, EngineError, Image, Precision, memory};
 use crate::network::{Architecture, Model, Upsampling};
 use crate::ops::Padding;
 use crate::ops::cpu::Level;
@@ -20,24 +20,26 @@ use crate::ops::cpu::winograd::PaddedPicture;
 use layer::{Activation, FirstLayer, LastLayer, Layer, Pass, Scale, Scratch};
 use plan::Plan;
 use statistics::{Halt, Norms, Window};
+use std::sync::Arc;
 
 pub use statistics::Statistics;
 
-/// A network whose weights lie as the kernels read them.
-pub struct CpuNetwork {
+/// A network's weights as the kernels read them; networks can share them.
+pub struct Weights {
     level: Level,
     architecture: Architecture,
-    layers: Layers,
-    plan: Plan,
-    memory: Memory,
-}
-
-struct Layers {
     first: FirstLayer,
     down: [Layer; 2],
     residual: Vec<[Layer; 2]>,
     up: [Layer; 2],
     last: LastLayer,
+}
+
+/// A network on the CPU: weights, and memory for a picture.
+pub struct CpuNetwork {
+    weights: Arc<Weights>,
+    plan: Plan,
+    memory: Memory,
 }
 
 /// Memory for one picture on its way through the network.
@@ -56,9 +58,9 @@ struct Memory {
     next: Affine,
 }
 
-impl CpuNetwork {
-    /// Whether it can be a network of this kind: one that mirrors borders and
-    /// enlarges by repeating pixels.
+impl Weights {
+    /// Whether they can be those of a network of this kind: one that mirrors
+    /// borders and enlarges by repeating pixels.
     pub fn can_be(architecture: &Architecture) -> bool {
         architecture.padding == Padding::Reflect && architecture.upsampling == Upsampling::Nearest
     }
@@ -79,21 +81,34 @@ impl CpuNetwork {
                 layer(&format!("residual.{i}.1"), Scale::Same)?,
             ])
         };
-        Ok(CpuNetwork {
+        Ok(Weights {
             level,
             architecture: model.architecture.clone(),
-            layers: Layers {
-                first: FirstLayer::new(model)?,
-                down: [layer("down.1", Scale::Half)?, layer("down.2", Scale::Half)?],
-                residual: (0..model.architecture.residual_blocks)
-                    .map(block)
-                    .collect::<candle_core::Result<_>>()?,
-                up: [layer("up.0", Scale::Double)?, layer("up.1", Scale::Double)?],
-                last: LastLayer::new(model)?,
-            },
+            first: FirstLayer::new(model)?,
+            down: [layer("down.1", Scale::Half)?, layer("down.2", Scale::Half)?],
+            residual: (0..model.architecture.residual_blocks)
+                .map(block)
+                .collect::<candle_core::Result<_>>()?,
+            up: [layer("up.0", Scale::Double)?, layer("up.1", Scale::Double)?],
+            last: LastLayer::new(model)?,
+        })
+    }
+}
+
+impl CpuNetwork {
+    /// A network with these weights, and no memory yet.
+    pub fn new(weights: Arc<Weights>) -> Self {
+        CpuNetwork {
+            weights,
             plan: Plan::default(),
             memory: Memory::default(),
-        })
+        }
+    }
+
+    /// Takes the place of the network before, but keeps its memory.
+    pub fn set_weights(&mut self, weights: Arc<Weights>) {
+        self.weights = weights;
+        self.plan = Plan::default();
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
@@ -144,13 +159,15 @@ impl CpuNetwork {
     fn run(&mut self, picture: &Image, norms: Norms, styled: &mut Image) -> Result<(), Halt> {
         self.prepare((picture.height, picture.width))?;
         let CpuNetwork {
-            level,
-            architecture,
-            layers,
+            weights: layers,
             plan,
             memory,
         } = self;
-        let level = *level;
+        let Weights {
+            level,
+            ref architecture,
+            ..
+        } = **layers;
         let Memory {
             picture: padded,
             large,
@@ -247,14 +264,14 @@ impl CpuNetwork {
             residual_blocks,
             output_norm,
             ..
-        } = self.architecture;
+        } = self.weights.architecture;
         5 + 2 * residual_blocks + usize::from(output_norm)
     }
 
     /// How far, at least, a pixel of the result is from those pixels of the
     /// picture that it does not depend on: a multiple of 4.
     pub fn reach(&self) -> usize {
-        plan::reach(&self.architecture)
+        plan::reach(&self.weights.architecture)
     }
 
     /// Bytes that [`Self::stylize`] needs for a picture of `size` (height,
@@ -264,9 +281,9 @@ impl CpuNetwork {
             width,
             inner_kernel,
             ..
-        } = self.architecture;
+        } = self.weights.architecture;
         let (height, columns) = plan::full_size(size);
-        let border = self.layers.first.border();
+        let border = self.weights.first.border();
         let picture = PaddedPicture::len((
             height.saturating_add(border),
             columns.saturating_add(border),
@@ -287,12 +304,12 @@ impl CpuNetwork {
     /// Lengths of [`Memory::large`] and [`Memory::small`] for images of `full`
     /// size.
     fn arena(&self, full: (usize, usize)) -> (usize, usize) {
-        let width = self.architecture.width;
+        let width = self.weights.architecture.width;
         let half = (full.0 / 2, full.1 / 2);
         let small = area(half).saturating_mul(2 * width);
         (
             area(full).saturating_mul(width),
-            small.max(self.layers.last.sums_len(full)),
+            small.max(self.weights.last.sums_len(full)),
         )
     }
 
@@ -303,7 +320,11 @@ impl CpuNetwork {
         }
         // In case that memory does not suffice: nothing fits then.
         self.plan = Plan::default();
-        let plan = Plan::new(&self.architecture, self.layers.first.border(), size);
+        let plan = Plan::new(
+            &self.weights.architecture,
+            self.weights.first.border(),
+            size,
+        );
         let (large, small) = self.arena(plan.sizes[0]);
         resize(&mut self.memory.large, large)?;
         resize(&mut self.memory.small, small)?;
@@ -326,6 +347,7 @@ fn resize(buffer: &mut Vec<f32>, len: usize) -> Result<(), EngineError> {
             .try_reserve_exact(len)
             .map_err(|_| EngineError::OutOfMemory {
                 needed_mib: len.saturating_mul(size_of::<f32>()) >> 20,
+                available_mib: memory::free() >> 20,
             })?;
     }
     buffer.resize(len, 0.0);

@@ -9,14 +9,13 @@ use crate::progress::PictureProgress;
 use crate::train::Outcome;
 use anyhow::{Context, ensure};
 use canvas::{Interrupted, PictureCanvas};
-use gstfaststyle::engine::{Engine, Options};
+use gstfaststyle::engine::{Engine, Options, memory};
 use gstfaststyle::network::{Model, write_atomically};
 use jobs::{Job, Jobs};
 use picture::Picture;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use sysinfo::System;
 
 /// Repaints all pictures, or those that it comes to until `stop` is set.
 ///
@@ -85,23 +84,10 @@ fn style_name(model: &Model, path: &Path) -> anyhow::Result<String> {
 
 /// How many bytes painting may take.
 fn memory(args: &StylizeArgs) -> usize {
-    let bytes = match args.memory {
-        Some(mib) => mib << 20,
-        None => free_memory().unwrap_or(FREE_MEMORY) / 2,
-    };
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// Bytes that are taken to be free where the system does not tell.
-const FREE_MEMORY: u64 = 1 << 30;
-
-/// Bytes that programs can still have.
-fn free_memory() -> Option<u64> {
-    let mut system = System::new().ok()?;
-    system.refresh_memory();
-    // A container may be allowed less than the machine has.
-    let allowed = system.cgroup_limits().map(|limits| limits.free_memory);
-    Some(system.available_memory().min(allowed.unwrap_or(u64::MAX))).filter(|free| *free > 0)
+    match args.memory {
+        Some(mib) => usize::try_from(mib << 20).unwrap_or(usize::MAX),
+        None => memory::free() / 2,
+    }
 }
 
 struct Painter<'a> {
@@ -127,7 +113,7 @@ impl Painter<'_> {
             canvas.report_to(self.stop, &mut self.progress);
             // All of it on the engine's threads, pixels too.
             let (engine, memory) = (&mut self.engine, self.memory);
-            let threads = engine.threads().clone();
+            let threads = engine.prepared().threads().clone();
             threads.run(|| engine.paint(&mut canvas, memory))?;
             picture.bytes = canvas.into_painted();
         }

@@ -1,0 +1,119 @@
+//! A model prepared for a device: what engines share.
+
+use super::cpu;
+use super::{DeviceChoice, EngineError, Precision, Threads};
+use crate::network::{Architecture, Model, ModelFile, Network};
+use crate::ops::cpu::Level;
+use candle_core::Device;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// How a model is to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Where.
+    pub device: DeviceChoice,
+    /// How exactly.
+    pub precision: Precision,
+    /// On how many threads of the CPU; 0 for one a core.
+    pub threads: usize,
+}
+
+/// A model whose weights lie on its device as they are needed there.
+pub struct Prepared {
+    pub(super) weights: Weights,
+    pub(super) device: Device,
+    pub(super) threads: Threads,
+    architecture: Architecture,
+    precision: Precision,
+}
+
+/// Weights for either kind of kernels.
+pub(super) enum Weights {
+    Cpu(Arc<cpu::Weights>),
+    Candle(Arc<Network>),
+}
+
+/// What makes two prepared models the same: the file's bytes and the options.
+type Identity = ([u8; 32], Options);
+
+impl Prepared {
+    /// Prepares `model`.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`] if the device is not there,
+    /// [`EngineError::Threads`] if the system has no more threads.
+    pub fn new(model: &Model, options: Options) -> Result<Self, EngineError> {
+        let device = options.device.open()?;
+        let threads = Threads::new(options.threads)?;
+        let level = Level::current();
+        let ours = device.is_cpu() && cpu::Weights::can_be(&model.architecture);
+        let (weights, precision) = match ours {
+            true => {
+                let precision = options.precision.on_cpu(level);
+                let weights = threads.run(|| cpu::Weights::new(model, level, precision))?;
+                (Weights::Cpu(Arc::new(weights)), precision)
+            }
+            false => {
+                let network = Network::from_model(model, &device)?;
+                (Weights::Candle(Arc::new(network)), Precision::F32)
+            }
+        };
+        Ok(Prepared {
+            weights,
+            device,
+            threads,
+            architecture: model.architecture.clone(),
+            precision,
+        })
+    }
+
+    /// Loads a model file and prepares it, or takes what is in use already of
+    /// the same contents with the same options.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] and those of [`Prepared::new`].
+    pub fn load(path: impl Into<PathBuf>, options: Options) -> Result<Arc<Self>, EngineError> {
+        static IN_USE: Mutex<Option<HashMap<Identity, Weak<Prepared>>>> = Mutex::new(None);
+        let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = ModelFile::read(path)?;
+        let identity = (Sha256::digest(file.bytes()).into(), options);
+        let known = |map: &HashMap<Identity, Weak<Prepared>>| map.get(&identity)?.upgrade();
+        if let Some(prepared) = in_use().as_ref().and_then(known) {
+            return Ok(prepared);
+        }
+        let prepared = Arc::new(Prepared::new(&file.parse()?, options)?);
+        let mut map = in_use();
+        let map = map.get_or_insert_default();
+        // Someone else may have been faster.
+        if let Some(prepared) = known(map) {
+            return Ok(prepared);
+        }
+        map.retain(|_, prepared| prepared.strong_count() > 0);
+        map.insert(identity, Arc::downgrade(&prepared));
+        Ok(prepared)
+    }
+
+    /// What the network looks like.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// How exactly the network runs, which is what was asked for where that
+    /// is faster than `f32`.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The threads that the network runs on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Where the network runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}
