@@ -1,8 +1,11 @@
 //! The element's behaviour: what GStreamer calls.
 
 use super::caps;
-use super::settings::{FastStylePrecision, Settings};
-use super::streaming::Streaming;
+use super::loader::{Job, Loader};
+use super::report::Report;
+use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
+use super::streaming::{Painted, Streaming};
+use crate::engine::Painter;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -10,7 +13,10 @@ use gst_base::prelude::*;
 use gst_base::subclass::BaseTransformMode;
 use gst_video::VideoInfo;
 use gst_video::subclass::prelude::*;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -27,10 +33,10 @@ pub struct FastStyle {
     #[property(
         name = "model",
         nick = "Model",
-        blurb = "Path of the model file (*.safetensors); applied at the next start",
+        blurb = "Model file (*.safetensors), by its path or by a bare name that is looked up; none: frames pass through. While playing, it is loaded in the background and taken at a frame's border",
         type = Option<String>,
         member = model,
-        get, set, mutable_ready
+        get, set = Self::set_model, mutable_playing
     )]
     #[property(
         name = "device",
@@ -67,9 +73,76 @@ pub struct FastStyle {
         minimum = 0.0, maximum = 1.0, default = Settings::default().strength,
         get, set, mutable_playing, controllable
     )]
+    #[property(
+        name = "keep-color",
+        nick = "Keep color",
+        blurb = "Keep the frame's colors (chroma) and take light and dark (luma) alone from the painting",
+        type = bool,
+        member = keep_color,
+        default = Settings::default().keep_color,
+        get, set, mutable_playing, controllable
+    )]
+    #[property(
+        name = "scale",
+        nick = "Scale",
+        blurb = "Size of the network's picture over that of the frame, brought back along the frame's edges; 0: as large as there is time for in live and synchronized pipelines, else 1",
+        type = f64,
+        member = scale,
+        minimum = 0.0, maximum = 1.0, default = Settings::default().scale,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "max-height",
+        nick = "Maximum height",
+        blurb = "The most rows that the network's picture may have, 0 for no limit",
+        type = u32,
+        member = max_height,
+        default = Settings::default().max_height,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "stroke-scale",
+        nick = "Stroke scale",
+        blurb = "Size of the strokes in the picture, 1 for that on 480 rows, whatever the frame's size; 0: as it comes of the network's size",
+        type = f64,
+        member = stroke_scale,
+        minimum = 0.0, maximum = 100.0, default = Settings::default().stroke_scale,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "target-fps",
+        nick = "Target frame rate",
+        blurb = "Frames a second to keep up with where scale is 0; 0: the stream's, in live and synchronized pipelines",
+        type = f64,
+        member = target_fps,
+        minimum = 0.0, maximum = 1000.0, default = Settings::default().target_fps,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "stats-interval",
+        nick = "Statistics interval",
+        blurb = "Post the statistics as an element message at this interval (nanoseconds, 0: never)",
+        type = u64,
+        member = stats_interval,
+        default = Settings::default().stats_interval,
+        get, set, mutable_playing
+    )]
     settings: Mutex<Settings>,
+    report: Mutex<Report>,
     streaming: Mutex<Streaming>,
+    loader: Loader,
+    started: AtomicBool,
+    /// Whether the sink keeps time, and whether frames have come to it late:
+    /// noted here, since the streaming state may be busy for a frame's time.
+    sink_keeps_time: AtomicBool,
+    sink_was_late: AtomicBool,
 }
+
+/// The property that tells what the element has done.
+const STATS: &str = "stats";
+
+/// Sinks show frames that are no later than this, by default.
+const LATE_NANOSECONDS: i64 = 20_000_000;
 
 /// Locks, even after a panic elsewhere: that has become an error already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,8 +156,35 @@ impl ObjectSubclass for FastStyle {
     type ParentType = gst_video::VideoFilter;
 }
 
-#[glib::derived_properties]
-impl ObjectImpl for FastStyle {}
+impl ObjectImpl for FastStyle {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            // A type that the derived ones do not know.
+            let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
+                .nick("Statistics")
+                .blurb(
+                    "Counts of frames, milliseconds that the last 256 took (mean, 95th percentile), \
+                     the network's size and device, the latency (nanoseconds)",
+                )
+                .read_only()
+                .build();
+            let derived = FastStyle::derived_properties().iter().cloned();
+            derived.chain([stats]).collect()
+        });
+        &PROPERTIES
+    }
+
+    fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match spec.name() {
+            STATS => lock(&self.report).structure().to_value(),
+            _ => self.derived_property(id, spec),
+        }
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        self.derived_set_property(id, value, spec);
+    }
+}
 
 impl GstObjectImpl for FastStyle {}
 
@@ -123,23 +223,40 @@ impl BaseTransformImpl for FastStyle {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
-        let engine = settings.open()?;
-        gst::info!(
-            CAT,
-            imp = self,
-            "{settings:?} on {:?}, precision {}, {} threads",
-            engine.device(),
-            engine.precision(),
-            engine.threads().count()
-        );
-        *lock(&self.streaming) = Streaming::new(engine);
-        Ok(())
+        self.loader.cancel();
+        // Models that are set from now on are for the loader.
+        self.started.store(true, Relaxed);
+        let begun = self.begin();
+        self.started.store(begun.is_ok(), Relaxed);
+        Ok(begun?)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.started.store(false, Relaxed);
+        self.loader.cancel();
         *lock(&self.streaming) = Streaming::default();
         Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if direction == gst::PadDirection::Src
+            && answered
+            && let gst::QueryViewMut::Latency(query) = query.view_mut()
+        {
+            self.add_latency(query);
+        }
+        answered
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Qos(qos) = event.view() {
+            let (_, _, jitter, _) = qos.get();
+            self.sink_keeps_time.store(true, Relaxed);
+            self.sink_was_late
+                .fetch_or(jitter > LATE_NANOSECONDS, Relaxed);
+        }
+        self.parent_src_event(event)
     }
 
     fn transform_caps(
@@ -171,6 +288,20 @@ impl BaseTransformImpl for FastStyle {
         chosen
     }
 
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.post_stats();
+        lock(&self.report).input();
+        let result = self.parent_submit_input_buffer(is_discont, buffer);
+        if result == Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED) {
+            lock(&self.report).dropped();
+        }
+        result
+    }
+
     fn before_transform(&self, buffer: &gst::BufferRef) {
         let element = self.obj();
         let segment = element.segment();
@@ -182,13 +313,29 @@ impl BaseTransformImpl for FastStyle {
         {
             gst::warning!(CAT, imp = self, "{error}");
         }
-        let passthrough = self.strength() <= 0.0 && lock(&self.streaming).same_caps();
+        let strength = lock(&self.settings).strength();
+        let passthrough = {
+            let mut streaming = lock(&self.streaming);
+            if let Some(model) = self.loader.take() {
+                self.use_model(model, &mut streaming);
+            }
+            if self.sink_keeps_time.swap(false, Relaxed) {
+                streaming.hurry();
+            }
+            if self.sink_was_late.swap(false, Relaxed) {
+                streaming.late();
+            }
+            streaming.passes(strength)
+        };
         if passthrough != element.is_passthrough() {
             element.set_passthrough(passthrough);
             // The buffers so far were the neighbours' affair.
             if !passthrough {
                 element.reconfigure_src();
             }
+        }
+        if passthrough {
+            lock(&self.report).passed_through();
         }
     }
 
@@ -197,12 +344,21 @@ impl BaseTransformImpl for FastStyle {
         input: &gst::Buffer,
         output: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let strength = self.strength();
-        let result = lock(&self.streaming).repaint(input, output, strength);
-        result.map_err(|message| {
+        let begin = Instant::now();
+        let settings = lock(&self.settings).clone();
+        let result = lock(&self.streaming).repaint(input, output, &settings);
+        let Painted { spent, size } = result.map_err(|message| {
             self.post_error_message(message);
             gst::FlowError::Error
         })?;
+        gst::trace!(CAT, imp = self, "network at {size:?}: {spent:?}");
+        let mut report = lock(&self.report);
+        report.styled(spent, begin.elapsed(), size);
+        let latency_changed = report.latency_changed();
+        drop(report);
+        if latency_changed {
+            self.post_latency();
+        }
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -227,9 +383,23 @@ impl VideoFilterImpl for FastStyle {
         output: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
         let same_caps = input_caps == output_caps;
-        lock(&self.streaming)
+        let live = self.upstream_is_live();
+        let mut streaming = lock(&self.streaming);
+        streaming
             .negotiate(input, output, same_caps)
             .map_err(|reason| gst::loggable_error!(CAT, "{reason}"))?;
+        if live {
+            streaming.hurry();
+        }
+        let settings = lock(&self.settings).clone();
+        let budget = streaming.budget(&settings, None);
+        drop(streaming);
+        // Until it has been measured.
+        if let Some(budget) = budget
+            && lock(&self.report).expect_latency(budget)
+        {
+            self.post_latency();
+        }
         // Buffers of other caps must not slip through in the meantime.
         if !same_caps {
             self.obj().set_passthrough(false);
@@ -239,7 +409,108 @@ impl VideoFilterImpl for FastStyle {
 }
 
 impl FastStyle {
-    fn strength(&self) -> f32 {
-        lock(&self.settings).strength()
+    fn begin(&self) -> Result<(), Fault> {
+        let settings = lock(&self.settings).clone();
+        let mut streaming = Streaming::new(Painter::new(settings.threads()?));
+        let model = settings.load(self.plugin().as_deref())?;
+        *lock(&self.report) = Report::default();
+        self.use_model(model, &mut streaming);
+        *lock(&self.streaming) = streaming;
+        Ok(())
+    }
+
+    /// Asks for another model: at the next start or, while started, as soon as
+    /// it is loaded.
+    fn set_model(&self, model: Option<String>) {
+        let settings = {
+            let mut settings = lock(&self.settings);
+            settings.model = model;
+            settings.clone()
+        };
+        if !self.started.load(Relaxed) {
+            return;
+        }
+        let plugin = self.plugin();
+        let element = self.obj().downgrade();
+        let failed = move |fault: Fault| {
+            if let Some(element) = element.upgrade() {
+                element.imp().warn(&fault);
+            }
+        };
+        let loading = self.loader.load(Job {
+            load: Box::new(move || settings.load(plugin.as_deref())),
+            failed: Box::new(failed),
+        });
+        if let Err(error) = loading {
+            self.warn(&Fault::failed(format!("Loading a model: {error}")));
+        }
+    }
+
+    fn use_model(&self, model: Option<Loaded>, streaming: &mut Streaming) {
+        let name = model.as_ref().map(|model| model.name.as_str());
+        let prepared = model.as_ref().map(|model| &model.prepared);
+        match prepared {
+            None => gst::info!(CAT, imp = self, "no model"),
+            Some(prepared) => gst::info!(
+                CAT,
+                imp = self,
+                "{name:?} on {:?}, precision {}, {} threads",
+                prepared.device(),
+                prepared.precision(),
+                prepared.threads().count()
+            ),
+        }
+        lock(&self.report).model(prepared.map(Arc::as_ref), name.unwrap_or_default());
+        streaming.set_model(model.map(|model| model.prepared));
+    }
+
+    /// The file that this element comes from.
+    fn plugin(&self) -> Option<PathBuf> {
+        let factory = self.obj().factory()?;
+        factory.plugin()?.filename()
+    }
+
+    /// Tells the application of a fault that does not stop the stream.
+    fn warn(&self, fault: &Fault) {
+        let error = fault.error();
+        gst::warning!(CAT, imp = self, "{error}");
+        let element = self.obj();
+        let message = gst::message::Warning::builder_from_error(error).src(&*element);
+        // Without a bus there is nobody to tell.
+        let _ = element.post_message(message.build());
+    }
+
+    fn post_stats(&self) {
+        let interval = Duration::from_nanos(lock(&self.settings).stats_interval);
+        let structure = {
+            let mut report = lock(&self.report);
+            report.message_due(interval).then(|| report.structure())
+        };
+        if let Some(structure) = structure {
+            let element = self.obj();
+            let message = gst::message::Element::builder(structure).src(&*element);
+            let _ = element.post_message(message.build());
+        }
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        let pad = self.obj().sink_pad().clone();
+        pad.peer_query(&mut query) && query.result().0
+    }
+
+    /// Adds to what those before this element take.
+    fn add_latency(&self, query: &mut gst::query::Latency) {
+        let (live, least, most) = query.result();
+        let own = lock(&self.report).latency();
+        let own = gst::ClockTime::try_from(own).unwrap_or_default();
+        gst::debug!(CAT, imp = self, "latency {least} to {most:?}, and {own}");
+        query.set(live, least + own, most.map(|most| most + own));
+    }
+
+    fn post_latency(&self) {
+        let element = self.obj();
+        let message = gst::message::Latency::builder().src(&*element).build();
+        let _ = element.post_message(message);
     }
 }

@@ -26,6 +26,10 @@ use gst::prelude::*;
 
 mod caps;
 mod imp;
+mod loader;
+mod models;
+mod pace;
+mod report;
 mod settings;
 mod streaming;
 

@@ -41,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest that this becomes if the larger size proves too large.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 
+/// So many frames tell that there is too little time.
+const FEW: usize = 8;
+
 /// The least share of the time if those downstream need much of it.
 const LEAST_SHARE: f64 = 0.5;
 
@@ -48,9 +51,9 @@ const LEAST_SHARE: f64 = 0.5;
 ///
 /// A frame takes a fixed time and one for each of the network's pixels. Both
 /// are measured, so that the time which another size takes is known before it
-/// is tried. The size goes down at once when two frames in a row leave no room
-/// for delay, and up by one step when there has been time for that in nine of
-/// ten frames for a while: the longer, the sooner the last rise proved wrong.
+/// is tried. The size goes down as soon as the last few frames have taken nearly
+/// all of the time, and up by one step when there has been time for that for a
+/// while: the longer, the sooner the last rise proved wrong.
 #[derive(Debug, Default)]
 pub struct Pace {
     /// All that there are, the largest first.
@@ -150,7 +153,7 @@ impl Pace {
 
     /// Hears that each pixel takes `factor` times as long from now on.
     pub fn model_changed(&mut self, factor: f64) {
-        let (Some(budget), Some(cost)) = (self.budget, self.typical(0.5)) else {
+        let (Some(budget), Some(cost)) = (self.budget, self.typical(FEW)) else {
             return;
         };
         let cost = Cost {
@@ -170,23 +173,18 @@ impl Pace {
         self.costs.pop_front();
         self.settled = true;
         self.since_rise = Duration::ZERO;
-        if let Some(cost) = self.typical(1.0) {
+        if let Some(cost) = self.typical(FEW) {
             self.change(self.best(cost, time));
         }
     }
 
     fn adjust(&mut self, budget: Duration, time: f64) {
         let size = self.size();
-        // Two, since one may have met with an accident.
-        let mut last = self.costs.iter().rev().take(2).copied();
-        if let (Some(last), Some(previous)) = (last.next(), last.next()) {
-            let cost = match last.at(size) < previous.at(size) {
-                true => last,
-                false => previous,
-            };
-            if cost.at(size) > FULL * time {
-                return self.fall(cost, time);
-            }
+        if let Some(cost) = self.typical(FEW)
+            && self.costs.len() >= FEW
+            && cost.at(size) > FULL * time
+        {
+            return self.fall(cost, time);
         }
         let frames = self.patience.as_secs_f64() / budget.as_secs_f64();
         if self.costs.len() < (frames as usize).max(8) {
@@ -197,7 +195,7 @@ impl Pace {
             return;
         };
         let fits = |cost: Cost| cost.at(self.sizes[larger]) <= COMFORT * time;
-        if self.typical(0.9).is_some_and(fits) {
+        if self.typical(self.costs.len()).is_some_and(fits) {
             if self.since_rise > 10 * self.patience {
                 self.patience = (self.patience / 2).max(PATIENCE);
             }
@@ -235,13 +233,19 @@ impl Pace {
         self.sizes.iter().position(fits).unwrap_or(smallest)
     }
 
-    /// What the given part of the frames has cost at most.
-    fn typical(&self, part: f64) -> Option<Cost> {
+    /// The mean cost of the last `count` frames or fewer, without the dearest of
+    /// each eight: they have met with an accident.
+    fn typical(&self, count: usize) -> Option<Cost> {
         let size = self.size();
-        let mut costs = Vec::from_iter(self.costs.iter().copied());
+        let mut costs = Vec::from_iter(self.costs.iter().rev().take(count).copied());
         costs.sort_by(|a, b| a.at(size).total_cmp(&b.at(size)));
-        let rank = (part * costs.len() as f64).ceil() as usize;
-        costs.get(rank.max(1) - 1).copied()
+        costs.truncate(costs.len() - costs.len() / FEW);
+        let count = costs.len() as f64;
+        let mean = |part: fn(&Cost) -> f64| costs.iter().map(part).sum::<f64>() / count;
+        (count > 0.0).then(|| Cost {
+            fixed: mean(|cost| cost.fixed),
+            per_pixel: mean(|cost| cost.per_pixel),
+        })
     }
 }
 
@@ -395,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_frame_changes_nothing_and_two_do() {
+    fn one_slow_frame_changes_nothing_and_some_do() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 72.0);
         let size = pace.size();
@@ -403,7 +407,8 @@ mod tests {
         assert_eq!(pace.size(), size);
         run(&mut pace, 50, |_| 72.0);
         assert_eq!(pace.size(), size);
-        run(&mut pace, 2, |_| 144.0);
+        // The first of them may be an accident, too.
+        run(&mut pace, 4, |_| 144.0);
         assert!(pace.size().0 < size.0);
         assert!(total(spent(pace.size(), 144.0)) < BUDGET);
     }
@@ -419,7 +424,10 @@ mod tests {
         for _ in 0..4000 {
             run(&mut pace, 1, |_| 72.0);
             let size = pace.size();
-            assert!(size.0 as f64 <= last.0 as f64 / STEP + 4.0, "{last:?}, {size:?}");
+            assert!(
+                size.0 as f64 <= last.0 as f64 / STEP + 4.0,
+                "{last:?}, {size:?}"
+            );
             assert!(size.0 >= last.0);
             last = size;
         }
@@ -465,7 +473,7 @@ mod tests {
             run(&mut pace, 60, |_| 72.0);
             pace.late();
         }
-        run(&mut pace, 2, |_| 72.0);
+        run(&mut pace, FEW, |_| 72.0);
         let small = pace.size();
         assert!(small.0 < size.0);
         run(&mut pace, 3000, |_| 72.0);

@@ -1,14 +1,18 @@
 //! What the application has asked for.
 
-use crate::engine::{DeviceChoice, Engine, EngineError, Options, Precision};
-use crate::network::{Model, ModelError};
+use super::models;
+use super::pace::Wish;
+use crate::engine::{DeviceChoice, EngineError, Options, Precision, Prepared, Threads};
+use crate::network::ModelError;
 use gst::glib;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The element's properties.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Path of the model file.
+    /// Path or bare name of the model file.
     pub model: Option<String>,
     /// Text of a [`DeviceChoice`].
     pub device: Option<String>,
@@ -18,6 +22,18 @@ pub struct Settings {
     pub threads: u32,
     /// How much of the style shows, 0..1.
     pub strength: f64,
+    /// Whether the frame keeps its colours.
+    pub keep_color: bool,
+    /// See [`Wish`].
+    pub scale: f64,
+    /// See [`Wish`].
+    pub max_height: u32,
+    /// See [`Wish`].
+    pub stroke_scale: f64,
+    /// Frames a second to keep up with; 0 for the stream's own.
+    pub target_fps: f64,
+    /// Nanoseconds between two messages; 0 for none.
+    pub stats_interval: u64,
 }
 
 /// [`Precision`] as applications see it.
@@ -54,6 +70,12 @@ impl Default for Settings {
             precision: FastStylePrecision::default(),
             threads: 0,
             strength: 1.0,
+            keep_color: false,
+            scale: 0.0,
+            max_height: 0,
+            stroke_scale: 0.0,
+            target_fps: 0.0,
+            stats_interval: 0,
         }
     }
 }
@@ -67,45 +89,96 @@ impl Settings {
         }
     }
 
-    /// Loads the model and prepares it on the device.
-    pub fn open(&self) -> Result<Engine, gst::ErrorMessage> {
-        let device = self.device_choice()?;
-        let path = self.model.as_deref().unwrap_or_default();
-        if path.is_empty() {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ("No model: set the property `model` to a model file (*.safetensors)")
-            ));
+    /// At which size the network is to run.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            scale: self.scale,
+            max_height: self.max_height,
+            stroke_scale: self.stroke_scale,
         }
-        let model = Model::load(path).map_err(model_message)?;
+    }
+
+    /// The threads to run on.
+    pub fn threads(&self) -> Result<Threads, Fault> {
+        Threads::new(self.threads as usize).map_err(|error| Fault::failed(error.to_string()))
+    }
+
+    /// Loads the model, if there is to be one, and prepares it on the device.
+    /// `plugin` is the plugin's file, beside which bare names are looked up.
+    pub fn load(&self, plugin: Option<&Path>) -> Result<Option<Loaded>, Fault> {
         let options = Options {
-            device,
+            device: self.device_choice()?,
             precision: self.precision.into(),
             threads: self.threads as usize,
         };
-        Engine::with_options(&model, options).map_err(|error| match error {
-            EngineError::Device { .. } => {
-                gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
-            }
-            _ => gst::error_msg!(gst::LibraryError::Init, ("{path}: {error}")),
-        })
+        let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) else {
+            return Ok(None);
+        };
+        let path = models::find(model, plugin)
+            .map_err(|text| Fault::new(gst::ResourceError::NotFound, text))?;
+        let prepared = Prepared::load(&path, options).map_err(|error| fault(error, &path))?;
+        let name = model.to_owned();
+        Ok(Some(Loaded { prepared, name }))
     }
 
-    fn device_choice(&self) -> Result<DeviceChoice, gst::ErrorMessage> {
+    fn device_choice(&self) -> Result<DeviceChoice, Fault> {
         match self.device.as_deref() {
             None => Ok(DeviceChoice::default()),
             Some(text) => text.parse().map_err(|fault| {
-                gst::error_msg!(gst::ResourceError::Settings, ("Property `device`: {fault}"))
+                let text = format!("Property `device`: {fault}");
+                Fault::new(gst::ResourceError::Settings, text)
             }),
         }
     }
 }
 
-fn model_message(error: ModelError) -> gst::ErrorMessage {
-    match &error {
-        ModelError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
-        }
-        _ => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+/// A model ready to run, and what the application calls it.
+pub struct Loaded {
+    pub prepared: Arc<Prepared>,
+    pub name: String,
+}
+
+/// Why the settings cannot be followed.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    kind: gst::ResourceError,
+    text: String,
+}
+
+impl Fault {
+    /// A fault for applications to tell apart by `kind`, and for people to read.
+    pub fn new(kind: gst::ResourceError, text: String) -> Self {
+        Fault { kind, text }
     }
+
+    /// A fault of no kind of its own.
+    pub fn failed(text: String) -> Self {
+        Fault::new(gst::ResourceError::Failed, text)
+    }
+
+    /// For a warning on the bus.
+    pub fn error(&self) -> glib::Error {
+        glib::Error::new(self.kind, &self.text)
+    }
+}
+
+impl From<Fault> for gst::ErrorMessage {
+    fn from(Fault { kind, text }: Fault) -> Self {
+        gst::error_msg!(kind, ("{text}"))
+    }
+}
+
+fn fault(error: EngineError, path: &Path) -> Fault {
+    let text = error.to_string();
+    let kind = match &error {
+        EngineError::Model(ModelError::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            gst::ResourceError::NotFound
+        }
+        EngineError::Model(_) => gst::ResourceError::OpenRead,
+        EngineError::Device { .. } => gst::ResourceError::NotFound,
+        _ => return Fault::failed(format!("{}: {text}", path.display())),
+    };
+    Fault::new(kind, text)
 }

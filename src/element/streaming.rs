@@ -1,11 +1,14 @@
-//! What lives from start to stop: the engine, the caps, the pictures.
+//! What lives from start to stop: the painter, the caps, the pace.
 
 use super::caps;
+use super::pace::{Pace, Size, Wish};
+use super::settings::Settings;
 use crate::engine::frame::{Frame, FrameInfo, FrameMut, MAX_PLANES, Plane, PlaneMut};
-use crate::engine::pixels::{self, Mix};
-use crate::engine::{Engine, Image};
+use crate::engine::{Look, Painter, Prepared, Spent};
 use gst_video::{VideoInfo, VideoMeta};
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Input and output as negotiated.
 struct Negotiated {
@@ -19,17 +22,33 @@ struct Negotiated {
 /// The state of a started element; the default is a stopped one.
 #[derive(Default)]
 pub struct Streaming {
-    engine: Option<Engine>,
+    painter: Option<Painter>,
     negotiated: Option<Negotiated>,
-    /// The frame in work, before and after.
-    picture: Image,
-    styled: Image,
+    pace: Pace,
+    /// What the pace was made for.
+    terms: Option<Terms>,
+    /// Whether frames come, or must be there, at a time of their own.
+    hurried: bool,
+}
+
+/// What a [`Pace`] depends on.
+#[derive(Clone, Copy, PartialEq)]
+struct Terms {
+    frame: Size,
+    wish: Wish,
+    budget: Option<Duration>,
+}
+
+/// What has become of one frame.
+pub struct Painted {
+    pub spent: Spent,
+    pub size: Size,
 }
 
 impl Streaming {
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(painter: Painter) -> Self {
         Streaming {
-            engine: Some(engine),
+            painter: Some(painter),
             ..Default::default()
         }
     }
@@ -52,9 +71,54 @@ impl Streaming {
         Ok(())
     }
 
-    /// Whether buffers can go on as they came when nothing is repainted.
-    pub fn same_caps(&self) -> bool {
-        self.negotiated.as_ref().is_some_and(|n| n.same_caps)
+    /// Takes another model, or none.
+    pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
+        let Some(painter) = &mut self.painter else {
+            return;
+        };
+        if let (Some(old), Some(new)) = (painter.model(), &model) {
+            let cost = |model: &Prepared| model.architecture().products_per_pixel();
+            self.pace.model_changed(cost(new) / cost(old));
+        }
+        painter.set_model(model);
+        // Another size may be possible now.
+        self.keep_possible_sizes();
+    }
+
+    /// The model in use.
+    pub fn model(&self) -> Option<&Arc<Prepared>> {
+        self.painter.as_ref()?.model()
+    }
+
+    /// Whether a frame of this `strength` goes on as it came.
+    pub fn passes(&self, strength: f32) -> bool {
+        let same_caps = self.negotiated.as_ref().is_some_and(|n| n.same_caps);
+        same_caps && (strength <= 0.0 || self.model().is_none())
+    }
+
+    /// Frames come at a time of their own, or must be there at one, so that the
+    /// pace matters.
+    pub fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    /// A frame was there too late.
+    pub fn late(&mut self) {
+        self.pace.late();
+    }
+
+    /// The time for a frame, if that matters. `duration` is the frame's own.
+    pub fn budget(&self, settings: &Settings, duration: Option<Duration>) -> Option<Duration> {
+        if settings.target_fps > 0.0 {
+            return Some(Duration::from_secs_f64(1.0 / settings.target_fps));
+        }
+        let input = &self.negotiated.as_ref()?.input;
+        let (frames, seconds) = (input.fps().numer(), input.fps().denom());
+        let told = match frames > 0 && seconds > 0 {
+            true => Duration::from_secs_f64(f64::from(seconds) / f64::from(frames)),
+            false => duration.unwrap_or(USUAL_DURATION),
+        };
+        Some(told).filter(|_| self.hurried)
     }
 
     /// Repaints one frame.
@@ -62,9 +126,11 @@ impl Streaming {
         &mut self,
         input: &gst::BufferRef,
         output: &mut gst::BufferRef,
-        strength: f32,
-    ) -> Result<(), gst::ErrorMessage> {
-        let (Some(engine), Some(negotiated)) = (&mut self.engine, &self.negotiated) else {
+        settings: &Settings,
+    ) -> Result<Painted, gst::ErrorMessage> {
+        let duration = input.duration().map(Duration::from);
+        self.set_terms(settings, duration);
+        let (Some(painter), Some(negotiated)) = (&mut self.painter, &self.negotiated) else {
             return Err(gst::error_msg!(
                 gst::CoreError::Negotiation,
                 ["a buffer before start or caps"]
@@ -85,27 +151,47 @@ impl Streaming {
         let mut output = frame_mut(&mut output, output_planes, negotiated.output_frame)
             .map_err(|reason| wrong_buffer("output", &reason))?;
 
-        let error =
-            |error: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Failed, ("{error}"));
-        let (picture, styled) = (&mut self.picture, &mut self.styled);
-        // All at once on the engine's threads: this one would only wait.
-        engine.threads().clone().run(|| {
-            pixels::read(&input, picture);
-            let picture = &*picture;
-            let painted = if strength > 0.0 {
-                engine.stylize(picture, styled).map_err(|e| error(&e))?;
-                &*styled
-            } else {
-                picture
-            };
-            let mix = (strength > 0.0 && strength < 1.0).then_some(Mix {
-                original: picture,
-                strength,
-            });
-            pixels::write(painted, mix, Some(&input), &mut output).map_err(|e| error(&e))
-        })
+        let look = Look {
+            strength: settings.strength(),
+            keep_colours: settings.keep_color,
+            size: self.pace.size(),
+        };
+        let spent = painter
+            .paint(&input, &mut output, look)
+            .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))?;
+        self.pace.observe(spent);
+        let size = look.size;
+        Ok(Painted { spent, size })
+    }
+
+    /// Begins at a pace of its own where there is no such pace yet.
+    fn set_terms(&mut self, settings: &Settings, duration: Option<Duration>) {
+        let Some(negotiated) = &self.negotiated else {
+            return;
+        };
+        let terms = Terms {
+            frame: (negotiated.input_frame.width, negotiated.input_frame.height),
+            wish: settings.wish(),
+            budget: self.budget(settings, duration),
+        };
+        if self.terms != Some(terms) {
+            self.terms = Some(terms);
+            self.pace = Pace::new(terms.frame, terms.wish, terms.budget);
+            self.keep_possible_sizes();
+        }
+    }
+
+    /// Leaves out sizes for which there is not enough memory.
+    fn keep_possible_sizes(&mut self) {
+        if let (Some(terms), Some(painter)) = (self.terms, &self.painter) {
+            self.pace
+                .keep(|size| painter.check_memory(terms.frame, size).is_ok());
+        }
     }
 }
+
+/// Of frames whose caps and buffers do not tell how long they are.
+const USUAL_DURATION: Duration = Duration::from_millis(33);
 
 fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
     gst::error_msg!(

@@ -21,17 +21,6 @@ fn start_error(element: &gst::Element) -> glib::Error {
 }
 
 #[test]
-fn no_model() {
-    let element = element();
-    for nothing in [None, Some("")] {
-        element.set_property("model", nothing);
-        let error = start_error(&element);
-        assert!(error.matches(gst::ResourceError::Settings));
-        assert!(error.message().contains("`model`"), "{error}");
-    }
-}
-
-#[test]
 fn missing_model() {
     let element = element();
     element.set_property("model", "/nowhere/scream.safetensors");
@@ -133,20 +122,6 @@ fn the_error_reaches_a_pipelines_bus() {
          ! faststyle model=/nowhere/at/all.safetensors ! fakesink")
     .unwrap_err();
     assert!(error.contains("/nowhere/at/all.safetensors"), "{error}");
-}
-
-/// A model set while playing waits for the next start.
-#[test]
-fn a_model_set_while_playing_waits() {
-    let info = info(VideoFormat::Rgb, 8, 8);
-    let element = element();
-    let mut harness = harness(&element, &info, &info);
-    harness.push_and_pull(noise(&info, 1)).unwrap();
-    element.set_property("model", "/nowhere");
-    harness.push_and_pull(noise(&info, 2)).unwrap();
-    drop(harness);
-    element.set_state(gst::State::Null).unwrap();
-    assert!(start_error(&element).message().contains("/nowhere"));
 }
 
 /// Pushes a buffer that is no frame and returns the error that is posted.

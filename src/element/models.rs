@@ -1,0 +1,54 @@
+//! Where model files are.
+
+use gst::glib;
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The variable that names folders with models, as PATH does with programs.
+const VARIABLE: &str = "GST_FASTSTYLE_MODEL_PATH";
+
+/// What a model file's name ends in.
+const EXTENSION: &str = "safetensors";
+
+/// The file that `model` means: a path is a path, and a bare name such as
+/// `scream` is looked up in the folders of `GST_FASTSTYLE_MODEL_PATH`, the
+/// user's data folder, the system's, and beside the plugin.
+///
+/// # Errors
+/// The places where there is no file of that name.
+pub fn find(model: &str, plugin: Option<&Path>) -> Result<PathBuf, String> {
+    let path = Path::new(model);
+    let bare = path.components().count() == 1
+        && !model.contains(std::path::MAIN_SEPARATOR)
+        && path.extension().is_none_or(|end| end != EXTENSION);
+    if !bare {
+        return Ok(path.into());
+    }
+    let folders = folders(plugin);
+    let file = format!("{model}.{EXTENSION}");
+    let found = folders.iter().map(|folder| folder.join(&file));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            let folders = folders.iter().map(|folder| folder.display().to_string());
+            let folders = folders.collect::<Vec<_>>().join(", ");
+            format!("There is no {file} in any of {folders} (a file elsewhere: give its path)")
+        })
+}
+
+/// Where models are looked up, in this order.
+fn folders(plugin: Option<&Path>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(paths) = env::var_os(VARIABLE) {
+        folders.extend(env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()));
+    }
+    let data = [glib::user_data_dir()]
+        .into_iter()
+        .chain(glib::system_data_dirs());
+    folders.extend(data.map(|folder| folder.join("faststyle").join("models")));
+    if let Some(folder) = plugin.and_then(Path::parent) {
+        folders.extend([folder.to_path_buf(), folder.join("models")]);
+    }
+    folders
+}

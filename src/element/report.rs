@@ -1,0 +1,237 @@
+//! What the element says of itself.
+
+use crate::engine::{Prepared, Spent};
+use crate::ops::cpu::Level;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Frames that means and percentiles are taken of.
+const WINDOW: usize = 256;
+
+/// Frames between two looks at the latency.
+const LATENCY_FRAMES: usize = 32;
+
+/// Counts and times of a started element.
+#[derive(Default)]
+pub struct Report {
+    frames: Frames,
+    times: VecDeque<Times>,
+    size: (usize, usize),
+    running: Running,
+    latency: Duration,
+    /// Frames until the latency is looked at again.
+    latency_due: usize,
+    last_message: Option<Instant>,
+}
+
+/// What has become of the frames.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frames {
+    input: u64,
+    styled: u64,
+    dropped: u64,
+    passed_through: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    spent: Spent,
+    total: Duration,
+}
+
+/// What runs, and where.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    model: String,
+    device: &'static str,
+    precision: String,
+}
+
+impl Report {
+    /// A frame has come.
+    pub fn input(&mut self) {
+        self.frames.input += 1;
+    }
+
+    /// It was too late and has been dropped.
+    pub fn dropped(&mut self) {
+        self.frames.dropped += 1;
+    }
+
+    /// It goes on as it came.
+    pub fn passed_through(&mut self) {
+        self.frames.passed_through += 1;
+    }
+
+    /// It has been painted in this time, with the network at this size.
+    pub fn styled(&mut self, spent: Spent, total: Duration, size: (usize, usize)) {
+        self.frames.styled += 1;
+        self.size = size;
+        self.times.push_back(Times { spent, total });
+        if self.times.len() > WINDOW {
+            self.times.pop_front();
+        }
+        self.latency_due = self.latency_due.saturating_sub(1);
+    }
+
+    /// Another model runs, or none, and times begin anew.
+    pub fn model(&mut self, prepared: Option<&Prepared>, name: &str) {
+        self.times.clear();
+        self.size = (0, 0);
+        self.running = match prepared {
+            None => Running::default(),
+            Some(prepared) => Running {
+                model: name.into(),
+                device: match prepared.device().is_cpu() {
+                    true => "cpu",
+                    false => "cuda",
+                },
+                precision: prepared.precision().to_string(),
+            },
+        };
+    }
+
+    /// Takes this for the latency until it has been measured; whether that is
+    /// news.
+    pub fn expect_latency(&mut self, latency: Duration) -> bool {
+        let news = self.latency.is_zero() && !latency.is_zero();
+        if news {
+            self.latency = latency;
+            self.latency_due = LATENCY_FRAMES;
+        }
+        news
+    }
+
+    /// The latency to report.
+    pub fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// Measures the latency now and then; whether it is another by a quarter.
+    pub fn latency_changed(&mut self) -> bool {
+        if self.latency_due > 0 || self.times.is_empty() {
+            return false;
+        }
+        self.latency_due = LATENCY_FRAMES;
+        let recent = self.times.iter().rev().take(2 * LATENCY_FRAMES);
+        let found = percentile(recent.map(|times| times.total), 0.95);
+        let changed = found.abs_diff(self.latency) * 4 > self.latency;
+        if changed {
+            self.latency = found;
+        }
+        changed
+    }
+
+    /// Whether a message is due, at intervals of `interval`.
+    pub fn message_due(&mut self, interval: Duration) -> bool {
+        let now = Instant::now();
+        let last = *self.last_message.get_or_insert(now);
+        let due = !interval.is_zero() && now - last >= interval;
+        if due {
+            self.last_message = Some(now);
+        }
+        due
+    }
+
+    /// All of it, for applications.
+    pub fn structure(&self) -> gst::Structure {
+        let mut structure = gst::Structure::builder("faststyle-stats")
+            .field("frames-in", self.frames.input)
+            .field("styled", self.frames.styled)
+            .field("dropped", self.frames.dropped)
+            .field("passed-through", self.frames.passed_through)
+            .field("network-width", self.size.0 as u32)
+            .field("network-height", self.size.1 as u32)
+            .field("model", &self.running.model)
+            .field("device", self.running.device)
+            .field("precision", &self.running.precision)
+            .field("cpu-level", Level::current().to_string())
+            .field("latency", self.latency.as_nanos() as u64)
+            .build();
+        self.set_times(&mut structure, "convert", |times| times.spent.convert);
+        self.set_times(&mut structure, "network", |times| times.spent.network);
+        self.set_times(&mut structure, "upsample", |times| times.spent.upsample);
+        self.set_times(&mut structure, "total", |times| times.total);
+        structure
+    }
+
+    fn set_times(&self, to: &mut gst::Structure, name: &str, part: fn(&Times) -> Duration) {
+        let times = || self.times.iter().map(part);
+        let mean = times().sum::<Duration>() / self.times.len().max(1) as u32;
+        to.set(format!("{name}-mean-ms"), millis(mean));
+        to.set(format!("{name}-p95-ms"), millis(percentile(times(), 0.95)));
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// What `part` of the times are not longer than.
+fn percentile(times: impl Iterator<Item = Duration>, part: f64) -> Duration {
+    let mut times = Vec::from_iter(times);
+    times.sort_unstable();
+    let rank = (part * times.len() as f64).ceil() as usize;
+    times.get(rank.max(1) - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(report: &mut Report, ms: u64) {
+        let total = Duration::from_millis(ms);
+        let spent = Spent {
+            network: total / 2,
+            ..Spent::default()
+        };
+        report.styled(spent, total, (8, 6));
+    }
+
+    #[test]
+    fn means_and_percentiles() {
+        gst::init().unwrap();
+        let mut report = Report::default();
+        for ms in (1..=100).rev() {
+            frame(&mut report, ms);
+        }
+        let structure = report.structure();
+        let get = |name| structure.get::<f64>(name).unwrap();
+        assert!((get("total-mean-ms") - 50.5).abs() < 1e-9);
+        assert_eq!(get("total-p95-ms"), 95.0);
+        assert_eq!(get("network-p95-ms"), 47.5);
+        assert_eq!(structure.get::<u64>("styled"), Ok(100));
+    }
+
+    #[test]
+    fn times_of_long_ago_are_forgotten() {
+        gst::init().unwrap();
+        let mut report = Report::default();
+        frame(&mut report, 10_000);
+        for _ in 0..WINDOW {
+            frame(&mut report, 10);
+        }
+        let mean = report.structure().get::<f64>("total-mean-ms").unwrap();
+        assert!((mean - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_latency_changes_by_a_quarter_or_not_at_all() {
+        let mut report = Report::default();
+        report.expect_latency(Duration::from_millis(20));
+        let mut run = |ms| {
+            for _ in 0..2 * LATENCY_FRAMES {
+                frame(&mut report, ms);
+                if report.latency_changed() {
+                    return Some(report.latency().as_millis());
+                }
+            }
+            None
+        };
+        assert_eq!(run(24), None);
+        assert_eq!(run(16), None);
+        assert_eq!(run(26), Some(26));
+        assert_eq!(run(26), None);
+        assert_eq!(run(12), Some(12));
+    }
+}
