@@ -18,8 +18,7 @@ const EXTENSION: &str = "safetensors";
 /// The places where there is no file of that name.
 pub fn find(model: &str, plugin: Option<&Path>) -> Result<PathBuf, String> {
     let path = Path::new(model);
-    let bare = path.components().count() == 1
-        && !model.contains(std::path::MAIN_SEPARATOR)
+    let bare = path.file_name().is_some_and(|name| name == model)
         && path.extension().is_none_or(|end| end != EXTENSION);
     if !bare {
         return Ok(path.into());
@@ -51,4 +50,43 @@ fn folders(plugin: Option<&Path>) -> Vec<PathBuf> {
         folders.extend([folder.to_path_buf(), folder.join("models")]);
     }
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_path_is_a_path() {
+        for path in [
+            "a.safetensors",
+            "./scream",
+            "styles/scream",
+            "/scream",
+            "scream/",
+            "..",
+        ] {
+            assert_eq!(find(path, None), Ok(path.into()));
+        }
+    }
+
+    #[test]
+    fn names_are_found_beside_the_plugin() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = folder.path().join("libgstfaststyle.so");
+        let models = folder.path().join("models");
+        fs::create_dir(&models).unwrap();
+        for file in [
+            models.join("a.safetensors"),
+            folder.path().join("b.safetensors"),
+        ] {
+            fs::write(&file, "").unwrap();
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            assert_eq!(find(name, Some(&plugin)), Ok(file));
+        }
+        let error = find("none", Some(&plugin)).unwrap_err();
+        assert!(error.contains("none.safetensors"), "{error}");
+        assert!(error.contains(models.to_str().unwrap()), "{error}");
+    }
 }

@@ -11,6 +11,7 @@ use gstfaststyle::network::{Architecture, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{LazyLock, Once};
 use tempfile::TempDir;
 
@@ -58,6 +59,18 @@ pub fn element() -> gst::Element {
         .property("device", "cpu")
         .build()
         .unwrap()
+}
+
+/// The element's statistics.
+pub fn stats(element: &gst::Element) -> gst::Structure {
+    element.property("stats")
+}
+
+/// A process in which this test runs and no other.
+pub fn this_test_alone(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name]);
+    command
 }
 
 /// A harness around the element with these caps on either side.

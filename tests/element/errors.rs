@@ -176,7 +176,7 @@ fn lying_metas() {
 }
 
 #[test]
-fn a_hundred_starts_and_stops() {
+fn a_thousand_starts_and_stops() {
     let model = model().display();
     init();
     let pipeline = gst::parse::launch(&format!(
@@ -184,7 +184,7 @@ fn a_hundred_starts_and_stops() {
          ! faststyle model={model} device=cpu ! video/x-raw,format=BGRx ! fakesink"
     ))
     .unwrap();
-    for cycle in 0..100 {
+    for cycle in 0..1000 {
         pipeline.set_state(gst::State::Playing).unwrap();
         if cycle % 3 > 0 {
             let (result, state, _) = pipeline.state(gst::ClockTime::from_seconds(60));

@@ -6,4 +6,8 @@ mod common;
 mod errors;
 mod frames;
 mod negotiation;
+mod robust;
+mod scale;
+mod statistics;
 mod strength;
+mod swap;

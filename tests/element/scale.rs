@@ -1,0 +1,187 @@
+//! The size at which the network runs: `scale`, `max-height`, `stroke-scale`,
+//! `target-fps`; and `keep-color`.
+
+use crate::common::*;
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoInfo};
+use gstfaststyle::engine::frame::{FrameMut, PlaneMut};
+use gstfaststyle::engine::{Look, Options, Painter, Prepared, Threads};
+use std::time::{Duration, Instant};
+
+/// Width and height at which the network ran last.
+fn network_size(element: &gst::Element) -> (u32, u32) {
+    let stats = stats(element);
+    let get = |name| stats.get::<u32>(name).unwrap();
+    (get("network-width"), get("network-height"))
+}
+
+/// The network's size for a frame of `width` x `height`.
+fn size_with(set: impl Fn(&gst::Element), width: u32, height: u32) -> (u32, u32) {
+    let info = info(VideoFormat::I420, width, height);
+    let element = element();
+    set(&element);
+    let mut harness = harness(&element, &info, &info);
+    harness.push_and_pull(noise(&info, 1)).unwrap();
+    network_size(&element)
+}
+
+#[test]
+fn by_properties() {
+    assert_eq!(size_with(|_| {}, 97, 65), (97, 65));
+    assert_eq!(
+        size_with(|e| e.set_property("scale", 0.5), 96, 64),
+        (48, 32)
+    );
+    assert_eq!(
+        size_with(|e| e.set_property("scale", 1.0), 97, 65),
+        (97, 65)
+    );
+    let low = |e: &gst::Element| e.set_property("max-height", 32u32);
+    assert_eq!(size_with(low, 96, 64), (48, 32));
+    // As many rows for twice as large strokes.
+    let strokes = |e: &gst::Element| e.set_property("stroke-scale", 10.0);
+    assert_eq!(size_with(strokes, 128, 96), (64, 48));
+    assert_eq!(size_with(strokes, 256, 192), (64, 48));
+}
+
+#[test]
+fn they_change_while_playing() {
+    let info = info(VideoFormat::Rgb, 64, 48);
+    let element = element();
+    let mut harness = harness(&element, &info, &info);
+    for (scale, size) in [(0.5, (32, 24)), (0.0, (64, 48)), (0.25, (16, 12))] {
+        element.set_property("scale", scale);
+        harness.push_and_pull(noise(&info, 1)).unwrap();
+        assert_eq!(network_size(&element), size);
+    }
+}
+
+/// What a painter makes of RGB, without gaps between rows.
+fn painted(info: &VideoInfo, bytes: &[u8], look: Look) -> Vec<u8> {
+    let prepared = Prepared::load(model(), Options::default()).unwrap();
+    let mut painter = Painter::new(Threads::new(0).unwrap());
+    painter.set_model(Some(prepared));
+    let mut result = vec![0; bytes.len()];
+    let stride = info.stride()[0] as usize;
+    let plane = PlaneMut {
+        data: &mut result,
+        stride,
+    };
+    let mut output = FrameMut::new(frame_info(info), [plane]).unwrap();
+    painter
+        .paint(&frame(info, bytes), &mut output, look)
+        .unwrap();
+    result
+}
+
+#[test]
+fn the_picture_is_the_painters() {
+    let info = info(VideoFormat::Rgb, 64, 48);
+    let buffer = noise(&info, 4);
+    let bytes = buffer.map_readable().unwrap().to_vec();
+    for (scale, keep_colours, size) in [
+        (0.5, false, (32, 24)),
+        (0.5, true, (32, 24)),
+        (1.0, true, (64, 48)),
+    ] {
+        let element = element();
+        element.set_property("scale", scale);
+        element.set_property("keep-color", keep_colours);
+        let mut harness = harness(&element, &info, &info);
+        let styled = harness.push_and_pull(buffer.copy_deep().unwrap()).unwrap();
+        let look = Look {
+            strength: 1.0,
+            keep_colours,
+            size,
+        };
+        assert_eq!(
+            buffer_rows(&info, &styled),
+            rows(&info, &painted(&info, &bytes, look)),
+            "{look:?}"
+        );
+    }
+}
+
+/// Luma is painted, chroma is the frame's.
+#[test]
+fn keep_color_keeps_chroma() {
+    let info = info(VideoFormat::Rgb, 32, 24);
+    let element = element();
+    element.set_property("keep-color", true);
+    // A grey frame stays grey.
+    let grey = (0..32 * 24).flat_map(|i| [(i * 37 % 200) as u8 + 20; 3]);
+    let grey = gst::Buffer::from_slice(Vec::from_iter(grey));
+    let before = buffer_rows(&info, &grey).concat();
+    let mut harness = harness(&element, &info, &info);
+    let styled = harness.push_and_pull(grey).unwrap();
+    let after = buffer_rows(&info, &styled).concat();
+    assert_ne!(before, after);
+    for pixel in after.chunks(3) {
+        let spread = pixel.iter().max().unwrap() - pixel.iter().min().unwrap();
+        assert!(spread <= 1, "{pixel:?}");
+    }
+}
+
+/// No machine paints that many, so the size goes down.
+#[test]
+fn too_many_frames_a_second_lower_it() {
+    let info = info(VideoFormat::I420, 640, 480);
+    let element = element();
+    element.set_property("target-fps", 1000.0);
+    let mut harness = harness(&element, &info, &info);
+    for seed in 0..20 {
+        harness.push_and_pull(noise(&info, seed)).unwrap();
+    }
+    let (width, height) = network_size(&element);
+    assert!(width < 320 && height < 240, "{width}x{height}");
+    // A fixed size is a fixed size.
+    element.set_property("scale", 0.5);
+    harness.push_and_pull(noise(&info, 1)).unwrap();
+    assert_eq!(network_size(&element), (320, 240));
+}
+
+/// Where nothing waits for frames, they are painted as well as can be.
+#[test]
+fn without_haste_it_is_not_lowered() {
+    let line = format!(
+        "videotestsrc num-buffers=30 ! video/x-raw,width=322,height=242,framerate=1000/1 \
+         ! faststyle name=style model={} device=cpu ! fakesink",
+        model().display()
+    );
+    let pipeline = run(&line).unwrap();
+    let element = pipeline.by_name("style").unwrap();
+    assert_eq!(network_size(&element), (322, 242));
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+/// Plays until all that is to happen has happened, in this order.
+fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
+    init();
+    let pipeline = gst::parse::launch(line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let element = pipeline.by_name("style").unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let begin = Instant::now();
+    for event in events {
+        while !event(&element) {
+            std::thread::sleep(Duration::from_millis(5));
+            assert!(begin.elapsed() < Duration::from_secs(60), "{line}");
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+/// Then the first frames are small, so that they are in time on any machine,
+/// and soon as large as there is time for.
+#[test]
+fn a_live_source_or_a_sink_that_keeps_time_is_haste() {
+    let model = model().display();
+    let style = format!("faststyle name=style model={model} device=cpu");
+    let caps = "video/x-raw,width=320,height=240,framerate=10/1";
+    let small = |element: &gst::Element| (1..240).contains(&network_size(element).1);
+    let full = |element: &gst::Element| network_size(element).1 == 240;
+    let live = format!("videotestsrc is-live=true ! {caps} ! {style} ! fakesink");
+    playing(&live, &[&small, &full]);
+    let timed = format!("videotestsrc ! {caps} ! {style} ! fakesink sync=true qos=true");
+    playing(&timed, &[&full, &small, &full]);
+}
