@@ -8,8 +8,57 @@
  * `faststyle-train`, on the CPU or on an NVIDIA GPU.
  *
  * Input and output formats are independent of each other: no `videoconvert` is
- * needed on either side. Opacity is kept where both formats have it. Late
- * frames are dropped, see #GstBaseTransform:qos.
+ * needed on either side. Opacity is kept where both formats have it, and so are
+ * timestamps, flags and metas.
+ *
+ * ## Models
+ *
+ * #faststyle:model is a path, or a bare name such as `scream`, which is looked up as
+ * `scream.safetensors` in the folders that the environment variable
+ * `GST_FASTSTYLE_MODEL_PATH` names, in `faststyle/models` of the user's data
+ * folder (`~/.local/share`) and of the system's (`/usr/local/share`,
+ * `/usr/share`), and beside the plugin, in its folder and `models` therein.
+ *
+ * A model that is set in PAUSED or PLAYING is loaded in the background; the one
+ * before paints until then, and each frame is wholly of the one or of the
+ * other. If it cannot be loaded, a warning is posted and the one before stays.
+ * When the element starts, a model that cannot be loaded is an error. Elements
+ * with the same file, device, precision and threads share its weights. Without
+ * a model, frames pass through, or are converted to the other caps.
+ *
+ * ## Size of the network's picture
+ *
+ * The network can run on a smaller picture than the frame; the result is
+ * brought back to the frame's size along the frame's edges. Strokes then are
+ * larger in the frame, since the network paints them as large as ever.
+ *
+ * #faststyle:stroke-scale and #faststyle:max-height say how large that picture is to be, by
+ * default as large as the frame. #faststyle:scale, if not 0, is a fixed factor to that.
+ * If it is 0 and frames have their time, because the source is live, the sink
+ * is synchronized to a clock (it sends QoS events), or #faststyle:target-fps is set, then
+ * the size follows the time there is: the first frames are small, then the size
+ * is such that a frame takes about three quarters of its time. It goes down at
+ * once when that grows to more than nine tenths, and up in small steps. Where
+ * even the smallest is too much, late frames are dropped, see
+ * #GstBaseTransform:qos. Otherwise, say from file to file, nothing is lowered.
+ *
+ * ## Latency and statistics
+ *
+ * The latency that the element reports is the time that 95 of 100 frames do not
+ * exceed. In live pipelines it is a frame's duration until that has been
+ * measured, and it is reported anew when it has changed by a quarter.
+ *
+ * #faststyle:stats is a structure `faststyle-stats`, which #faststyle:stats-interval also posts as
+ * element messages:
+ *
+ * - `frames-in`, `styled`, `dropped`, `passed-through` (guint64): frames since
+ *   the start; dropped are those that came too late, passed through those
+ *   without a model or with #faststyle:strength 0,
+ * - `convert`, `network`, `upsample`, `total`, each with `-mean-ms` and `-p95-ms`
+ *   (gdouble): milliseconds of the last 256 frames, mean and 95th percentile,
+ * - `network-width`, `network-height` (guint): size of the network's picture,
+ * - `model`, `device`, `precision`, `cpu-level` (string): what runs, and how,
+ * - `latency` (guint64): nanoseconds reported.
  *
  * ## Example launch line
  * |[
@@ -18,6 +67,9 @@
  * |[
  * gst-launch-1.0 videotestsrc ! faststyle model=scream.safetensors strength=0.5 ! autovideosink
  * ]| Half of the painting's style, half of the original picture.
+ * |[
+ * gst-launch-1.0 filesrc location=film.mp4 ! decodebin ! faststyle model=scream.safetensors stroke-scale=2 keep-color=true ! autovideosink
+ * ]| Large strokes in the film's own colors, as fast as the film plays.
  *
  * Since: 0.1.0
  */
