@@ -10,11 +10,13 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use gstfaststyle::engine::Image;
 use gstfaststyle::engine::frame::{
     Colorimetry, Family, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
 };
 use gstfaststyle::engine::pixels;
+use gstfaststyle::engine::resize::shrink;
+use gstfaststyle::engine::upsample::Upsampler;
+use gstfaststyle::engine::{Image, Threads};
 use gstfaststyle::ops::Padding;
 use gstfaststyle::ops::cpu::Level;
 use gstfaststyle::ops::cpu::conv::{border, winograd_weights};
@@ -205,14 +207,7 @@ fn pixels_in(bencher: Bencher, format: Format) {
 #[divan::bench(args = FORMATS)]
 fn pixels_out(bencher: Bencher, format: Format) {
     let (info, mut buffers) = buffers(format);
-    let image = Image {
-        width: WIDTH,
-        height: HEIGHT,
-        data: numbers(3 * WIDTH * HEIGHT)
-            .iter()
-            .map(|x| x * 255.0 + 127.5)
-            .collect(),
-    };
+    let image = image((WIDTH, HEIGHT));
     bencher.counter(per_picture()).bench_local(|| {
         let planes = buffers.iter_mut().map(|(data, stride)| PlaneMut {
             data,
@@ -221,4 +216,45 @@ fn pixels_out(bencher: Bencher, format: Format) {
         let mut frame = FrameMut::new(info, planes).expect("a frame");
         pixels::write(&image, None, None, &mut frame).expect("of one size");
     });
+}
+
+/// Width and height.
+type Size = (usize, usize);
+
+/// A frame, what the network gets of it, and the threads that work.
+const SMALLER: [(Size, Size, usize); 4] = [
+    ((640, 480), (352, 264), 1),
+    ((640, 480), (352, 264), 2),
+    ((3840, 2160), (854, 480), 1),
+    ((3840, 2160), (854, 480), 2),
+];
+
+fn image((width, height): Size) -> Image {
+    let data = numbers(3 * width * height);
+    Image {
+        width,
+        height,
+        data: data.iter().map(|x| x * 255.0 + 127.5).collect(),
+    }
+}
+
+#[divan::bench(args = SMALLER)]
+fn smaller(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
+    let picture = image(from);
+    let mut small = Image::default();
+    let threads = Threads::new(threads).expect("threads");
+    bencher
+        .counter(ItemsCount::new(from.0 * from.1))
+        .bench_local(|| threads.run(|| shrink(&picture, to, &mut small)));
+}
+
+#[divan::bench(args = SMALLER)]
+fn larger(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
+    let (original, small, styled) = (image(from), image(to), image(to));
+    let mut out = Image::default();
+    let mut upsampler = Upsampler::default();
+    let threads = Threads::new(threads).expect("threads");
+    bencher
+        .counter(ItemsCount::new(from.0 * from.1))
+        .bench_local(|| threads.run(|| upsampler.run(&original, &small, &styled, &mut out)));
 }

@@ -65,6 +65,38 @@ pub trait Simd: Copy {
             std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, count);
         }
     }
+    /// The first 16 numbers of a slice; if it has fewer, the other lanes are 0.
+    #[inline(always)]
+    fn read(self, from: &[f32]) -> Self::V {
+        match from.len() < LANES {
+            // SAFETY: the slice has as many numbers, at least.
+            true => unsafe { self.load_first(from.as_ptr(), from.len()) },
+            false => unsafe { self.load(from.as_ptr()) },
+        }
+    }
+    /// Writes the first 16 numbers of a slice, or all if it has fewer.
+    #[inline(always)]
+    fn write(self, to: &mut [f32], v: Self::V) {
+        match to.len() < LANES {
+            // SAFETY: the slice has as many numbers, at least.
+            true => unsafe { self.store_first(to.as_mut_ptr(), v, to.len()) },
+            false => unsafe { self.store(to.as_mut_ptr(), v) },
+        }
+    }
+    /// `from[steps[i]]` in lane `i`, where `steps` starts at 0 and each is the
+    /// one before or one more; with other steps, any numbers.
+    ///
+    /// # Panics
+    /// If `from` has less than 16 numbers.
+    #[inline(always)]
+    fn spread(self, from: &[f32], steps: &[i32; LANES]) -> Self::V {
+        let from = &from[..LANES];
+        let mut lanes = [0f32; LANES];
+        for (lane, step) in lanes.iter_mut().zip(steps) {
+            *lane = from[*step as usize % LANES];
+        }
+        self.read(&lanes)
+    }
     /// Writes 16 numbers between -32767 and 32767 as whole ones.
     #[inline(always)]
     unsafe fn store_whole(self, to: *mut i16, v: Self::V) {
@@ -82,10 +114,14 @@ pub trait Simd: Copy {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger of both, lane by lane.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of both, lane by lane.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `gate` is above 0, else 0: the gradient of ReLU.
     fn gate(self, v: Self::V, gate: Self::V) -> Self::V;
     /// The largest of all lanes.
@@ -159,6 +195,10 @@ impl Simd for Plain {
         zip(a, b, |x, y| x * y)
     }
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| x / y)
+    }
+    #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Two roundings: a fused one would be a library call here.
         self.add(self.mul(a, b), c)
@@ -166,6 +206,10 @@ impl Simd for Plain {
     #[inline(always)]
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |x, y| if x > y { x } else { y })
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| if x < y { x } else { y })
     }
     #[inline(always)]
     fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
@@ -267,12 +311,28 @@ mod x86 {
             unsafe { _mm512_mul_ps(a, b) }
         }
         #[inline(always)]
+        fn div(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_div_ps(a, b) }
+        }
+        #[inline(always)]
         fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
         fn max(self, a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn min(self, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_min_ps(a, b) }
+        }
+        #[inline(always)]
+        fn spread(self, from: &[f32], steps: &[i32; LANES]) -> __m512 {
+            let from = &from[..LANES];
+            unsafe {
+                let steps = _mm512_loadu_si512(steps.as_ptr().cast());
+                _mm512_permutexvar_ps(steps, _mm512_loadu_ps(from.as_ptr()))
+            }
         }
         #[inline(always)]
         fn gate(self, v: __m512, gate: __m512) -> __m512 {
@@ -342,6 +402,10 @@ mod x86 {
             unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
         }
         #[inline(always)]
+        fn div(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
         fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe {
                 [
@@ -353,6 +417,31 @@ mod x86 {
         #[inline(always)]
         fn max(self, a: Self::V, b: Self::V) -> Self::V {
             unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn min(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn spread(self, from: &[f32], steps: &[i32; LANES]) -> Self::V {
+            let from = &from[..LANES];
+            // Eight steps reach over eight numbers at most.
+            let middle = steps[8].clamp(0, 8);
+            unsafe {
+                let (first, last) = (from.as_ptr(), from.as_ptr().add(middle as usize));
+                let (to_first, to_last) = (steps.as_ptr(), steps.as_ptr().add(8));
+                let to_last = _mm256_sub_epi32(
+                    _mm256_loadu_si256(to_last.cast()),
+                    _mm256_set1_epi32(middle),
+                );
+                [
+                    _mm256_permutevar8x32_ps(
+                        _mm256_loadu_ps(first),
+                        _mm256_loadu_si256(to_first.cast()),
+                    ),
+                    _mm256_permutevar8x32_ps(_mm256_loadu_ps(last), to_last),
+                ]
+            }
         }
         #[inline(always)]
         fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
@@ -420,12 +509,20 @@ mod arm {
             unsafe { [0, 1, 2, 3].map(|i| vmulq_f32(a[i], b[i])) }
         }
         #[inline(always)]
+        fn div(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vdivq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
         fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { [0, 1, 2, 3].map(|i| vfmaq_f32(c[i], a[i], b[i])) }
         }
         #[inline(always)]
         fn max(self, a: Self::V, b: Self::V) -> Self::V {
             unsafe { [0, 1, 2, 3].map(|i| vmaxq_f32(a[i], b[i])) }
+        }
+        #[inline(always)]
+        fn min(self, a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [0, 1, 2, 3].map(|i| vminq_f32(a[i], b[i])) }
         }
         #[inline(always)]
         fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
