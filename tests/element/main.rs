@@ -5,5 +5,6 @@ mod arithmetic;
 mod common;
 mod errors;
 mod frames;
+mod layout;
 mod negotiation;
 mod strength;
