@@ -188,7 +188,14 @@ fn buffers(format: Format) -> (FrameInfo, Vec<(Vec<u8>, usize)>) {
     (info, (0..format.plane_count()).map(plane).collect())
 }
 
-const FORMATS: [Format; 4] = [Format::I420, Format::Nv12, Format::Yuy2, Format::Bgrx];
+const FORMATS: [Format; 6] = [
+    Format::I420,
+    Format::Nv12,
+    Format::Yuy2,
+    Format::Bgrx,
+    Format::P010_10Le,
+    Format::V210,
+];
 
 #[divan::bench(args = FORMATS)]
 fn pixels_in(bencher: Bencher, format: Format) {

@@ -79,20 +79,22 @@ fn keep(from: &gst::StructureRef, to: &mut gst::Structure, field: &str) {
     }
 }
 
-/// Less is better: lost opacity, lost colour resolution, another kind of
-/// numbers, and what would be carried along for nothing.
+/// Less is better: lost opacity, lost colour resolution, lost bits, another kind
+/// of numbers, and what would be carried along for nothing.
 fn loss(from: Format, to: Format) -> impl Ord {
-    let detail = |format: Format| match format.family() {
-        Family::Rgb => 3,
-        Family::Yuv if format.rows_per_chroma() == 1 => 2,
-        Family::Yuv => 1,
-        Family::Gray => 0_u8,
+    let detail = |format: Format| match (format.family(), format.subsampling()) {
+        (Family::Gray, _) => 0_u8,
+        (_, (1, 1)) => 3,
+        (_, (_, 1)) => 2,
+        _ => 1,
     };
     (
         from.has_alpha() && !to.has_alpha(),
         detail(from).saturating_sub(detail(to)),
+        from.bits().saturating_sub(to.bits()),
         from.family() != to.family(),
         to.has_alpha() && !from.has_alpha(),
+        to.bits().saturating_sub(from.bits()),
         detail(to).saturating_sub(detail(from)),
     )
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use thiserror::Error;
 
-/// A run of bytes of one kind that a plane weaves together with others.
+/// A run of samples of one kind that a plane weaves together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     R,
@@ -29,12 +29,59 @@ impl Lane {
     /// Number of lanes.
     pub(super) const COUNT: usize = Lane::Vu as usize + 1;
 
-    /// How many bytes of the lane `width` pixels have.
-    const fn len(self, width: usize) -> usize {
+    /// How many samples of the lane `width` pixels have, where `columns` of
+    /// them share one of chroma.
+    const fn len(self, width: usize, columns: usize) -> usize {
         match self {
-            Lane::U | Lane::V => width.div_ceil(2),
-            Lane::Uv | Lane::Vu => width.div_ceil(2) * 2,
+            Lane::U | Lane::V => width.div_ceil(columns),
+            Lane::Uv | Lane::Vu => width.div_ceil(columns) * 2,
             _ => width,
+        }
+    }
+}
+
+/// How the woven samples of a row lie in its bytes. Words are little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// 8 bits, a byte each.
+    Bytes,
+    /// So many bits, the lowest of a word of 16.
+    Low(u32),
+    /// So many bits, the highest of a word of 16.
+    High(u32),
+    /// 10 bits, three in a word of 32 from the lowest bits up; the rows end
+    /// with whole groups of four words.
+    Tens,
+    /// Three of 10 bits in a word of 32 from the lowest bits up, and opacity in
+    /// the highest two.
+    TensAndTwo,
+}
+
+impl Storage {
+    /// Bits of a sample.
+    const fn bits(self) -> u32 {
+        match self {
+            Storage::Bytes => 8,
+            Storage::Low(bits) | Storage::High(bits) => bits,
+            Storage::Tens | Storage::TensAndTwo => 10,
+        }
+    }
+
+    /// Bytes that a row of samples takes.
+    const fn bytes(self, samples: usize) -> usize {
+        match self {
+            Storage::Bytes | Storage::TensAndTwo => samples,
+            Storage::Low(_) | Storage::High(_) => 2 * samples,
+            Storage::Tens => samples.div_ceil(12) * 16,
+        }
+    }
+
+    /// Samples that a row of bytes holds.
+    pub(super) const fn samples(self, bytes: usize) -> usize {
+        match self {
+            Storage::Bytes | Storage::TensAndTwo => bytes,
+            Storage::Low(_) | Storage::High(_) => bytes / 2,
+            Storage::Tens => bytes / 16 * 12,
         }
     }
 }
@@ -50,10 +97,14 @@ pub enum Family {
     Gray,
 }
 
-/// One row a format: its name in GStreamer and, for each plane, the lanes that
-/// are woven into it. Chroma in a plane of its own has half the rows (4:2:0).
+/// One row a format: its name in GStreamer, how samples are stored, how many
+/// columns and rows of pixels share a sample of chroma and, for each plane, the
+/// lanes that are woven into it.
 macro_rules! formats {
-    ($($format:ident $name:literal $([$($lane:ident),+])+;)+) => {
+    ($(
+        $format:ident $name:tt ($storage:expr, $columns:literal, $rows:literal)
+        $([$($lane:ident),+])+;
+    )+) => {
         /// The layout of a frame's bytes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)]
@@ -68,32 +119,66 @@ macro_rules! formats {
                 match self { $(Format::$format => $name),+ }
             }
 
+            pub(super) const fn storage(self) -> Storage {
+                use Storage::*;
+                match self { $(Format::$format => $storage),+ }
+            }
+
+            /// How many columns and how many rows of pixels share a sample of
+            /// chroma: 1 or 2.
+            pub const fn subsampling(self) -> (usize, usize) {
+                match self { $(Format::$format => ($columns, $rows)),+ }
+            }
+
             pub(super) const fn planes(self) -> &'static [&'static [Lane]] {
-                match self { $(Format::$format => &[$(&[$(Lane::$lane),+]),+]),+ }
+                match self {
+                    $(Format::$format => &[$(&[$(Lane::$lane),+]),+]),+
+                }
             }
         }
     };
 }
 
 formats! {
-    Rgb   "RGB"   [R, G, B];
-    Bgr   "BGR"   [B, G, R];
-    Rgbx  "RGBx"  [R, G, B, X];
-    Bgrx  "BGRx"  [B, G, R, X];
-    Xrgb  "xRGB"  [X, R, G, B];
-    Xbgr  "xBGR"  [X, B, G, R];
-    Rgba  "RGBA"  [R, G, B, A];
-    Bgra  "BGRA"  [B, G, R, A];
-    Argb  "ARGB"  [A, R, G, B];
-    Abgr  "ABGR"  [A, B, G, R];
-    Yuy2  "YUY2"  [Y, Uv];
-    Uyvy  "UYVY"  [Uv, Y];
-    I420  "I420"  [Y] [U] [V];
-    Yv12  "YV12"  [Y] [V] [U];
-    Nv12  "NV12"  [Y] [Uv];
-    Nv21  "NV21"  [Y] [Vu];
-    Gray8 "GRAY8" [Y];
+    Rgb   "RGB"   (Bytes, 1, 1) [R, G, B];
+    Bgr   "BGR"   (Bytes, 1, 1) [B, G, R];
+    Rgbx  "RGBx"  (Bytes, 1, 1) [R, G, B, X];
+    Bgrx  "BGRx"  (Bytes, 1, 1) [B, G, R, X];
+    Xrgb  "xRGB"  (Bytes, 1, 1) [X, R, G, B];
+    Xbgr  "xBGR"  (Bytes, 1, 1) [X, B, G, R];
+    Rgba  "RGBA"  (Bytes, 1, 1) [R, G, B, A];
+    Bgra  "BGRA"  (Bytes, 1, 1) [B, G, R, A];
+    Argb  "ARGB"  (Bytes, 1, 1) [A, R, G, B];
+    Abgr  "ABGR"  (Bytes, 1, 1) [A, B, G, R];
+    Yuy2  "YUY2"  (Bytes, 2, 1) [Y, Uv];
+    Uyvy  "UYVY"  (Bytes, 2, 1) [Uv, Y];
+    I420  "I420"  (Bytes, 2, 2) [Y] [U] [V];
+    Yv12  "YV12"  (Bytes, 2, 2) [Y] [V] [U];
+    Nv12  "NV12"  (Bytes, 2, 2) [Y] [Uv];
+    Nv21  "NV21"  (Bytes, 2, 2) [Y] [Vu];
+    Y42b  "Y42B"  (Bytes, 2, 1) [Y] [U] [V];
+    Y444  "Y444"  (Bytes, 1, 1) [Y] [U] [V];
+    Ayuv  "AYUV"  (Bytes, 1, 1) [A, Y, U, V];
+    Vuya  "VUYA"  (Bytes, 1, 1) [V, U, Y, A];
+    Gray8 "GRAY8" (Bytes, 1, 1) [Y];
+
+    Rgb10A2Le "RGB10A2_LE" (TensAndTwo, 1, 1) [R, G, B, A];
+    Bgr10A2Le "BGR10A2_LE" (TensAndTwo, 1, 1) [B, G, R, A];
+    I420_10Le "I420_10LE"  (Low(10), 2, 2) [Y] [U] [V];
+    I422_10Le "I422_10LE"  (Low(10), 2, 1) [Y] [U] [V];
+    Y444_10Le "Y444_10LE"  (Low(10), 1, 1) [Y] [U] [V];
+    P010_10Le "P010_10LE"  (High(10), 2, 2) [Y] [Uv];
+    V210      "v210"       (Tens, 2, 1) [Uv, Y];
+    Rgba64Le  "RGBA64_LE"  (Low(16), 1, 1) [R, G, B, A];
+    Argb64Le  ARGB64_LE    (Low(16), 1, 1) [A, R, G, B];
+    Gray16Le  "GRAY16_LE"  (Low(16), 1, 1) [Y];
 }
+
+/// The shorter name means the order of bytes in the machine's words.
+const ARGB64_LE: &str = match cfg!(target_endian = "little") {
+    true => "ARGB64",
+    false => "ARGB64_LE",
+};
 
 impl Format {
     /// The format of that name.
@@ -120,23 +205,32 @@ impl Format {
         self.planes().len()
     }
 
-    /// How many rows of pixels share one of chroma.
-    pub fn rows_per_chroma(self) -> usize {
-        if self.plane_count() > 1 { 2 } else { 1 }
+    /// Bits of each number; opacity may have fewer.
+    pub fn bits(self) -> u32 {
+        self.storage().bits()
+    }
+
+    /// How many pixels of a row hang together: part it at multiples of these.
+    pub(super) fn pixels_per_group(self) -> usize {
+        match self.storage() {
+            Storage::Tens => 6,
+            _ => self.subsampling().0,
+        }
     }
 
     /// Bytes that `width` pixels take in a plane's row.
     pub fn row_bytes(self, plane: usize, width: usize) -> usize {
         let lanes = self.planes()[plane];
-        let longest = lanes.iter().map(|lane| lane.len(width)).max();
-        lanes.len() * longest.unwrap_or(0)
+        let (columns, _) = self.subsampling();
+        let longest = lanes.iter().map(|lane| lane.len(width, columns)).max();
+        self.storage().bytes(lanes.len() * longest.unwrap_or(0))
     }
 
     /// Rows that `height` rows of pixels take in a plane.
     pub fn plane_rows(self, plane: usize, height: usize) -> usize {
         match plane {
             0 => height,
-            _ => height.div_ceil(2),
+            _ => height.div_ceil(self.subsampling().1),
         }
     }
 
@@ -151,12 +245,12 @@ impl fmt::Display for Format {
     }
 }
 
-/// Which byte values black and white have.
+/// Which numbers black and white have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// Luma 16 to 235, chroma 16 to 240.
+    /// Luma 16 to 235, chroma 16 to 240; 2^(n - 8) times as much with n bits.
     Limited,
-    /// 0 to 255.
+    /// 0 to 255; 0 to 2^n - 1 with n bits.
     Full,
 }
 
@@ -356,11 +450,12 @@ impl<'a> Frame<'a> {
     }
 
     /// The bytes of pixels `x..x + n` in a plane, in the row that holds the
-    /// pixels of row `y`. `x` is even.
+    /// pixels of row `y`. `x` is a multiple of the format's group.
     pub(super) fn row(&self, plane: usize, y: usize, x: usize, n: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
         let format = self.info.format;
-        let y = if plane > 0 { y / 2 } else { y };
+        let (_, rows) = format.subsampling();
+        let y = if plane > 0 { y / rows } else { y };
         let start = y * stride + format.row_bytes(plane, x);
         &data[start..][..format.row_bytes(plane, n)]
     }

@@ -169,30 +169,36 @@ pub fn expected(
     let mut engine = Engine::new(&MODEL, DeviceChoice::Cpu).unwrap();
     engine.stylize(&original, &mut styled).unwrap();
     let mut result = vec![0; output.size()];
-    let mut planes = layout(output);
+    with_frame_mut(output, &mut result, |mut frame| {
+        let mix = (strength < 1.0).then_some(Mix {
+            original: &original,
+            strength,
+        });
+        let alpha = self::frame(input, bytes);
+        pixels::write(&styled, mix, Some(&alpha), &mut frame).unwrap();
+    });
+    rows(output, &result)
+}
+
+/// Lets `write` write a frame of these bytes.
+pub fn with_frame_mut(info: &VideoInfo, bytes: &mut [u8], write: impl FnOnce(FrameMut<'_>)) {
+    let planes = layout(info);
     // In the order of memory, which is not that of the planes everywhere.
     let mut order: Vec<usize> = (0..planes.len()).collect();
     order.sort_by_key(|&i| planes[i].0);
     let mut slices: Vec<Option<&mut [u8]>> = planes.iter().map(|_| None).collect();
-    let mut rest = &mut result[..];
+    let mut rest = bytes;
     for &i in order.iter().rev() {
         let (head, tail) = rest.split_at_mut(planes[i].0);
         slices[i] = Some(tail);
         rest = head;
     }
-    let planes = slices.into_iter().zip(planes.drain(..));
+    let planes = slices.into_iter().zip(planes);
     let planes = planes.map(|(data, (_, stride))| PlaneMut {
         data: data.unwrap(),
         stride,
     });
-    let mut frame_mut = FrameMut::new(frame_info(output), planes).unwrap();
-    let mix = Mix {
-        original: &original,
-        strength,
-    };
-    let alpha = frame(input, bytes);
-    pixels::write(&styled, Some(mix), Some(&alpha), &mut frame_mut).unwrap();
-    rows(output, &result)
+    write(FrameMut::new(frame_info(info), planes).unwrap());
 }
 
 /// The rows of a buffer that came out of the element.

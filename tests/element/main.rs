@@ -5,6 +5,7 @@ mod arithmetic;
 mod common;
 mod errors;
 mod frames;
+mod layout;
 mod negotiation;
 mod robust;
 mod scale;

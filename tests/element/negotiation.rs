@@ -30,6 +30,9 @@ fn no_videoconvert_is_needed() {
         ("BGRA", "NV21"),
         ("GRAY8", "YV12"),
         ("I420", "GRAY8"),
+        ("AYUV", "Y42B"),
+        ("P010_10LE", "v210"),
+        ("GRAY16_LE", "ARGB64"),
     ] {
         let model = model().display();
         let pipeline = run(&format!(
@@ -71,9 +74,12 @@ fn other_fields_are_kept() {
 #[test]
 fn the_same_format_and_colours_come_first() {
     let size = "width=16,height=8,framerate=25/1";
-    for name in ["RGB", "ABGR", "UYVY", "NV21", "GRAY8"] {
+    for name in ["RGB", "ABGR", "UYVY", "NV21", "GRAY8", "v210"] {
         let input = format!("video/x-raw,format={name},{size}");
-        let caps = negotiate(&input, "video/x-raw,format={BGRx,GRAY8,ABGR,NV21,UYVY,RGB}");
+        let caps = negotiate(
+            &input,
+            "video/x-raw,format={BGRx,v210,GRAY8,ABGR,NV21,UYVY,RGB}",
+        );
         assert_eq!(format(&caps), name);
         assert_eq!(format(&negotiate(&input, "video/x-raw")), name);
     }
@@ -103,6 +109,13 @@ fn else_the_nearest_format() {
         ("NV12", "{GRAY8,RGB,YUY2,YV12}", "YV12"),
         ("RGB", "{GRAY8,NV12,UYVY}", "UYVY"),
         ("GRAY8", "{RGBA,RGB,I420}", "I420"),
+        ("P010_10LE", "{NV12,RGBA,I420_10LE}", "I420_10LE"),
+        ("P010_10LE", "{NV12,RGBA64_LE,BGRx}", "RGBA64_LE"),
+        ("v210", "{UYVY,I420_10LE,I422_10LE}", "I422_10LE"),
+        ("v210", "{UYVY,P010_10LE}", "UYVY"),
+        ("GRAY16_LE", "{GRAY8,I420_10LE,I420}", "I420_10LE"),
+        ("I420", "{I420_10LE,Y42B,NV12}", "NV12"),
+        ("Y444", "{Y42B,v210,RGB}", "RGB"),
     ] {
         let input = format!("video/x-raw,format={input},width=16,height=8,framerate=25/1");
         let output = format!("video/x-raw,format={choice}");
@@ -168,8 +181,8 @@ fn colorimetry_is_honoured() {
 fn what_cannot_be_run_is_refused() {
     let model = model().display();
     for (input, output) in [
-        ("video/x-raw,format=GRAY16_LE", "video/x-raw"),
-        ("video/x-raw,format=RGB", "video/x-raw,format=GRAY16_LE"),
+        ("video/x-raw,format=GRAY16_BE", "video/x-raw"),
+        ("video/x-raw,format=RGB", "video/x-raw,format=GRAY16_BE"),
         (
             "video/x-raw,format=RGB,width=16",
             "video/x-raw,format=RGB,width=32",

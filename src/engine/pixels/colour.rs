@@ -1,71 +1,99 @@
 //! The arithmetic between luma and chroma and full-range RGB, on one tile.
 
 use super::TILE;
-use crate::engine::frame::{Colorimetry, Range};
+use super::lanes::Samples;
+use super::samples::{Sample, largest};
+use crate::engine::frame::{Colorimetry, FrameInfo, Range};
 
-/// One byte lane of a tile.
-pub type Bytes = [u8; TILE];
 /// Red, green and blue of a tile, 0..255.
 pub type Rgb = [[f32; TILE]; 3];
 
-/// Gain and offset from a byte to 0..255, for RGB and luma.
-fn luma_gain(range: Range) -> (f32, f32) {
+/// Gain and offset from a sample of `bits` bits to 0..255, for RGB and luma.
+fn luma_gain(range: Range, bits: u32) -> (f32, f32) {
     match range {
-        Range::Limited => (255.0 / 219.0, -16.0 * 255.0 / 219.0),
-        Range::Full => (1.0, 0.0),
+        Range::Limited => {
+            let gain = 255.0 / (219 << (bits - 8)) as f32;
+            (gain, -16.0 * 255.0 / 219.0)
+        }
+        Range::Full => (full_gain(bits), 0.0),
     }
 }
 
-/// Gain from a chroma byte, less 128, to -127.5..127.5.
-fn chroma_gain(range: Range) -> f32 {
+/// Gain from a sample of chroma, less the middle, to -127.5..127.5.
+fn chroma_gain(range: Range, bits: u32) -> f32 {
     match range {
-        Range::Limited => 255.0 / 224.0,
-        Range::Full => 1.0,
+        Range::Limited => 255.0 / (224 << (bits - 8)) as f32,
+        Range::Full => full_gain(bits),
     }
+}
+
+/// Gain from a sample of the full range to 0..255.
+pub fn full_gain(bits: u32) -> f32 {
+    255.0 / f32::from(largest(bits))
+}
+
+/// The chroma of grey.
+fn middle(bits: u32) -> f32 {
+    (1 << (bits - 1)) as f32
 }
 
 /// From a frame's numbers to RGB.
 pub struct ToRgb {
     gain: f32,
     offset: f32,
+    middle: f32,
     red_v: f32,
     green_u: f32,
     green_v: f32,
     blue_u: f32,
+    /// Columns that share a sample of chroma.
+    columns: usize,
 }
 
 impl ToRgb {
-    pub fn new(colours: Colorimetry) -> Self {
-        let Colorimetry { kr, kb, range } = colours;
-        let (gain, offset) = luma_gain(range);
+    pub fn new(info: &FrameInfo) -> Self {
+        let bits = info.format.bits();
+        let Colorimetry { kr, kb, range } = info.colorimetry;
+        let (gain, offset) = luma_gain(range, bits);
         let kg = 1.0 - kr - kb;
-        let red_v = 2.0 * (1.0 - kr) * chroma_gain(range);
-        let blue_u = 2.0 * (1.0 - kb) * chroma_gain(range);
+        let red_v = 2.0 * (1.0 - kr) * chroma_gain(range, bits);
+        let blue_u = 2.0 * (1.0 - kb) * chroma_gain(range, bits);
         ToRgb {
             gain,
             offset,
+            middle: middle(bits),
             red_v,
             green_u: -blue_u * kb / kg,
             green_v: -red_v * kr / kg,
             blue_u,
+            columns: info.format.subsampling().0,
         }
     }
 
     /// One of red, green, blue, or luma as it is.
-    pub fn scale(&self, from: &Bytes, to: &mut [f32]) {
+    pub fn scale<S: Sample>(&self, from: &Samples<S>, to: &mut [f32]) {
         for (to, &from) in to.iter_mut().zip(from) {
-            *to = (f32::from(from) * self.gain + self.offset).clamp(0.0, 255.0);
+            *to = (from.into() * self.gain + self.offset).clamp(0.0, 255.0);
         }
     }
 
-    /// Luma and chroma, one chroma sample for two of luma.
-    pub fn yuv(&self, y: &Bytes, u: &Bytes, v: &Bytes, [r, g, b]: [&mut [f32]; 3]) {
-        let (u, v) = (twice(u), twice(v));
+    /// Luma and chroma.
+    pub fn yuv<S: Sample>(
+        &self,
+        y: &Samples<S>,
+        u: &Samples<S>,
+        v: &Samples<S>,
+        [r, g, b]: [&mut [f32]; 3],
+    ) {
+        let (u, v) = match self.columns {
+            1 => (*u, *v),
+            _ => (twice(u), twice(v)),
+        };
         let colours = r.iter_mut().zip(g).zip(b);
         for (((r, g), b), ((&y, &u), &v)) in colours.zip(y.iter().zip(&u).zip(&v)) {
-            let y = f32::from(y) * self.gain + self.offset;
-            let u = f32::from(u) - 128.0;
-            let v = f32::from(v) - 128.0;
+            let y = y.into() * self.gain + self.offset;
+            let u = u.into() - self.middle;
+            let v = v.into() - self.middle;
             *r = (y + self.red_v * v).clamp(0.0, 255.0);
             *g = (y + self.green_u * u + self.green_v * v).clamp(0.0, 255.0);
             *b = (y + self.blue_u * u).clamp(0.0, 255.0);
@@ -73,11 +101,11 @@ impl ToRgb {
     }
 }
 
-/// Each of the first half's bytes two times.
-fn twice(half: &Bytes) -> Bytes {
-    let mut whole = [0; TILE];
-    for (pair, &byte) in whole.as_chunks_mut::<2>().0.iter_mut().zip(half) {
-        *pair = [byte; 2];
+/// Each of the first half's samples two times.
+fn twice<S: Sample>(half: &Samples<S>) -> Samples<S> {
+    let mut whole = [S::default(); TILE];
+    for (pair, &sample) in whole.as_chunks_mut::<2>().0.iter_mut().zip(half) {
+        *pair = [sample; 2];
     }
     whole
 }
@@ -103,22 +131,28 @@ pub struct FromRgb {
     y: Sum,
     u: Sum,
     v: Sum,
+    opacity_gain: f32,
+    /// The largest sample.
+    largest: f32,
+    /// Columns and rows that share a sample of chroma: both 1, or the former 2.
+    subsampling: (usize, usize),
 }
 
 impl FromRgb {
-    pub fn new(colours: Colorimetry) -> Self {
-        let Colorimetry { kr, kb, range } = colours;
-        let (gain, offset) = luma_gain(range);
+    pub fn new(info: &FrameInfo) -> Self {
+        let bits = info.format.bits();
+        let Colorimetry { kr, kb, range } = info.colorimetry;
+        let (gain, offset) = luma_gain(range, bits);
         let (gain, offset) = (1.0 / gain, -offset / gain);
         let luma = [kr, 1.0 - kr - kb, kb];
         // Chroma is a colour less luma, scaled so that it spans its range.
         let chroma = |colour: usize, weight: f32| {
-            let scale = 0.5 / ((1.0 - weight) * chroma_gain(range));
+            let scale = 0.5 / ((1.0 - weight) * chroma_gain(range, bits));
             let mut weights = luma.map(|k| -k * scale);
             weights[colour] += scale;
             Sum {
                 weights,
-                offset: 128.0,
+                offset: middle(bits),
             }
         };
         FromRgb {
@@ -130,48 +164,74 @@ impl FromRgb {
             },
             u: chroma(2, kb),
             v: chroma(0, kr),
+            opacity_gain: 1.0 / full_gain(bits),
+            largest: f32::from(largest(bits)),
+            subsampling: info.format.subsampling(),
         }
     }
 
+    /// What is opaque.
+    pub fn opaque<S: Sample>(&self) -> S {
+        self.quantise(self.largest)
+    }
+
     /// One of red, green, blue as it is.
-    pub fn scale(&self, from: &[f32; TILE], to: &mut Bytes) {
+    pub fn scale<S: Sample>(&self, from: &[f32; TILE], to: &mut Samples<S>) {
         for (to, from) in to.iter_mut().zip(from) {
-            *to = quantise(from * self.gain + self.offset);
+            *to = self.quantise(from * self.gain + self.offset);
+        }
+    }
+
+    /// Opacity.
+    pub fn opacity<S: Sample>(&self, from: &[f32; TILE], to: &mut Samples<S>) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = self.quantise(from * self.opacity_gain);
         }
     }
 
     /// Luma.
-    pub fn luma(&self, [r, g, b]: &Rgb, y: &mut Bytes) {
+    pub fn luma<S: Sample>(&self, [r, g, b]: &Rgb, y: &mut Samples<S>) {
         for (y, ((&r, &g), &b)) in y.iter_mut().zip(r.iter().zip(g).zip(b)) {
-            *y = quantise(self.y.of(r, g, b));
+            *y = self.quantise(self.y.of(r, g, b));
         }
     }
 
-    /// Chroma, of pairs of columns of the sum of `rows` rows.
-    pub fn chroma(&self, sum: &Rgb, rows: usize) -> (Bytes, Bytes) {
-        let weight = 0.5 / rows as f32;
+    /// Chroma, of the sum of the rows that share it. Inlined, not to be copied.
+    #[inline(always)]
+    pub fn chroma<S: Sample>(&self, sum: &Rgb) -> (Samples<S>, Samples<S>) {
+        let (columns, rows) = self.subsampling;
+        if (columns, rows) == (1, 1) {
+            return self.chroma_of(sum);
+        }
+        let weight = 1.0 / (columns * rows) as f32;
         let mut mean = [[0.0; TILE / 2]; 3];
         for (mean, sum) in mean.iter_mut().zip(sum) {
             for (mean, [left, right]) in mean.iter_mut().zip(sum.as_chunks().0) {
                 *mean = (left + right) * weight;
             }
         }
-        let [r, g, b] = &mean;
+        self.chroma_of(&mean)
+    }
+
+    fn chroma_of<S: Sample, const N: usize>(
+        &self,
+        [r, g, b]: &[[f32; N]; 3],
+    ) -> (Samples<S>, Samples<S>) {
         let one = |sum: Sum| {
-            let mut bytes = [0; TILE];
-            for (byte, ((&r, &g), &b)) in bytes.iter_mut().zip(r.iter().zip(g).zip(b)) {
-                *byte = quantise(sum.of(r, g, b));
+            let mut samples = [S::default(); TILE];
+            for (sample, ((&r, &g), &b)) in samples.iter_mut().zip(r.iter().zip(g).zip(b)) {
+                *sample = self.quantise(sum.of(r, g, b));
             }
-            bytes
+            samples
         };
         (one(self.u), one(self.v))
     }
-}
 
-/// The nearest byte. Adding 2^23 leaves no bits for fractions, so that the sum
-/// is rounded and its lowest byte is the result: a form that vectorises
-/// everywhere, unlike a saturating cast. NaN becomes 0.
-#[inline(always)]
-fn quantise(value: f32) -> u8 {
-    (value.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
+    /// The nearest sample. Adding 2^23 leaves no bits for fractions, so that
+    /// the sum is rounded and its lowest bits are the result: a form that
+    /// vectorises everywhere, unlike a saturating cast. NaN becomes 0.
+    #[inline(always)]
+    fn quantise<S: Sample>(&self, value: f32) -> S {
+        S::from_lowest_bits((value.clamp(0.0, self.largest) + 8_388_608.0).to_bits())
+    }
 }

@@ -1,16 +1,21 @@
-//! The bytes of a tile, unwoven from a frame's rows and woven into them.
+//! The samples of a tile, unwoven from a frame's rows and woven into them.
 
-use super::{TILE, colour::Bytes};
+use super::TILE;
+use super::colour::full_gain;
+use super::samples::Sample;
 use crate::engine::frame::{Format, Frame, Lane};
 use std::ops::{Index, IndexMut};
 
-/// The bytes of one tile, each kind by itself.
-pub struct Lanes([Bytes; Lane::COUNT]);
+/// One lane of a tile.
+pub type Samples<S> = [S; TILE];
 
-impl Lanes {
-    /// Opaque, for whichever lanes nothing else is written to.
-    pub fn new() -> Self {
-        Lanes([[255; TILE]; Lane::COUNT])
+/// The samples of one tile, each kind by itself.
+pub struct Lanes<S>([Samples<S>; Lane::COUNT]);
+
+impl<S: Sample> Lanes<S> {
+    /// All lanes filled with `sample`.
+    pub fn new(sample: S) -> Self {
+        Lanes([[sample; TILE]; Lane::COUNT])
     }
 
     /// Takes pixels `x..x + n` of row `y` out of a frame.
@@ -18,13 +23,13 @@ impl Lanes {
         let format = frame.info().format;
         for (plane, lanes) in format.planes().iter().enumerate() {
             let row = frame.row(plane, y, x, n);
-            match **lanes {
+            S::decode(format.storage(), row, |row| match **lanes {
                 [a] => self[a][..row.len()].copy_from_slice(row),
                 [a, b] => self.unweave([a, b], row),
                 [a, b, c] => self.unweave([a, b, c], row),
                 [a, b, c, d] => self.unweave([a, b, c, d], row),
                 _ => unreachable!("no format weaves so many lanes"),
-            }
+            });
         }
         if let Some((both, pair)) = woven_chroma(format) {
             let row = self[both];
@@ -33,45 +38,61 @@ impl Lanes {
     }
 
     /// Puts the lanes of one plane into its row.
-    pub fn pack(&self, lanes: &[Lane], row: &mut [u8]) {
-        match *lanes {
+    pub fn pack(&self, lanes: &[Lane], format: Format, row: &mut [u8]) {
+        S::encode(format.storage(), row, |row| match *lanes {
             [a] => row.copy_from_slice(&self[a][..row.len()]),
             [a, b] => weave([&self[a], &self[b]], row),
             [a, b, c] => weave([&self[a], &self[b], &self[c]], row),
             [a, b, c, d] => weave([&self[a], &self[b], &self[c], &self[d]], row),
             _ => unreachable!("no format weaves so many lanes"),
-        }
+        });
     }
 
     /// Sets U and V, and them in turn where the format wants it so.
-    pub fn set_chroma(&mut self, (u, v): (Bytes, Bytes), format: Format) {
+    pub fn set_chroma(&mut self, (u, v): (Samples<S>, Samples<S>), format: Format) {
         self[Lane::U] = u;
         self[Lane::V] = v;
         if let Some((both, [first, second])) = woven_chroma(format) {
-            let mut row = [0; TILE];
+            let mut row = [S::default(); TILE];
             weave([&self[first], &self[second]], &mut row);
             self[both] = row;
         }
     }
 
-    fn unweave<const N: usize>(&mut self, lanes: [Lane; N], row: &[u8]) {
+    fn unweave<const N: usize>(&mut self, lanes: [Lane; N], row: &[S]) {
         let lanes = lanes.map(|lane| lane as usize);
         let Ok(mut lanes) = self.0.get_disjoint_mut(lanes) else {
             unreachable!("no format has a lane twice");
         };
         for (i, chunk) in row.as_chunks::<N>().0.iter().enumerate().take(TILE) {
-            for (lane, byte) in lanes.iter_mut().zip(chunk) {
-                lane[i] = *byte;
+            for (lane, sample) in lanes.iter_mut().zip(chunk) {
+                lane[i] = *sample;
             }
         }
     }
 }
 
-fn weave<const N: usize>(lanes: [&Bytes; N], row: &mut [u8]) {
+/// The opacity of pixels `x..x + n` of row `y`, 0..255. Formats that have it
+/// weave it with three more lanes into their only plane.
+pub fn opacity<S: Sample>(frame: &Frame, y: usize, x: usize, n: usize) -> [f32; TILE] {
+    let format = frame.info().format;
+    let gain = full_gain(format.bits());
+    let place = format.lanes().take(3).take_while(|&lane| lane != Lane::A);
+    let place = place.count();
+    let mut opacity = [0.0; TILE];
+    S::decode(format.storage(), frame.row(0, y, x, n), |row| {
+        for (to, pixel) in opacity.iter_mut().zip(row.as_chunks::<4>().0) {
+            *to = pixel[place].into() * gain;
+        }
+    });
+    opacity
+}
+
+fn weave<S: Sample, const N: usize>(lanes: [&Samples<S>; N], row: &mut [S]) {
     let chunks = row.as_chunks_mut::<N>().0;
     for (i, chunk) in chunks.iter_mut().enumerate().take(TILE) {
-        for (byte, lane) in chunk.iter_mut().zip(lanes) {
-            *byte = lane[i];
+        for (sample, lane) in chunk.iter_mut().zip(lanes) {
+            *sample = lane[i];
         }
     }
 }
@@ -85,16 +106,16 @@ fn woven_chroma(format: Format) -> Option<(Lane, [Lane; 2])> {
     })
 }
 
-impl Index<Lane> for Lanes {
-    type Output = Bytes;
+impl<S> Index<Lane> for Lanes<S> {
+    type Output = Samples<S>;
 
-    fn index(&self, lane: Lane) -> &Bytes {
+    fn index(&self, lane: Lane) -> &Samples<S> {
         &self.0[lane as usize]
     }
 }
 
-impl IndexMut<Lane> for Lanes {
-    fn index_mut(&mut self, lane: Lane) -> &mut Bytes {
+impl<S> IndexMut<Lane> for Lanes<S> {
+    fn index_mut(&mut self, lane: Lane) -> &mut Samples<S> {
         &mut self.0[lane as usize]
     }
 }

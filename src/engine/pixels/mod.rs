@@ -1,11 +1,15 @@
 //! Video frames into planar RGB and back, in one pass each way.
 //!
 //! Rows are worked on in tiles of `TILE` pixels that stay in the first-level
-//! cache: `lanes` moves the bytes of any format between a row and one
-//! array for each kind of byte, `colour` does arithmetic on such arrays. All
-//! loops are over arrays of fixed size without branches, so that the compiler
-//! vectorises them; the formats themselves are a table in
+//! cache: `samples` makes numbers of a row's bytes, `lanes` sorts them into one
+//! array for each kind of number, `colour` does arithmetic on such arrays; and
+//! the same way back. All loops are over arrays of fixed size without branches,
+//! so that the compiler vectorises them; the formats themselves are a table in
 //! [`frame`](super::frame).
+//!
+//! The picture in between is `f32`, more exact than any format's 16 bits: a
+//! number is rounded only where it is written, and comes back as it was unless
+//! its colour lies outside of 0..255. Transfer functions are left alone.
 //!
 //! Chroma at half the size belongs to the middle of the pixels it covers: it is
 //! repeated when read and averaged when written. Where a width or height is
@@ -13,14 +17,18 @@
 
 mod colour;
 mod lanes;
+mod samples;
 
 use super::Image;
-use super::frame::{Family, Frame, FrameError, FrameInfo, FrameMut, Lane, PlaneMut};
+use super::frame::{
+    Family, Format, Frame, FrameError, FrameInfo, FrameMut, Lane, MAX_PLANES, PlaneMut,
+};
 use colour::{FromRgb, Rgb, ToRgb};
 use lanes::Lanes;
+use samples::Sample;
 use std::ops::Range;
 
-/// Pixels that are worked on at a time: even, for the sake of chroma.
+/// The most pixels that are worked on at a time: even, for the sake of chroma.
 const TILE: usize = 128;
 
 /// Fewer pixels than these are not worth waking a thread for.
@@ -42,51 +50,68 @@ pub fn read(frame: &Frame<'_>, image: &mut Image) {
         width,
         height,
         format,
-        colorimetry,
+        ..
     } = frame.info();
     image.width = width;
     image.height = height;
     image.data.resize(3 * width * height, 0.0);
     let (r, rest) = image.data.split_at_mut(width * height);
     let (g, b) = rest.split_at_mut(width * height);
-    let family = format.family();
-    let to_rgb = ToRgb::new(colorimetry);
-    let read_band = |band: ImageRows, rows: Range<usize>| {
-        let mut lanes = Lanes::new();
-        let ImageRows { r, g, b, .. } = band;
-        for (i, y) in rows.enumerate() {
-            for (x, n) in tiles(width) {
-                lanes.unpack(frame, y, x, n);
-                let at = i * width + x;
-                let (r, g, b) = (&mut r[at..][..n], &mut g[at..][..n], &mut b[at..][..n]);
-                match family {
-                    Family::Rgb => {
-                        to_rgb.scale(&lanes[Lane::R], r);
-                        to_rgb.scale(&lanes[Lane::G], g);
-                        to_rgb.scale(&lanes[Lane::B], b);
-                    }
-                    Family::Yuv => {
-                        let [y, u, v] = [Lane::Y, Lane::U, Lane::V].map(|lane| &lanes[lane]);
-                        to_rgb.yuv(y, u, v, [r, g, b]);
-                    }
-                    Family::Gray => {
-                        to_rgb.scale(&lanes[Lane::Y], r);
-                        g.copy_from_slice(r);
-                        b.copy_from_slice(r);
-                    }
+    let read_band = match format.bits() {
+        8 => read_band::<u8>,
+        _ => read_band::<u16>,
+    };
+    let all = ImageRows { r, g, b, width };
+    for_bands(all, 0..height, width, &|band, rows| {
+        read_band(frame, band, rows);
+    });
+}
+
+fn read_band<S: Sample>(frame: &Frame<'_>, band: ImageRows, rows: Range<usize>) {
+    let info = frame.info();
+    let family = info.format.family();
+    let to_rgb = ToRgb::new(info);
+    let mut lanes = Lanes::<S>::new(S::default());
+    let ImageRows { r, g, b, width } = band;
+    for (i, y) in rows.enumerate() {
+        for (x, n) in tiles(info) {
+            lanes.unpack(frame, y, x, n);
+            let at = i * width + x;
+            let (r, g, b) = (&mut r[at..][..n], &mut g[at..][..n], &mut b[at..][..n]);
+            match family {
+                Family::Rgb => {
+                    to_rgb.scale(&lanes[Lane::R], r);
+                    to_rgb.scale(&lanes[Lane::G], g);
+                    to_rgb.scale(&lanes[Lane::B], b);
+                }
+                Family::Yuv => {
+                    let [y, u, v] = [Lane::Y, Lane::U, Lane::V].map(|lane| &lanes[lane]);
+                    to_rgb.yuv(y, u, v, [r, g, b]);
+                }
+                Family::Gray => {
+                    to_rgb.scale(&lanes[Lane::Y], r);
+                    g.copy_from_slice(r);
+                    b.copy_from_slice(r);
                 }
             }
         }
-    };
-    let all = ImageRows { r, g, b, width };
-    for_bands(all, 0..height, width, &read_band);
+    }
 }
 
-/// Writes `image` into a frame, rounded and cut to what its bytes can hold.
+/// The opacity of pixels `x..x + n` of row `y`, 0..255, of a format that has it.
+fn opacity(frame: &Frame<'_>, y: usize, x: usize, n: usize) -> [f32; TILE] {
+    match frame.info().format.bits() {
+        8 => lanes::opacity::<u8>(frame, y, x, n),
+        _ => lanes::opacity::<u16>(frame, y, x, n),
+    }
+}
+
+/// Writes `image` into a frame, rounded and cut to what its numbers can hold.
 ///
 /// With `mix`, the picture before is blended in on the way. Opacity comes from
 /// `alpha` where both frames have it; else the frame becomes opaque. Bytes
-/// between the rows are left alone.
+/// between the rows are left alone; where a row ends within a group of pixels,
+/// the group is filled up.
 ///
 /// # Errors
 /// [`FrameError::Mismatch`] unless all pictures are of one size.
@@ -111,15 +136,22 @@ pub fn write(
         image,
         mix,
         alpha,
-        from_rgb: FromRgb::new(info.colorimetry),
+        from_rgb: FromRgb::new(&info),
+    };
+    let write_band = match info.format.bits() {
+        8 => Writer::write_band::<u8>,
+        _ => Writer::write_band::<u16>,
     };
     let planes = frame.planes.each_mut();
-    let all = FrameRows(planes.map(|plane| PlaneMut {
-        data: &mut *plane.data,
-        stride: plane.stride,
-    }));
+    let all = FrameRows {
+        format: info.format,
+        planes: planes.map(|plane| PlaneMut {
+            data: &mut *plane.data,
+            stride: plane.stride,
+        }),
+    };
     for_bands(all, 0..info.height, info.width, &|band, rows| {
-        writer.write_band(band, rows);
+        write_band(&writer, band, rows);
     });
     Ok(())
 }
@@ -155,11 +187,11 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn write_band(&self, mut band: FrameRows, rows: Range<usize>) {
-        let mut lanes = Lanes::new();
-        let group = self.info.format.rows_per_chroma();
+    fn write_band<S: Sample>(&self, mut band: FrameRows, rows: Range<usize>) {
+        let mut lanes = Lanes::<S>::new(self.from_rgb.opaque());
+        let (_, group) = self.info.format.subsampling();
         for y in rows.clone().step_by(group) {
-            for (x, n) in tiles(self.info.width) {
+            for (x, n) in tiles(&self.info) {
                 self.write_tile(&mut band, &mut lanes, (rows.start, y), (x, n));
             }
         }
@@ -167,21 +199,22 @@ impl Writer<'_> {
 
     /// Writes the rows from `y` on that share their chroma. `top` is the band's
     /// first row.
-    fn write_tile(
+    fn write_tile<S: Sample>(
         &self,
         band: &mut FrameRows,
-        lanes: &mut Lanes,
+        lanes: &mut Lanes<S>,
         (top, y): (usize, usize),
         (x, n): (usize, usize),
     ) {
         let format = self.info.format;
-        let group = format.rows_per_chroma();
+        let (_, group) = format.subsampling();
         let mut sum = [[0.0; TILE]; 3];
         for i in 0..group {
             // A lone last row stands in for the one that is missing.
             let y = (y + i).min(self.info.height - 1);
             if let Some(alpha) = self.alpha {
-                lanes.unpack(alpha, y, x, n);
+                let opacity = opacity(alpha, y, x, n);
+                self.from_rgb.opacity(&opacity, &mut lanes[Lane::A]);
             }
             let tile = self.load(y, x, n);
             match self.family {
@@ -195,18 +228,19 @@ impl Writer<'_> {
                     self.from_rgb.luma(&tile, &mut lanes[Lane::Y]);
                     add(&mut sum, &tile);
                     if i + 1 == group {
-                        lanes.set_chroma(self.from_rgb.chroma(&sum, group), format);
+                        lanes.set_chroma(self.from_rgb.chroma(&sum), format);
                     }
                 }
             }
-            band.pack(lanes, &self.info, 0, y - top, (x, n));
+            band.pack(lanes, 0, y - top, (x, n));
         }
         for plane in 1..format.plane_count() {
-            band.pack(lanes, &self.info, plane, (y - top) / group, (x, n));
+            band.pack(lanes, plane, (y - top) / group, (x, n));
         }
     }
 
-    /// Pixels `x..x + n` of row `y`.
+    /// Pixels `x..x + n` of row `y`. Inlined, not to be copied.
+    #[inline(always)]
     fn load(&self, y: usize, x: usize, n: usize) -> Rgb {
         let Image { width, height, .. } = *self.image;
         let mut tile = [[0.0; TILE]; 3];
@@ -238,10 +272,12 @@ fn add(sum: &mut Rgb, tile: &Rgb) {
 }
 
 /// Where a row's tiles start and how many pixels they have.
-fn tiles(width: usize) -> impl Iterator<Item = (usize, usize)> {
+fn tiles(info: &FrameInfo) -> impl Iterator<Item = (usize, usize)> {
+    let width = info.width;
+    let step = TILE - TILE % info.format.pixels_per_group();
     (0..width)
-        .step_by(TILE)
-        .map(move |x| (x, TILE.min(width - x)))
+        .step_by(step)
+        .map(move |x| (x, step.min(width - x)))
 }
 
 /// Rows that can be shared out between threads.
@@ -296,33 +332,38 @@ impl Band for ImageRows<'_> {
 }
 
 /// Rows of a frame, to be written.
-struct FrameRows<'a>([PlaneMut<'a>; 3]);
+struct FrameRows<'a> {
+    format: Format,
+    planes: [PlaneMut<'a>; MAX_PLANES],
+}
 
 impl FrameRows<'_> {
     /// Writes pixels `x..x + n` of a plane's row.
-    fn pack(
+    fn pack<S: Sample>(
         &mut self,
-        lanes: &Lanes,
-        info: &FrameInfo,
+        lanes: &Lanes<S>,
         plane: usize,
         row: usize,
         (x, n): (usize, usize),
     ) {
-        let format = info.format;
-        let PlaneMut { data, stride } = &mut self.0[plane];
+        let format = self.format;
+        let PlaneMut { data, stride } = &mut self.planes[plane];
         let start = row * *stride + format.row_bytes(plane, x);
         let row = &mut data[start..][..format.row_bytes(plane, n)];
-        lanes.pack(format.planes()[plane], row);
+        lanes.pack(format.planes()[plane], format, row);
     }
 }
 
 impl Band for FrameRows<'_> {
     fn split(self, rows: usize) -> (Self, Self) {
-        let [y, u, v] = self.0;
+        let format = self.format;
+        let [y, u, v] = self.planes;
+        let chroma_rows = format.plane_rows(1, rows);
         let (y, y_rest) = split_plane(y, rows);
-        let (u, u_rest) = split_plane(u, rows / 2);
-        let (v, v_rest) = split_plane(v, rows / 2);
-        (FrameRows([y, u, v]), FrameRows([y_rest, u_rest, v_rest]))
+        let (u, u_rest) = split_plane(u, chroma_rows);
+        let (v, v_rest) = split_plane(v, chroma_rows);
+        let rows = |planes| FrameRows { format, planes };
+        (rows([y, u, v]), rows([y_rest, u_rest, v_rest]))
     }
 }
 

@@ -1,0 +1,134 @@
+//! The samples of a row, taken out of its bytes and put back.
+
+use super::TILE;
+use crate::engine::frame::Storage;
+
+/// A number of a frame: a byte or, where it has more bits, a word.
+pub trait Sample: Copy + Default + Into<f32> + 'static {
+    /// The sample of an integer that it can hold, given as a float in whose
+    /// lowest bits it stands.
+    fn from_lowest_bits(bits: u32) -> Self;
+
+    /// Hands the samples of a row to `take`.
+    fn decode(storage: Storage, row: &[u8], take: impl FnOnce(&[Self]));
+
+    /// Makes a row of the samples that `fill` writes.
+    fn encode(storage: Storage, row: &mut [u8], fill: impl FnOnce(&mut [Self]));
+}
+
+impl Sample for u8 {
+    #[inline(always)]
+    fn from_lowest_bits(bits: u32) -> u8 {
+        bits as u8
+    }
+
+    #[inline(always)]
+    fn decode(_: Storage, row: &[u8], take: impl FnOnce(&[u8])) {
+        take(row);
+    }
+
+    #[inline(always)]
+    fn encode(_: Storage, row: &mut [u8], fill: impl FnOnce(&mut [u8])) {
+        fill(row);
+    }
+}
+
+/// As many samples as a tile of four lanes has.
+const MOST: usize = 4 * TILE;
+
+impl Sample for u16 {
+    #[inline(always)]
+    fn from_lowest_bits(bits: u32) -> u16 {
+        bits as u16
+    }
+
+    fn decode(storage: Storage, row: &[u8], take: impl FnOnce(&[u16])) {
+        let mut room = [0; MOST];
+        let samples = &mut room[..storage.samples(row.len())];
+        unpack(storage, row, samples);
+        take(samples);
+    }
+
+    fn encode(storage: Storage, row: &mut [u8], fill: impl FnOnce(&mut [u16])) {
+        let mut room = [0; MOST];
+        let samples = &mut room[..storage.samples(row.len())];
+        fill(samples);
+        pack(storage, samples, row);
+    }
+}
+
+/// The largest number of `bits` bits.
+pub const fn largest(bits: u32) -> u16 {
+    u16::MAX >> (16 - bits)
+}
+
+/// From two bits of opacity to ten.
+const OPACITY_STEP: u16 = largest(10) / 3;
+
+fn unpack(storage: Storage, row: &[u8], samples: &mut [u16]) {
+    let word16 = |bytes: &[u8; 2]| u16::from_le_bytes(*bytes);
+    let tens = |bytes: &[u8; 4]| {
+        let word = u32::from_le_bytes(*bytes);
+        let [a, b, c] = [0, 10, 20].map(|shift| (word >> shift) as u16 & largest(10));
+        [a, b, c, (word >> 30) as u16 * OPACITY_STEP]
+    };
+    match storage {
+        Storage::Bytes => unreachable!("bytes are samples already"),
+        Storage::Low(bits) => {
+            for (sample, bytes) in samples.iter_mut().zip(row.as_chunks().0) {
+                *sample = word16(bytes) & largest(bits);
+            }
+        }
+        Storage::High(bits) => {
+            for (sample, bytes) in samples.iter_mut().zip(row.as_chunks().0) {
+                *sample = word16(bytes) >> (16 - bits);
+            }
+        }
+        Storage::Tens => {
+            let threes = samples.as_chunks_mut().0;
+            for (three, bytes) in threes.iter_mut().zip(row.as_chunks().0) {
+                let [a, b, c, _] = tens(bytes);
+                *three = [a, b, c];
+            }
+        }
+        Storage::TensAndTwo => {
+            let fours = samples.as_chunks_mut().0;
+            for (four, bytes) in fours.iter_mut().zip(row.as_chunks().0) {
+                *four = tens(bytes);
+            }
+        }
+    }
+}
+
+fn pack(storage: Storage, samples: &[u16], row: &mut [u8]) {
+    let tens = |tens: [u16; 3]| {
+        let [a, b, c] = tens.map(u32::from);
+        a | b << 10 | c << 20
+    };
+    match storage {
+        Storage::Bytes => unreachable!("bytes are samples already"),
+        Storage::Low(_) => {
+            for (bytes, sample) in row.as_chunks_mut().0.iter_mut().zip(samples) {
+                *bytes = sample.to_le_bytes();
+            }
+        }
+        Storage::High(bits) => {
+            for (bytes, sample) in row.as_chunks_mut().0.iter_mut().zip(samples) {
+                *bytes = (sample << (16 - bits)).to_le_bytes();
+            }
+        }
+        Storage::Tens => {
+            let words = row.as_chunks_mut().0;
+            for (bytes, &three) in words.iter_mut().zip(samples.as_chunks().0) {
+                *bytes = tens(three).to_le_bytes();
+            }
+        }
+        Storage::TensAndTwo => {
+            let words = row.as_chunks_mut().0;
+            for (bytes, &[a, b, c, opacity]) in words.iter_mut().zip(samples.as_chunks().0) {
+                let opacity = u32::from((opacity + OPACITY_STEP / 2) / OPACITY_STEP);
+                *bytes = (tens([a, b, c]) | opacity << 30).to_le_bytes();
+            }
+        }
+    }
+}
