@@ -85,6 +85,7 @@ pub fn harness(
 }
 
 pub fn formats() -> impl Iterator<Item = VideoFormat> {
+    init();
     Format::ALL
         .iter()
         .map(|format| VideoFormat::from_string(format.name()))

@@ -37,6 +37,16 @@ fn every_size() {
     }
 }
 
+/// Sides that divide by 4, by nothing, and one of each.
+#[test]
+fn every_format_at_larger_sizes() {
+    for format in formats() {
+        for (width, height) in [(384, 288), (385, 289), (385, 385)] {
+            check(format, format, width, height);
+        }
+    }
+}
+
 #[test]
 fn the_picture_changes() {
     let info = info(VideoFormat::Rgb, 64, 48);
