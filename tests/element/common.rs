@@ -51,12 +51,14 @@ pub fn model() -> &'static Path {
     &MODEL_PATH
 }
 
-/// The element with a model that works, on the CPU.
+/// The element with a model that works, on the CPU, at the frames' own size:
+/// a harness is a live source, and so the first frames would be small.
 pub fn element() -> gst::Element {
     init();
     gst::ElementFactory::make("faststyle")
         .property("model", model().to_str().unwrap())
         .property("device", "cpu")
+        .property("scale", 1.0)
         .build()
         .unwrap()
 }

@@ -36,10 +36,16 @@ fn by_properties() {
         size_with(|e| e.set_property("scale", 1.0), 97, 65),
         (97, 65)
     );
-    let low = |e: &gst::Element| e.set_property("max-height", 32u32);
+    let low = |e: &gst::Element| {
+        e.set_property("scale", 0.0);
+        e.set_property("max-height", 32u32);
+    };
     assert_eq!(size_with(low, 96, 64), (48, 32));
     // As many rows for twice as large strokes.
-    let strokes = |e: &gst::Element| e.set_property("stroke-scale", 10.0);
+    let strokes = |e: &gst::Element| {
+        e.set_property("scale", 0.0);
+        e.set_property("stroke-scale", 10.0);
+    };
     assert_eq!(size_with(strokes, 128, 96), (64, 48));
     assert_eq!(size_with(strokes, 256, 192), (64, 48));
 }
@@ -127,6 +133,7 @@ fn keep_color_keeps_chroma() {
 fn too_many_frames_a_second_lower_it() {
     let info = info(VideoFormat::I420, 640, 480);
     let element = element();
+    element.set_property("scale", 0.0);
     element.set_property("target-fps", 1000.0);
     let mut harness = harness(&element, &info, &info);
     for seed in 0..20 {
