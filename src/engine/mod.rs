@@ -1,7 +1,9 @@
 //! Video frames in, styled video frames out.
 //!
 //! [`frame`] describes a frame in memory, [`pixels`] turns it into a planar
-//! RGB [`Image`] and back, and [`Engine`] runs the network in between.
+//! RGB [`Image`] and back, and [`Engine`] runs the network in between: on the
+//! picture as it is, or on one that [`resize`] made smaller and whose result
+//! [`upsample`] brings back.
 
 pub mod colour;
 pub mod cpu;
