@@ -246,7 +246,7 @@ fn image((width, height): Size) -> Image {
 }
 
 #[divan::bench(args = SMALLER)]
-fn smaller(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
+fn shrinking(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
     let picture = image(from);
     let mut small = Image::default();
     let threads = Threads::new(threads).expect("threads");
@@ -256,7 +256,7 @@ fn smaller(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
 }
 
 #[divan::bench(args = SMALLER)]
-fn larger(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
+fn upsampling(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
     let (original, small, styled) = (image(from), image(to), image(to));
     let mut out = Image::default();
     let mut upsampler = Upsampler::default();

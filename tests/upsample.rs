@@ -271,6 +271,7 @@ fn threads_do_not_change_the_picture() {
     let (mut little, mut out) = (Image::default(), Image::default());
     let sizes = [
         ((640, 480), (352, 264)),
+        ((640, 480), (320, 264)),
         ((317, 211), (64, 40)),
         ((9, 7), (5, 5)),
     ];

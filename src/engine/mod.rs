@@ -2,7 +2,8 @@
 //!
 //! [`frame`] describes a frame in memory, [`pixels`] turns it into a planar
 //! RGB [`Image`] and back, and [`Engine`] runs the network in between. A
-//! [`Painter`] does all of that, with the network at a smaller size if need be.
+//! [`Painter`] does all of that, if need be on a picture that [`resize`] made
+//! smaller and whose result [`upsample`] brings back.
 
 pub mod colour;
 pub mod cpu;

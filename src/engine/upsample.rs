@@ -36,8 +36,8 @@ const EPS: f32 = 64.0;
 /// From which R² on, as 1 / R², the style counts as following the frame.
 const TRUST: f32 = 1.5;
 
-/// How much of what interpolation blurs is made good. Twice looks as sharp as
-/// a picture that never was small, and overshoots nowhere: see [`sharpen`].
+/// How much of what interpolation blurs is made good: twice, by eye, since
+/// [`sharpen`] lets nothing overshoot.
 const SHARPEN: f32 = 2.0;
 
 /// How far a window reaches from its middle, in pixels of the small picture.
@@ -53,7 +53,8 @@ const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 /// colours.
 const SOURCES: usize = 4;
 
-/// Lines of a row of what is interpolated: the styled picture's colours, their gains, and luma.
+/// Lines of a row of what is interpolated: the styled picture's colours, their
+/// gains, and luma.
 const FIELDS: usize = 7;
 
 /// Lines of sums over windows: of luma and its square, the styled colours, their
