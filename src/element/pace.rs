@@ -106,6 +106,27 @@ impl Pace {
         }
     }
 
+    /// The same for frames of which some have been painted at `before`'s pace:
+    /// what they have cost says where to begin.
+    pub fn after(before: Pace, frame: Size, wish: Wish, budget: Option<Duration>) -> Self {
+        let mut pace = Pace::new(frame, wish, budget);
+        if let (Some(cost), Some(budget)) = (before.typical(FEW), pace.budget)
+            // The first frame has also cost what all others find done.
+            && before.costs.len() > 1
+        {
+            pace.settled = true;
+            pace.current = pace.best(cost, budget.as_secs_f64());
+        }
+        pace
+    }
+
+    /// Changes the time for a frame, of those that have one.
+    pub fn set_budget(&mut self, budget: Duration) {
+        if self.budget.is_some() && !budget.is_zero() {
+            self.budget = Some(budget);
+        }
+    }
+
     /// The size for the next frame.
     pub fn size(&self) -> Size {
         self.sizes.get(self.current).copied().unwrap_or((1, 1))
@@ -121,14 +142,15 @@ impl Pace {
 
     /// Hears what a frame of the current size has cost.
     pub fn observe(&mut self, spent: Spent) {
-        let Some(budget) = self.budget else {
-            return;
-        };
         let (width, height) = self.size();
         self.costs.push_back(Cost {
             fixed: (spent.convert + spent.upsample).as_secs_f64(),
             per_pixel: spent.network.as_secs_f64() / (width * height).max(1) as f64,
         });
+        let Some(budget) = self.budget else {
+            self.costs.drain(..self.costs.len().saturating_sub(FEW));
+            return;
+        };
         self.since_rise += budget;
         self.since_late += budget;
         if self.since_late > 5 * PATIENCE {
@@ -450,6 +472,33 @@ mod tests {
         }
         // In five minutes; a change each second would be 300.
         assert!((1..50).contains(&changes), "{changes}");
+    }
+
+    /// As when a sink turns out to keep time.
+    #[test]
+    fn haste_begins_where_the_frames_before_say() {
+        let mut calm = Pace::new(VGA, AUTO, None);
+        run(&mut calm, 5, |_| 72.0);
+        let mut pace = Pace::after(calm, VGA, AUTO, Some(BUDGET));
+        let size = pace.size();
+        assert!((300..450).contains(&size.0), "{size:?}");
+        run(&mut pace, 300, |_| 72.0);
+        assert_eq!(pace.size(), size);
+        let mut none = Pace::new(VGA, AUTO, None);
+        run(&mut none, 1, |_| 72.0);
+        assert!(Pace::after(none, VGA, AUTO, Some(BUDGET)).size().0 < 120);
+    }
+
+    #[test]
+    fn frames_need_not_be_equally_long() {
+        let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
+        run(&mut pace, 100, |_| 72.0);
+        let size = pace.size();
+        pace.set_budget(BUDGET + Duration::from_micros(700));
+        assert_eq!(pace.size(), size);
+        pace.set_budget(BUDGET / 2);
+        run(&mut pace, 20, |_| 72.0);
+        assert!(pace.size().0 < size.0);
     }
 
     #[test]

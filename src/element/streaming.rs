@@ -36,7 +36,7 @@ pub struct Streaming {
 struct Terms {
     frame: Size,
     wish: Wish,
-    budget: Option<Duration>,
+    hurried: bool,
 }
 
 /// What has become of one frame.
@@ -169,15 +169,19 @@ impl Streaming {
         let Some(negotiated) = &self.negotiated else {
             return;
         };
+        let budget = self.budget(settings, duration);
         let terms = Terms {
             frame: (negotiated.input_frame.width, negotiated.input_frame.height),
             wish: settings.wish(),
-            budget: self.budget(settings, duration),
+            hurried: budget.is_some(),
         };
         if self.terms != Some(terms) {
+            let before = std::mem::take(&mut self.pace);
+            self.pace = Pace::after(before, terms.frame, terms.wish, budget);
             self.terms = Some(terms);
-            self.pace = Pace::new(terms.frame, terms.wish, terms.budget);
             self.keep_possible_sizes();
+        } else if let Some(budget) = budget {
+            self.pace.set_budget(budget);
         }
     }
 
