@@ -178,8 +178,8 @@ fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// Then the first frames are small, so that they are in time on any machine,
-/// and soon as large as there is time for.
+/// Live, the first frames are small, so that they are in time on any machine,
+/// and soon they are as large as there is time for.
 #[test]
 fn a_live_source_or_a_sink_that_keeps_time_is_haste() {
     let model = model().display();
@@ -189,6 +189,8 @@ fn a_live_source_or_a_sink_that_keeps_time_is_haste() {
     let full = |element: &gst::Element| network_size(element).1 == 240;
     let live = format!("videotestsrc is-live=true ! {caps} ! {style} ! fakesink");
     playing(&live, &[&small, &full]);
+    // Too many frames for any machine, and nobody knows before the sink.
+    let caps = "video/x-raw,width=320,height=240,framerate=1000/1";
     let timed = format!("videotestsrc ! {caps} ! {style} ! fakesink sync=true qos=true");
-    playing(&timed, &[&full, &small, &full]);
+    playing(&timed, &[&full, &small]);
 }
