@@ -143,7 +143,7 @@ fn every_kernel_gives_what_plain_operations_give() {
             run(&gpu, shape, case, i as u64);
         }
     }
-    assert_eq!(gpu.conflicts.get(), 0, "rows in the same banks");
+    assert_eq!(gpu.conflicts(), 0, "rows in the same banks");
 }
 
 #[test]

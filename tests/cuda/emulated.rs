@@ -3,7 +3,8 @@
 use faststyle_cuda_host::Grid;
 use gstfaststyle::ops::cuda::parameters::Address;
 use gstfaststyle::ops::cuda::{Gpu, GpuError, Launch, Limits};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub struct Emulated {
@@ -11,9 +12,9 @@ pub struct Emulated {
     /// Whether the last warps of blocks go first.
     pub backwards: bool,
     /// Pairs of rows that lay in the same banks of shared memory.
-    pub conflicts: Cell<u64>,
+    pub conflicts: AtomicU64,
     /// Bytes that can still be had.
-    pub free: Cell<usize>,
+    pub free: AtomicUsize,
 }
 
 impl Default for Emulated {
@@ -24,8 +25,8 @@ impl Default for Emulated {
                 shared: 227 << 10,
             },
             backwards: false,
-            conflicts: Cell::new(0),
-            free: Cell::new(1 << 30),
+            conflicts: AtomicU64::new(0),
+            free: AtomicUsize::new(1 << 30),
         }
     }
 }
@@ -34,6 +35,9 @@ impl Default for Emulated {
 pub struct Memory {
     words: Box<[UnsafeCell<u128>]>,
 }
+
+// SAFETY: only the kernels of one launch write to it, whose threads are one.
+unsafe impl Sync for Memory {}
 
 impl Memory {
     fn bytes(&self) -> usize {
@@ -47,7 +51,7 @@ impl Gpu for Emulated {
     type Event = Instant;
 
     fn allocate(&self, bytes: usize) -> Result<Memory, GpuError> {
-        let available = self.free.get();
+        let available = self.free.load(Ordering::Relaxed);
         if bytes > available {
             return Err(GpuError::OutOfMemory {
                 needed: bytes,
@@ -92,7 +96,7 @@ impl Gpu for Emulated {
         // SAFETY: the caller's promise.
         let conflicts = unsafe { faststyle_cuda_host::launch(&launch.kernel, grid, pointer) };
         let conflicts = conflicts.map_err(GpuError::Failed)?;
-        self.conflicts.set(self.conflicts.get() + conflicts);
+        self.conflicts.fetch_add(conflicts, Ordering::Relaxed);
         Ok(())
     }
 
@@ -119,6 +123,11 @@ impl Gpu for Emulated {
 }
 
 impl Emulated {
+    /// [`Emulated::conflicts`] so far.
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
+    }
+
     /// Memory with these numbers.
     pub fn hold<T: Copy>(&self, values: &[T]) -> Memory {
         let mut memory = self.allocate(size_of_val(values)).unwrap();

@@ -6,6 +6,7 @@ use gstfaststyle::engine::cuda::{CudaNetwork, Weights};
 use gstfaststyle::engine::{EngineError, Image};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -134,7 +135,7 @@ fn too_little_memory_is_told() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));
     let weights = Weights::new(gpu.clone(), &model).unwrap();
-    gpu.free.set(100 << 10);
+    gpu.free.store(100 << 10, Ordering::Relaxed);
     let mut network = CudaNetwork::new(Arc::new(weights));
     assert!(network.memory_needed((100, 100)) > 100 << 10);
     let mut styled = Image::default();

@@ -68,7 +68,7 @@ fn the_first_layer() {
         let expected: f32 = found.iter().map(|x| x.to_f32().powi(2)).sum();
         assert!((squares / expected - 1.0).abs() < 1e-4, "{what}");
     }
-    assert_eq!(gpu.conflicts.get(), 0, "rows in the same banks");
+    assert_eq!(gpu.conflicts(), 0, "rows in the same banks");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_last_layer() {
             assert!((total(0) - sum).abs() <= 1e-4 * squares + 1e-3, "{what}");
             assert!((total(1) - squares).abs() <= 1e-4 * squares, "{what}");
         }
-        assert_eq!(gpu.conflicts.get(), 0, "rows in the same banks");
+        assert_eq!(gpu.conflicts(), 0, "rows in the same banks");
     }
 }
 
