@@ -449,6 +449,23 @@ impl<'a> Frame<'a> {
         &self.info
     }
 
+    /// Copies the planes to these places, their rows without gaps.
+    pub(super) fn pack(&self, offsets: &[usize], to: &mut [u8]) {
+        let FrameInfo { format, width, .. } = self.info;
+        for (plane, &offset) in offsets.iter().enumerate() {
+            let Plane { data, stride } = self.planes[plane];
+            let row_bytes = format.row_bytes(plane, width);
+            let rows = data.chunks(stride.max(1));
+            for (to, row) in to[offset..]
+                .chunks_exact_mut(row_bytes)
+                .zip(rows)
+                .take(format.plane_rows(plane, self.info.height))
+            {
+                to.copy_from_slice(&row[..row_bytes]);
+            }
+        }
+    }
+
     /// The bytes of pixels `x..x + n` in a plane, in the row that holds the
     /// pixels of row `y`. `x` is a multiple of the format's group.
     pub(super) fn row(&self, plane: usize, y: usize, x: usize, n: usize) -> &'a [u8] {
@@ -499,5 +516,22 @@ impl<'a> FrameMut<'a> {
     /// What the frame is.
     pub fn info(&self) -> &FrameInfo {
         &self.info
+    }
+
+    /// Takes the planes from these places, their rows without gaps. Bytes
+    /// between the rows are left alone.
+    pub(super) fn unpack(&mut self, offsets: &[usize], from: &[u8]) {
+        let FrameInfo { format, width, .. } = self.info;
+        for (plane, &offset) in offsets.iter().enumerate() {
+            let PlaneMut { data, stride } = &mut self.planes[plane];
+            let row_bytes = format.row_bytes(plane, width);
+            let rows = data.chunks_mut((*stride).max(1));
+            for (row, from) in rows
+                .zip(from[offset..].chunks_exact(row_bytes))
+                .take(format.plane_rows(plane, self.info.height))
+            {
+                row[..row_bytes].copy_from_slice(from);
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod colour;
 pub mod cpu;
+pub mod cuda;
 pub mod device;
 mod error;
 pub mod frame;
@@ -75,6 +76,9 @@ impl Image {
     }
 }
 
+#[cfg(feature = "cuda")]
+type CudaNetwork = cuda::CudaNetwork<cuda::Driver>;
+
 /// A network ready to repaint pictures on one device.
 pub struct Engine {
     prepared: Arc<Prepared>,
@@ -84,6 +88,9 @@ pub struct Engine {
 enum Runner {
     /// Our own kernels.
     Cpu(Box<CpuNetwork>),
+    /// The same on a CUDA device.
+    #[cfg(feature = "cuda")]
+    Cuda(Box<CudaNetwork>),
     /// One operation after the other: on other devices, and on the CPU for
     /// networks that have no [`cpu::Weights`].
     Candle(Arc<Network>),
@@ -115,6 +122,8 @@ impl Engine {
     pub fn of(prepared: Arc<Prepared>) -> Self {
         let runner = match &prepared.weights {
             Weights::Cpu(weights) => Runner::Cpu(Box::new(CpuNetwork::new(weights.clone()))),
+            #[cfg(feature = "cuda")]
+            Weights::Cuda(weights) => Runner::Cuda(Box::new(CudaNetwork::new(weights.clone()))),
             Weights::Candle(network) => Runner::Candle(network.clone()),
         };
         Engine { prepared, runner }
@@ -125,6 +134,11 @@ impl Engine {
     pub fn set_model(&mut self, prepared: Arc<Prepared>) {
         match (&mut self.runner, &prepared.weights) {
             (Runner::Cpu(network), Weights::Cpu(weights)) => {
+                network.set_weights(weights.clone());
+                self.prepared = prepared;
+            }
+            #[cfg(feature = "cuda")]
+            (Runner::Cuda(network), Weights::Cuda(weights)) => {
                 network.set_weights(weights.clone());
                 self.prepared = prepared;
             }
@@ -145,6 +159,8 @@ impl Engine {
                 .prepared
                 .threads
                 .run(|| network.stylize(picture, styled))?,
+            #[cfg(feature = "cuda")]
+            Runner::Cuda(network) => network.stylize(picture, styled)?,
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
@@ -205,16 +221,28 @@ impl Engine {
         canvas.write(whole, &mut styled)
     }
 
+    /// The network if it takes frames in any format without further ado.
+    #[cfg(feature = "cuda")]
+    fn on_cuda(&mut self) -> Option<&mut CudaNetwork> {
+        match &mut self.runner {
+            Runner::Cuda(network) => Some(network),
+            _ => None,
+        }
+    }
+
     /// What it runs, and where.
     pub fn prepared(&self) -> &Arc<Prepared> {
         &self.prepared
     }
 
     /// Bytes that repainting a picture of this size takes, pictures included.
-    /// For other devices than the CPU, what the CPU would need.
+    /// With our kernels on a CUDA device, the pictures alone, for the rest is
+    /// not main memory.
     pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
         let network = match &self.runner {
             Runner::Cpu(network) => network.memory_needed((height, width)),
+            #[cfg(feature = "cuda")]
+            Runner::Cuda(_) => 0,
             Runner::Candle(network) => network.memory_needed((width, height)),
         };
         network.saturating_add(tiles::pictures_memory((width, height)))

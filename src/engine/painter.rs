@@ -1,6 +1,8 @@
 //! Whole video frames, from one memory into another.
 
 use super::colour::keep_colours;
+#[cfg(feature = "cuda")]
+use super::cuda::Overlay;
 use super::frame::{Frame, FrameMut};
 use super::pixels::{self, Mix};
 use super::upsample::Upsampler;
@@ -134,6 +136,13 @@ impl Painter {
     ) -> Result<Spent, EngineError> {
         let mut spent = Spent::default();
         let mut watch = Stopwatch::start();
+        #[cfg(feature = "cuda")]
+        if let Some(kernels) = self.paint_on_cuda(input, output, look)? {
+            // What is not spent there are copies.
+            spent.network = kernels;
+            spent.convert = watch.lap().saturating_sub(kernels);
+            return Ok(spent);
+        }
         pixels::read(input, &mut self.picture);
         spent.convert += watch.lap();
         let engine = self.engine.as_mut().filter(|_| look.strength > 0.0);
@@ -167,6 +176,31 @@ impl Painter {
         pixels::write(styled, mix, Some(input), output)?;
         spent.convert += watch.lap();
         Ok(spent)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Painter {
+    /// Does all of it on the device, where the network is there and sees the
+    /// whole frame. Tells how long the kernels took.
+    fn paint_on_cuda(
+        &mut self,
+        input: &Frame<'_>,
+        output: &mut FrameMut<'_>,
+        look: Look,
+    ) -> Result<Option<Duration>, EngineError> {
+        let whole = look.size == (input.info().width, input.info().height);
+        let engine = self.engine.as_mut();
+        match engine.and_then(super::Engine::on_cuda) {
+            Some(network) if whole && look.strength > 0.0 => {
+                let overlay = Overlay {
+                    strength: look.strength,
+                    keep_colours: look.keep_colours,
+                };
+                network.paint(input, output, overlay).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }
 

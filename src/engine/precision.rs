@@ -6,7 +6,8 @@ use std::{fmt, str::FromStr};
 /// A choice of arithmetic, written `f32` or `fast`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// 32-bit floats throughout.
+    /// 32-bit floats throughout. Not so on CUDA devices, which always compute
+    /// with 16-bit floats and 32-bit sums.
     #[default]
     F32,
     /// On a CPU with AVX-512 VNNI, products of 16-bit integers in all layers

@@ -1,6 +1,8 @@
 //! A model prepared for a device: what engines share.
 
 use super::cpu;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::{DeviceChoice, EngineError, Precision, Threads};
 use crate::network::{Architecture, Model, ModelFile, Network};
 use crate::ops::cpu::Level;
@@ -33,11 +35,41 @@ pub struct Prepared {
 /// Weights for either kind of kernels.
 pub(super) enum Weights {
     Cpu(Arc<cpu::Weights>),
+    #[cfg(feature = "cuda")]
+    Cuda(Arc<cuda::Weights<cuda::Driver>>),
     Candle(Arc<Network>),
 }
 
 /// What makes two prepared models the same: the file's bytes and the options.
 type Identity = ([u8; 32], Options);
+
+impl Weights {
+    /// Those of `model` for `device`, and how exactly they are to be computed
+    /// with.
+    fn new(
+        model: &Model,
+        options: Options,
+        device: &Device,
+        threads: &Threads,
+    ) -> Result<(Self, Precision), EngineError> {
+        if device.is_cpu() && cpu::Weights::can_be(&model.architecture) {
+            let level = Level::current();
+            let precision = options.precision.on_cpu(level);
+            let weights = threads.run(|| cpu::Weights::new(model, level, precision))?;
+            return Ok((Weights::Cpu(Arc::new(weights)), precision));
+        }
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = device
+            && cuda::Weights::<cuda::Driver>::can_be(&model.architecture)
+        {
+            let driver = cuda::Driver::new(device)?;
+            let weights = cuda::Weights::new(Arc::new(driver), model)?;
+            return Ok((Weights::Cuda(Arc::new(weights)), Precision::Fast));
+        }
+        let network = Network::from_model(model, device)?;
+        Ok((Weights::Candle(Arc::new(network)), Precision::F32))
+    }
+}
 
 impl Prepared {
     /// Prepares `model`.
@@ -46,20 +78,17 @@ impl Prepared {
     /// [`EngineError::Device`] if the device is not there,
     /// [`EngineError::Threads`] if the system has no more threads.
     pub fn new(model: &Model, options: Options) -> Result<Self, EngineError> {
-        let device = options.device.open()?;
         let threads = Threads::new(options.threads)?;
-        let level = Level::current();
-        let ours = device.is_cpu() && cpu::Weights::can_be(&model.architecture);
-        let (weights, precision) = match ours {
-            true => {
-                let precision = options.precision.on_cpu(level);
-                let weights = threads.run(|| cpu::Weights::new(model, level, precision))?;
-                (Weights::Cpu(Arc::new(weights)), precision)
+        let device = options.device.open()?;
+        let prepared = Weights::new(model, options, &device, &threads);
+        let (device, (weights, precision)) = match prepared {
+            // A device that was not asked for by name and cannot do it.
+            Err(_) if options.device == DeviceChoice::Auto && !device.is_cpu() => {
+                let cpu = Device::Cpu;
+                let prepared = Weights::new(model, options, &cpu, &threads)?;
+                (cpu, prepared)
             }
-            false => {
-                let network = Network::from_model(model, &device)?;
-                (Weights::Candle(Arc::new(network)), Precision::F32)
-            }
+            prepared => (device, prepared?),
         };
         Ok(Prepared {
             weights,

@@ -13,6 +13,7 @@
 //! them. Weights are `[outputs, inputs, height, width]`, as everywhere else.
 
 pub mod cpu;
+pub mod cuda;
 mod fast;
 pub mod plain;
 

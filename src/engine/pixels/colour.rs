@@ -39,13 +39,13 @@ fn middle(bits: u32) -> f32 {
 
 /// From a frame's numbers to RGB.
 pub struct ToRgb {
-    gain: f32,
-    offset: f32,
-    middle: f32,
-    red_v: f32,
-    green_u: f32,
-    green_v: f32,
-    blue_u: f32,
+    pub gain: f32,
+    pub offset: f32,
+    pub middle: f32,
+    pub red_v: f32,
+    pub green_u: f32,
+    pub green_v: f32,
+    pub blue_u: f32,
     /// Columns that share a sample of chroma.
     columns: usize,
 }
@@ -112,9 +112,9 @@ fn twice<S: Sample>(half: &Samples<S>) -> Samples<S> {
 
 /// `weights` on red, green, blue, and `offset`.
 #[derive(Clone, Copy)]
-struct Sum {
-    weights: [f32; 3],
-    offset: f32,
+pub struct Sum {
+    pub weights: [f32; 3],
+    pub offset: f32,
 }
 
 impl Sum {
@@ -126,14 +126,14 @@ impl Sum {
 
 /// From RGB to a frame's numbers.
 pub struct FromRgb {
-    gain: f32,
-    offset: f32,
-    y: Sum,
-    u: Sum,
-    v: Sum,
+    pub gain: f32,
+    pub offset: f32,
+    pub y: Sum,
+    pub u: Sum,
+    pub v: Sum,
     opacity_gain: f32,
     /// The largest sample.
-    largest: f32,
+    pub largest: f32,
     /// Columns and rows that share a sample of chroma: both 1, or the former 2.
     subsampling: (usize, usize),
 }

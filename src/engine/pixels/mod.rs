@@ -15,7 +15,7 @@
 //! repeated when read and averaged when written. Where a width or height is
 //! odd, the last chroma sample belongs to the lone column or row.
 
-mod colour;
+pub(super) mod colour;
 mod lanes;
 mod samples;
 
@@ -156,7 +156,8 @@ pub fn write(
     Ok(())
 }
 
-fn check_size(found: (usize, usize), info: &FrameInfo) -> Result<(), FrameError> {
+/// Errs unless `found` is the frame's width and height.
+pub(super) fn check_size(found: (usize, usize), info: &FrameInfo) -> Result<(), FrameError> {
     let expected = (info.width, info.height);
     match found == expected {
         true => Ok(()),

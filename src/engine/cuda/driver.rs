@@ -1,0 +1,262 @@
+//! A real device, by way of its driver.
+
+use crate::ops::cuda::parameters::Address;
+use crate::ops::cuda::{Gpu, GpuError, Launch, Limits};
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaStream, sys,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What `build.rs` has compiled: machine code for several devices, and code
+/// that later ones compile.
+macro_rules! modules {
+    ($($name:literal),+) => {
+        [$(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".fatbin")).as_slice()),+]
+    };
+}
+
+const MODULES: [&[u8]; 6] = modules!(
+    "convolution",
+    "first",
+    "frame",
+    "last",
+    "residual",
+    "settle"
+);
+
+/// Shared memory that a block has without asking for more.
+const SHARED_UNASKED: u32 = 48 << 10;
+
+/// A device, with a stream of its own: threads may take turns with it.
+pub struct Driver {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    modules: Vec<Arc<candle_core::cuda_backend::cudarc::driver::CudaModule>>,
+    limits: Limits,
+    /// Those in use, by name, and the shared memory that they may have.
+    functions: Mutex<HashMap<String, (CudaFunction, u32)>>,
+}
+
+/// Memory of the device.
+pub struct Memory {
+    address: sys::CUdeviceptr,
+    len: usize,
+    stream: Arc<CudaStream>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let context = self.stream.context();
+        // What still runs may use it.
+        context.record_err(self.stream.synchronize());
+        // SAFETY: it is freed once, and nothing uses it any more.
+        context.record_err(unsafe { result::free_sync(self.address) });
+    }
+}
+
+/// Launches in one piece. A network has its own, and is used by one thread at a
+/// time.
+pub struct Graph(CudaGraph);
+
+// SAFETY: a graph may be used by any thread, only not by several at once. It is
+// not `Sync`, and `Driver::run` wants it whole.
+unsafe impl Send for Graph {}
+
+impl From<DriverError> for GpuError {
+    fn from(error: DriverError) -> Self {
+        GpuError::Failed(error.to_string())
+    }
+}
+
+impl Driver {
+    /// Runs on the stream of Candle's device.
+    ///
+    /// # Errors
+    /// If there is no code for the device.
+    pub fn new(device: &CudaDevice) -> Result<Self, GpuError> {
+        use sys::CUdevice_attribute_enum as Attribute;
+        let stream = device.cuda_stream();
+        let context = stream.context().clone();
+        let load = |module: &&[u8]| {
+            context
+                .load_module(Ptx::from_binary(module.to_vec()))
+                .map_err(|error| {
+                    let (major, minor) = context.compute_capability().unwrap_or_default();
+                    GpuError::Failed(format!(
+                        "no kernels for compute capability {major}.{minor}: {error}"
+                    ))
+                })
+        };
+        let modules = MODULES.iter().map(load).collect::<Result<_, _>>()?;
+        let number = |attribute| -> Result<u32, GpuError> {
+            Ok(context.attribute(attribute)?.max(0) as u32)
+        };
+        let shared = Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        let limits = Limits {
+            multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+            shared: number(shared)?,
+        };
+        Ok(Driver {
+            limits,
+            modules,
+            stream,
+            context,
+            functions: Mutex::default(),
+        })
+    }
+
+    /// The kernel of that name, allowed to have so much shared memory.
+    fn function(&self, name: &str, shared: u32) -> Result<CudaFunction, GpuError> {
+        use sys::CUfunction_attribute_enum as Attribute;
+        let mut functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((function, allowed)) = functions.get(name)
+            && shared <= *allowed
+        {
+            return Ok(function.clone());
+        }
+        let found = self.modules.iter().find_map(|m| m.load_function(name).ok());
+        let function =
+            found.ok_or_else(|| GpuError::Failed(format!("there is no kernel {name}")))?;
+        if shared > SHARED_UNASKED {
+            let attribute = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function.set_attribute(attribute, shared as i32)?;
+        }
+        let allowed = shared.max(SHARED_UNASKED);
+        functions.insert(name.to_owned(), (function.clone(), allowed));
+        Ok(function)
+    }
+
+    /// See [`Gpu::launch`].
+    unsafe fn launch_on(&self, stream: &CudaStream, launch: &Launch) -> Result<(), GpuError> {
+        let function = self.function(&launch.kernel, launch.shared)?;
+        self.context.bind_to_thread()?;
+        let mut arguments = [launch.parameters.pointer() as *mut c_void];
+        // SAFETY: the kernel takes this structure by value; the rest is the
+        // caller's promise.
+        unsafe {
+            result::launch_kernel(
+                function.cu_function(),
+                (launch.blocks.0, launch.blocks.1, 1),
+                (launch.threads, 1, 1),
+                launch.shared,
+                stream.cu_stream(),
+                &mut arguments,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Gpu for Driver {
+    type Memory = Memory;
+    type Graph = Graph;
+    type Event = CudaEvent;
+
+    fn allocate(&self, bytes: usize) -> Result<Memory, GpuError> {
+        self.context.bind_to_thread()?;
+        // SAFETY: the memory is told to nobody before it is filled.
+        let address = unsafe { result::malloc_sync(bytes.max(1)) };
+        let address = address.map_err(|error| match error.0 {
+            sys::cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY => GpuError::OutOfMemory {
+                needed: bytes,
+                available: self.context.mem_get_info().map_or(0, |(free, _)| free),
+            },
+            _ => error.into(),
+        })?;
+        Ok(Memory {
+            address,
+            len: bytes,
+            stream: self.stream.clone(),
+        })
+    }
+
+    fn address(&self, memory: &Memory) -> Address {
+        memory.address
+    }
+
+    fn upload(&self, bytes: &[u8], memory: &mut Memory) -> Result<(), GpuError> {
+        check(bytes.len(), memory)?;
+        self.context.bind_to_thread()?;
+        // SAFETY: there are as many bytes; the source lives until the copy has
+        // ended.
+        unsafe {
+            result::memcpy_htod_async(memory.address, bytes, self.stream.cu_stream())?;
+        }
+        Ok(self.stream.synchronize()?)
+    }
+
+    fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), GpuError> {
+        check(bytes.len(), memory)?;
+        self.context.bind_to_thread()?;
+        // SAFETY: as above.
+        unsafe {
+            result::memcpy_dtoh_async(bytes, memory.address, self.stream.cu_stream())?;
+        }
+        Ok(self.stream.synchronize()?)
+    }
+
+    unsafe fn launch(&self, launch: &Launch) -> Result<(), GpuError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch_on(&self.stream, launch) }
+    }
+
+    unsafe fn graph(&self, launches: &[Launch]) -> Result<Graph, GpuError> {
+        use sys::CUstreamCaptureMode_enum as Mode;
+        // Kernels are loaded before, which a capture does not allow.
+        for launch in launches {
+            self.function(&launch.kernel, launch.shared)?;
+        }
+        // Recorded beside the stream that all networks of the device share:
+        // nothing of another thread's must come between.
+        let recorder = self.context.new_stream()?;
+        recorder.begin_capture(Mode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
+        // SAFETY: the caller's promise.
+        let launched = launches
+            .iter()
+            .try_for_each(|launch| unsafe { self.launch_on(&recorder, launch) });
+        let graph = recorder.end_capture(sys::CUgraphInstantiate_flags(0));
+        launched?;
+        let graph = graph?.ok_or_else(|| GpuError::Failed("an empty graph".into()))?;
+        Ok(Graph(graph))
+    }
+
+    fn run(&self, graph: &Graph) -> Result<(), GpuError> {
+        self.context.bind_to_thread()?;
+        // SAFETY: the graph lives, and `&Graph` is this thread's alone.
+        unsafe { result::graph::launch(graph.0.cu_graph_exec(), self.stream.cu_stream())? };
+        Ok(())
+    }
+
+    fn event(&self) -> Result<CudaEvent, GpuError> {
+        let timed = sys::CUevent_flags::CU_EVENT_DEFAULT;
+        Ok(self.stream.record_event(Some(timed))?)
+    }
+
+    fn between(&self, first: &CudaEvent, second: &CudaEvent) -> Result<Duration, GpuError> {
+        let milliseconds = first.elapsed_ms(second)?.max(0.0);
+        Ok(Duration::from_secs_f32(milliseconds / 1000.0))
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+fn check(bytes: usize, memory: &Memory) -> Result<(), GpuError> {
+    match bytes <= memory.len {
+        true => Ok(()),
+        false => Err(GpuError::Failed(format!(
+            "{bytes} bytes do not fit in {}",
+            memory.len
+        ))),
+    }
+}

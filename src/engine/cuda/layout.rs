@@ -1,0 +1,173 @@
+//! Frames as the kernels that read and write them want them described.
+
+use crate::engine::Image;
+use crate::engine::frame::{Family, Format, FrameInfo, Lane, Storage};
+use crate::engine::pixels::colour::{FromRgb, ToRgb};
+use crate::ops::cuda::parameters::{self, FrameLayout};
+
+/// Where the planes of a frame lie: how far from the first, and how many bytes
+/// their rows are apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Planes {
+    pub offsets: Vec<usize>,
+    pub strides: Vec<usize>,
+    /// All bytes.
+    pub len: usize,
+}
+
+impl Planes {
+    /// Planes one behind the other, their rows without gaps.
+    pub fn packed(info: &FrameInfo) -> Self {
+        let mut planes = Planes::default();
+        for plane in 0..info.format.plane_count() {
+            let stride = info.format.row_bytes(plane, info.width);
+            planes.offsets.push(planes.len);
+            planes.strides.push(stride);
+            let bytes = stride * info.format.plane_rows(plane, info.height);
+            planes.len += bytes.next_multiple_of(256);
+        }
+        planes
+    }
+}
+
+/// The layout of a frame; the addresses are still to be filled in.
+pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
+    let FrameInfo {
+        format,
+        width,
+        height,
+        ..
+    } = *info;
+    let family = format.family();
+    let (into, back) = (ToRgb::new(info), FromRgb::new(info));
+    let (shift_x, shift_y) = shifts(format);
+    let mut layout = FrameLayout {
+        storage: match format.storage() {
+            Storage::Bytes => 0,
+            Storage::Low(_) => 1,
+            Storage::High(_) => 2,
+            Storage::Tens => 3,
+            Storage::TensAndTwo => 4,
+        },
+        family: match family {
+            Family::Rgb => 0,
+            Family::Yuv => 1,
+            Family::Gray => 2,
+        },
+        bits: format.bits() as i32,
+        width: width as i32,
+        height: height as i32,
+        group_width: format.pixels_per_group() as i32,
+        group_height: 1 << shift_y,
+        opacity: parameters::Lane {
+            plane: -1,
+            ..parameters::Lane::default()
+        },
+        gain: into.gain,
+        offset: into.offset,
+        middle: into.middle,
+        red_v: into.red_v,
+        green_u: into.green_u,
+        green_v: into.green_v,
+        blue_u: into.blue_u,
+        back_gain: back.gain,
+        back_offset: back.offset,
+        back: [back.y, back.u, back.v].map(|sum| {
+            let [r, g, b] = sum.weights;
+            [r, g, b, sum.offset]
+        }),
+        largest: back.largest,
+        ..FrameLayout::default()
+    };
+    for (plane, lanes) in format.planes().iter().enumerate() {
+        layout.strides[plane] = planes.strides[plane] as i64;
+        let bytes = format.row_bytes(plane, width);
+        layout.samples[plane] = format.storage().samples(bytes) as i32;
+        let woven = lanes.len() as i32;
+        for (place, lane) in (0..).zip(*lanes) {
+            let at = |first, step, shift_x, shift_y| parameters::Lane {
+                plane: plane as i32,
+                first,
+                step,
+                shift_x,
+                shift_y,
+            };
+            let full = at(place, woven, 0, 0);
+            let own = at(place, woven, shift_x, shift_y);
+            // A lane of U and V in turn is twice as long as one of them.
+            let even = at(place, 2 * woven, shift_x, shift_y);
+            let odd = at(place + woven, 2 * woven, shift_x, shift_y);
+            match lane {
+                Lane::R | Lane::Y => layout.lanes[0] = full,
+                Lane::G => layout.lanes[1] = full,
+                Lane::B => layout.lanes[2] = full,
+                Lane::A | Lane::X => layout.opacity = full,
+                Lane::U => layout.lanes[1] = own,
+                Lane::V => layout.lanes[2] = own,
+                Lane::Uv => [layout.lanes[1], layout.lanes[2]] = [even, odd],
+                Lane::Vu => [layout.lanes[2], layout.lanes[1]] = [even, odd],
+            }
+        }
+    }
+    layout
+}
+
+/// How often columns and rows of pixels are halved to those of chroma.
+fn shifts(format: Format) -> (i32, i32) {
+    let (columns, rows) = format.subsampling();
+    (columns as i32 - 1, rows as i32 - 1)
+}
+
+/// The layout of an [`Image`] of `width` by `height` pixels.
+pub fn of_image((width, height): (usize, usize)) -> (FrameLayout, Planes) {
+    let stride = width * size_of::<f32>();
+    let plane = stride * height;
+    let planes = Planes {
+        offsets: vec![0, plane, 2 * plane],
+        strides: vec![stride; 3],
+        len: 3 * plane,
+    };
+    let lane = |plane| parameters::Lane {
+        plane,
+        step: 1,
+        ..parameters::Lane::default()
+    };
+    let layout = FrameLayout {
+        strides: [stride as i64; 3],
+        samples: [width as i32; 3],
+        storage: 5,
+        width: width as i32,
+        height: height as i32,
+        group_width: 1,
+        group_height: 1,
+        lanes: [0, 1, 2].map(lane),
+        opacity: lane(-1),
+        gain: 1.0,
+        back_gain: 1.0,
+        largest: 255.0,
+        ..FrameLayout::default()
+    };
+    (layout, planes)
+}
+
+/// The layout with the planes from `address` on.
+pub fn at(mut layout: FrameLayout, planes: &Planes, address: u64) -> FrameLayout {
+    for (to, offset) in layout.planes.iter_mut().zip(&planes.offsets) {
+        *to = address + *offset as u64;
+    }
+    layout
+}
+
+/// The bytes of an image, as [`of_image`] describes them.
+pub fn image_bytes(image: &Image) -> &[u8] {
+    let len = size_of_val(image.data.as_slice());
+    // SAFETY: any f32 is four bytes.
+    unsafe { std::slice::from_raw_parts(image.data.as_ptr().cast(), len) }
+}
+
+/// The same, to be written.
+pub fn image_bytes_mut(image: &mut Image) -> &mut [u8] {
+    let len = size_of_val(image.data.as_slice());
+    // SAFETY: any four bytes are an f32.
+    unsafe { std::slice::from_raw_parts_mut(image.data.as_mut_ptr().cast(), len) }
+}

@@ -1,0 +1,289 @@
+//! The network on a CUDA device, one frame at a time.
+//!
+//! Weights are packed once; memory is laid out, and the kernels are put into
+//! one graph, once for each picture size. As on the [CPU](super::cpu), only the
+//! raw result of a convolution is stored: its normalisation and ReLU, the
+//! border and the upsampling happen where the next one loads its input.
+//!
+//! All of it is written against [`Gpu`], so that tests run it without a device.
+
+pub mod layout;
+mod plan;
+mod weights;
+
+#[cfg(feature = "cuda")]
+mod driver;
+
+#[cfg(feature = "cuda")]
+pub use driver::Driver;
+pub use weights::Weights;
+
+use super::frame::{Frame, FrameMut};
+use super::{EngineError, Image};
+use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
+use crate::ops::cuda::{Gpu, GpuError, Launch};
+use layout::Planes;
+use plan::Plan;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl From<GpuError> for EngineError {
+    fn from(error: GpuError) -> Self {
+        match error {
+            GpuError::OutOfMemory { needed, available } => EngineError::OutOfMemory {
+                needed_mib: needed.div_ceil(1 << 20),
+                available_mib: available >> 20,
+            },
+            GpuError::Failed(reason) => EngineError::Device {
+                device: "cuda".into(),
+                reason,
+            },
+        }
+    }
+}
+
+/// How a new picture is laid over the old one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overlay {
+    /// How much of the new picture shows: 0 nothing, 1 everything.
+    pub strength: f32,
+    /// Whether the old one keeps its colours and takes light and dark alone.
+    pub keep_colours: bool,
+}
+
+impl Overlay {
+    /// Nothing of the old picture.
+    const OPAQUE: Overlay = Overlay {
+        strength: 1.0,
+        keep_colours: false,
+    };
+}
+
+/// A network on a CUDA device: weights, and memory for a picture.
+pub struct CudaNetwork<G: Gpu> {
+    weights: Arc<Weights<G>>,
+    ready: Option<Ready<G>>,
+    /// The frame before and after, on the device.
+    before: Option<(G::Memory, usize)>,
+    after: Option<(G::Memory, usize)>,
+    /// A frame's planes, packed, on this side.
+    staging: Vec<u8>,
+}
+
+/// All that pictures of one size need.
+struct Ready<G: Gpu> {
+    /// Height and width.
+    picture: (usize, usize),
+    plan: Plan,
+    // Before the memory it runs in: fields are dropped in this order.
+    graph: G::Graph,
+    _memory: G::Memory,
+}
+
+impl<G: Gpu> CudaNetwork<G> {
+    /// A network with these weights, and no memory yet.
+    pub fn new(weights: Arc<Weights<G>>) -> Self {
+        CudaNetwork {
+            weights,
+            ready: None,
+            before: None,
+            after: None,
+            staging: Vec::new(),
+        }
+    }
+
+    /// Takes the place of the network before.
+    pub fn set_weights(&mut self, weights: Arc<Weights<G>>) {
+        *self = CudaNetwork::new(weights);
+    }
+
+    /// Repaints `picture` into `styled`, which takes its size.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] if the device has too little, else
+    /// [`EngineError::Device`] if it fails.
+    pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
+        let (layout, planes) = layout::of_image((picture.width, picture.height));
+        let bytes = layout::image_bytes(picture);
+        let (before, after) = self.start(&planes, &planes, bytes)?;
+        let before = layout::at(layout, &planes, before);
+        let after = layout::at(layout, &planes, after);
+        self.run(before, after, Overlay::OPAQUE, false)?;
+        (styled.width, styled.height) = (picture.width, picture.height);
+        styled.data.resize(picture.data.len(), 0.0);
+        self.finish(layout::image_bytes_mut(styled))
+    }
+
+    /// Repaints `input` into `output`, a frame of the same size in any format.
+    /// Tells how long the kernels took.
+    ///
+    /// # Errors
+    /// Those of [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
+    /// frames' sizes differ.
+    pub fn paint(
+        &mut self,
+        input: &Frame<'_>,
+        output: &mut FrameMut<'_>,
+        overlay: Overlay,
+    ) -> Result<Duration, EngineError> {
+        let (from, to) = (*input.info(), *output.info());
+        super::pixels::check_size((from.width, from.height), &to)?;
+        let (before_planes, after_planes) = (Planes::packed(&from), Planes::packed(&to));
+        let mut staging = std::mem::take(&mut self.staging);
+        staging.resize(before_planes.len.max(after_planes.len), 0);
+        input.pack(&before_planes.offsets, &mut staging);
+        let (before, after) =
+            self.start(&before_planes, &after_planes, &staging[..before_planes.len])?;
+        let before = layout::at(
+            layout::of_frame(&from, &before_planes),
+            &before_planes,
+            before,
+        );
+        let after = layout::at(layout::of_frame(&to, &after_planes), &after_planes, after);
+        let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
+        let [start, end] = self.run(before, after, overlay, keep_opacity)?;
+        self.finish(&mut staging[..after_planes.len])?;
+        output.unpack(&after_planes.offsets, &staging);
+        self.staging = staging;
+        Ok(self.weights.gpu.between(&start, &end)?)
+    }
+
+    /// Moves a frame to the device. Tells where it is, and where the other goes.
+    fn start(
+        &mut self,
+        before: &Planes,
+        after: &Planes,
+        bytes: &[u8],
+    ) -> Result<(u64, u64), EngineError> {
+        let gpu = &*self.weights.gpu;
+        let from = at_least(gpu, &mut self.before, before.len)?;
+        gpu.upload(bytes, from)?;
+        let from = gpu.address(from);
+        let to = at_least(gpu, &mut self.after, after.len)?;
+        Ok((from, gpu.address(to)))
+    }
+
+    /// Starts the kernels for one frame. Tells when they start and end.
+    fn run(
+        &mut self,
+        before: FrameLayout,
+        after: FrameLayout,
+        overlay: Overlay,
+        keep_opacity: bool,
+    ) -> Result<[G::Event; 2], EngineError> {
+        let weights = self.weights.clone();
+        let gpu = &*weights.gpu;
+        let picture = (before.height as usize, before.width as usize);
+        let Ready { plan, graph, .. } = self.prepare(picture)?;
+        let enter = Launch {
+            kernel: "enter_network".into(),
+            blocks: grid(before.width, before.height),
+            threads: 256,
+            shared: 0,
+            parameters: Parameters::Enter(Enter {
+                frame: before,
+                picture: plan.picture,
+            }),
+        };
+        let leave = Launch {
+            kernel: "leave_network".into(),
+            blocks: grid(
+                groups(after.width, after.group_width),
+                groups(after.height, after.group_height),
+            ),
+            threads: 256,
+            shared: 0,
+            parameters: Parameters::Leave(Leave {
+                before,
+                after,
+                styled: plan.styled,
+                styled_width: plan.styled_width as i32,
+                affine: plan.affine,
+                span: weights.span(),
+                strength: overlay.strength,
+                keep_colours: i32::from(overlay.keep_colours),
+                keep_opacity: i32::from(keep_opacity),
+            }),
+        };
+        // SAFETY: `start` has made room for both frames, `prepare` for the
+        // rest; all of it lives as long as this.
+        let start = gpu.event()?;
+        unsafe {
+            gpu.launch(&enter)?;
+            gpu.run(graph)?;
+            gpu.launch(&leave)?;
+        }
+        Ok([start, gpu.event()?])
+    }
+
+    /// Waits for the new frame.
+    fn finish(&mut self, bytes: &mut [u8]) -> Result<(), EngineError> {
+        if let Some((after, _)) = &self.after {
+            self.weights.gpu.download(after, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on the device that pictures of `size` (height, width) need, the
+    /// frames themselves left out.
+    pub fn memory_needed(&self, size: (usize, usize)) -> usize {
+        Plan::new(&self.weights, size, 0).len
+    }
+
+    /// Lays out memory for pictures of `picture` (height, width).
+    fn prepare(&mut self, picture: (usize, usize)) -> Result<&Ready<G>, EngineError> {
+        // The old memory first: the new one need not fit beside it.
+        let ready = match self.ready.take() {
+            Some(ready) if ready.picture == picture => ready,
+            other => {
+                drop(other);
+                Ready::new(&self.weights, picture)?
+            }
+        };
+        Ok(self.ready.insert(ready))
+    }
+}
+
+impl<G: Gpu> Ready<G> {
+    fn new(weights: &Weights<G>, picture: (usize, usize)) -> Result<Self, EngineError> {
+        let gpu = &*weights.gpu;
+        let memory = gpu.allocate(Plan::new(weights, picture, 0).len)?;
+        let plan = Plan::new(weights, picture, gpu.address(&memory));
+        // SAFETY: the plan's addresses lie in `memory` and in that of the
+        // weights, both of which live as long as the graph.
+        let graph = unsafe { gpu.graph(&plan.launches)? };
+        Ok(Ready {
+            picture,
+            plan,
+            graph,
+            _memory: memory,
+        })
+    }
+}
+
+/// Groups of `size` that make up `len`.
+fn groups(len: i32, size: i32) -> i32 {
+    (len - 1) / size + 1
+}
+
+/// Blocks of 256 threads for so many threads in a row, and rows.
+fn grid(across: i32, down: i32) -> (u32, u32) {
+    // No grid is higher; kernels go on from row to row.
+    (groups(across, 256) as u32, down.min(65535) as u32)
+}
+
+/// Memory of at least so many bytes.
+fn at_least<'a, G: Gpu>(
+    gpu: &G,
+    slot: &'a mut Option<(G::Memory, usize)>,
+    bytes: usize,
+) -> Result<&'a mut G::Memory, EngineError> {
+    let held = match slot.take() {
+        Some(held) if held.1 >= bytes => held,
+        other => {
+            drop(other);
+            (gpu.allocate(bytes)?, bytes)
+        }
+    };
+    Ok(&mut slot.insert(held).0)
+}

@@ -1,0 +1,24 @@
+//! Compiles the kernels for the host.
+
+use std::env;
+
+fn main() {
+    for watched in [".", "../kernels"] {
+        println!("cargo::rerun-if-changed={watched}");
+    }
+    println!("cargo::rerun-if-env-changed=FASTSTYLE_SANITIZE");
+    let mut build = cc::Build::new();
+    if env::var_os("FASTSTYLE_SANITIZE").is_some() {
+        build.flag("-fsanitize=address");
+        println!("cargo::rustc-link-lib=dylib=asan");
+    }
+    build
+        .cpp(true)
+        .std("c++17")
+        // Tests run far longer in them than they take to compile.
+        .opt_level(2)
+        .include(".")
+        .include("../kernels")
+        .files(["emulator.cpp", "kernels.cpp"])
+        .compile("faststyle_cuda_host");
+}

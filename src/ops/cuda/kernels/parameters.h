@@ -1,0 +1,143 @@
+// What the kernels are told: one structure a kernel, by value. parameters.rs
+// mirrors them, and a test compares the layouts.
+#pragma once
+
+#include <cstdint>
+
+// A 16-bit float in memory.
+typedef uint16_t Half;
+
+// What is still to be done to an image when it is loaded: x * factor + offset
+// of its channel, then ReLU. Null if nothing.
+struct Affine {
+    const float* factor;
+    const float* offset;
+};
+
+// Image sizes are in pixels; images are [height][width][channels].
+struct Convolution {
+    const Half* input;
+    const Half* weights;
+    Half* output;
+    // Sum and sum of squares of each column, a row for each block in a line of
+    // the grid: [gridDim.x][columns][2].
+    float* moments;
+    Affine pending;
+    // Of the input.
+    int height, width;
+    // Channels of either side, multiples of 16.
+    int inputs, outputs;
+    // Tiles of the result.
+    int tiles_across, tiles;
+};
+
+struct First {
+    // [picture height][picture width][4]: red, green, blue, nothing.
+    const Half* picture;
+    const Half* weights;
+    Half* output;
+    float* moments;
+    int picture_height, picture_width;
+    // Of the output: the picture's rounded up to multiples of 4.
+    int height, width;
+    int outputs;
+    int tiles_across, tiles;
+};
+
+struct Last {
+    const Half* input;
+    const Half* weights;
+    // [height][width][4]
+    Half* output;
+    // [gridDim.x][4][2]
+    float* moments;
+    Affine pending;
+    int height, width;
+    int inputs;
+    int tiles_across, tiles;
+};
+
+// x += y * factor + offset
+struct Residual {
+    Half* sum;
+    const Half* added;
+    Affine affine;
+    // Whether x is to become y * factor + offset alone, at least 0.
+    int replace;
+    int channels;
+    // Groups of 8 numbers.
+    int groups;
+};
+
+// Moments into what normalises by them.
+struct Settle {
+    // [rows][channels][2]
+    const float* moments;
+    const float* scale;
+    const float* shift;
+    const float* eps;
+    float* factor;
+    float* offset;
+    int rows, channels;
+    // That each channel has.
+    float pixels;
+};
+
+// Where a frame keeps one kind of number.
+struct Lane {
+    int plane;
+    // Pixel (x, y) has sample (x >> shift_x) * step + first of row y >> shift_y.
+    int first, step;
+    int shift_x, shift_y;
+};
+
+// How the samples of a row lie in its bytes.
+enum Storage { BYTES = 0, LOW = 1, HIGH = 2, TENS = 3, TENS_AND_TWO = 4, FLOATS = 5 };
+
+// What the numbers stand for.
+enum Family { RGB = 0, YUV = 1, GRAY = 2 };
+
+struct FrameLayout {
+    uint8_t* planes[3];
+    long long strides[3];
+    // Samples in a row of each plane, those that fill up the last group too.
+    int samples[3];
+    int storage, family, bits;
+    int width, height;
+    // Pixels that are written together.
+    int group_width, group_height;
+    // Red, green, blue or luma, chroma twice; then opacity or what pads in its
+    // place, whose plane is -1 if there is neither.
+    Lane lanes[3];
+    Lane opacity;
+    // From samples to 0..255: gain and offset of RGB and luma, the middle of
+    // chroma, then red of V, green of U, green of V, blue of U.
+    float gain, offset, middle;
+    float red_v, green_u, green_v, blue_u;
+    // From 0..255 to samples: gain and offset of RGB, weights of red, green and
+    // blue and offset of each of Y, U, V.
+    float back_gain, back_offset;
+    float back[3][4];
+    float largest;
+};
+
+struct Enter {
+    FrameLayout frame;
+    // [height][width][4]: (value - 128) / 128
+    Half* picture;
+};
+
+struct Leave {
+    FrameLayout before, after;
+    // The last layer's result, [..][width][4] with rows of so many pixels.
+    const Half* styled;
+    int styled_width;
+    Affine affine;
+    // tanh(x) * span + 127.5, or x itself if span is 0; then cut to 0..255.
+    float span;
+    // How much of the new picture shows, 0..1.
+    float strength;
+    int keep_colours;
+    // Whether opacity is taken from the frame before; else there is none.
+    int keep_opacity;
+};

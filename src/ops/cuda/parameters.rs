@@ -1,0 +1,189 @@
+//! What the kernels are told: `kernels/parameters.h` in Rust, where the fields
+//! are explained.
+
+#![allow(missing_docs)]
+
+use std::ffi::c_void;
+use std::ptr;
+
+/// A place in the device's memory; 0 is none.
+pub type Address = u64;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Affine {
+    pub factor: Address,
+    pub offset: Address,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Convolution {
+    pub input: Address,
+    pub weights: Address,
+    pub output: Address,
+    pub moments: Address,
+    pub pending: Affine,
+    pub height: i32,
+    pub width: i32,
+    pub inputs: i32,
+    pub outputs: i32,
+    pub tiles_across: i32,
+    pub tiles: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct First {
+    pub picture: Address,
+    pub weights: Address,
+    pub output: Address,
+    pub moments: Address,
+    pub picture_height: i32,
+    pub picture_width: i32,
+    pub height: i32,
+    pub width: i32,
+    pub outputs: i32,
+    pub tiles_across: i32,
+    pub tiles: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Last {
+    pub input: Address,
+    pub weights: Address,
+    pub output: Address,
+    pub moments: Address,
+    pub pending: Affine,
+    pub height: i32,
+    pub width: i32,
+    pub inputs: i32,
+    pub tiles_across: i32,
+    pub tiles: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Residual {
+    pub sum: Address,
+    pub added: Address,
+    pub affine: Affine,
+    pub replace: i32,
+    pub channels: i32,
+    pub groups: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settle {
+    pub moments: Address,
+    pub scale: Address,
+    pub shift: Address,
+    pub eps: Address,
+    pub factor: Address,
+    pub offset: Address,
+    pub rows: i32,
+    pub channels: i32,
+    pub pixels: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lane {
+    pub plane: i32,
+    pub first: i32,
+    pub step: i32,
+    pub shift_x: i32,
+    pub shift_y: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameLayout {
+    pub planes: [Address; 3],
+    pub strides: [i64; 3],
+    pub samples: [i32; 3],
+    pub storage: i32,
+    pub family: i32,
+    pub bits: i32,
+    pub width: i32,
+    pub height: i32,
+    pub group_width: i32,
+    pub group_height: i32,
+    pub lanes: [Lane; 3],
+    pub opacity: Lane,
+    pub gain: f32,
+    pub offset: f32,
+    pub middle: f32,
+    pub red_v: f32,
+    pub green_u: f32,
+    pub green_v: f32,
+    pub blue_u: f32,
+    pub back_gain: f32,
+    pub back_offset: f32,
+    pub back: [[f32; 4]; 3],
+    pub largest: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Enter {
+    pub frame: FrameLayout,
+    pub picture: Address,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leave {
+    pub before: FrameLayout,
+    pub after: FrameLayout,
+    pub styled: Address,
+    pub styled_width: i32,
+    pub affine: Affine,
+    pub span: f32,
+    pub strength: f32,
+    pub keep_colours: i32,
+    pub keep_opacity: i32,
+}
+
+/// One of the structures above.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Parameters {
+    Convolution(Convolution),
+    First(First),
+    Last(Last),
+    Residual(Residual),
+    Settle(Settle),
+    Enter(Enter),
+    Leave(Leave),
+}
+
+impl Parameters {
+    /// The structure as launches take it.
+    pub fn pointer(&self) -> *const c_void {
+        match self {
+            Parameters::Convolution(p) => ptr::from_ref(p).cast(),
+            Parameters::First(p) => ptr::from_ref(p).cast(),
+            Parameters::Last(p) => ptr::from_ref(p).cast(),
+            Parameters::Residual(p) => ptr::from_ref(p).cast(),
+            Parameters::Settle(p) => ptr::from_ref(p).cast(),
+            Parameters::Enter(p) => ptr::from_ref(p).cast(),
+            Parameters::Leave(p) => ptr::from_ref(p).cast(),
+        }
+    }
+
+    /// Bytes of the structure.
+    pub fn size(&self) -> usize {
+        match self {
+            Parameters::Convolution(_) => size_of::<Convolution>(),
+            Parameters::First(_) => size_of::<First>(),
+            Parameters::Last(_) => size_of::<Last>(),
+            Parameters::Residual(_) => size_of::<Residual>(),
+            Parameters::Settle(_) => size_of::<Settle>(),
+            Parameters::Enter(_) => size_of::<Enter>(),
+            Parameters::Leave(_) => size_of::<Leave>(),
+        }
+    }
+}

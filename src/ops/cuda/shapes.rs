@@ -1,0 +1,359 @@
+//! The convolutions that are compiled, and which of them is for which layer:
+//! `kernels/shapes.h` in Rust.
+
+use super::pack;
+use super::parameters::{Convolution, First, Last, Parameters, Residual, Settle};
+use super::{Launch, Limits};
+use std::sync::LazyLock;
+
+/// How the result's size compares to the input's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A convolution as it is.
+    Same,
+    /// Of stride 2.
+    Half,
+    /// Of an image whose pixels have been repeated twice in both directions.
+    Double,
+}
+
+impl Kind {
+    /// As kernels are named.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Same => "SAME",
+            Kind::Half => "HALF",
+            Kind::Double => "DOUBLE",
+        }
+    }
+
+    /// Pixels of the input from one of the result to the next.
+    fn stride(self) -> usize {
+        match self {
+            Kind::Half => 2,
+            Kind::Same | Kind::Double => 1,
+        }
+    }
+
+    /// Taps in a line: of what each pixel of the result is the sum.
+    pub fn side(self) -> usize {
+        match self {
+            Kind::Double => 2,
+            Kind::Same | Kind::Half => 3,
+        }
+    }
+
+    /// Groups of columns: pixels that one of the input becomes.
+    pub fn phases(self) -> usize {
+        match self {
+            Kind::Double => 4,
+            Kind::Same | Kind::Half => 1,
+        }
+    }
+}
+
+/// Pixels in a row of a tile.
+const TILE_WIDTH: usize = 16;
+
+/// What a kernel computes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Which convolution.
+    pub kind: Kind,
+    /// Channels of the input that it takes at a time.
+    pub chunk: usize,
+    /// Columns of a block.
+    pub columns: usize,
+    warps_down: usize,
+    warps_across: usize,
+    /// Rows of pixels and columns of a warp.
+    rows: usize,
+    width: usize,
+    /// Blocks that fit on a multiprocessor.
+    blocks: usize,
+}
+
+/// Lines `CONVOLUTION(kind, number, ...)`.
+static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    let table = include_str!("kernels/shapes.h");
+    table.lines().filter_map(Shape::parse).collect()
+});
+
+impl Shape {
+    fn parse(line: &str) -> Option<Shape> {
+        let line = line.strip_prefix("CONVOLUTION(")?.strip_suffix(')')?;
+        let (name, numbers) = line.split_once(',')?;
+        let kinds = [Kind::Same, Kind::Half, Kind::Double];
+        let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
+        let numbers: Vec<usize> = numbers
+            .split(',')
+            .map(|number| number.trim().parse().ok())
+            .collect::<Option<_>>()?;
+        let [
+            chunk,
+            columns,
+            warps_down,
+            warps_across,
+            rows,
+            width,
+            blocks,
+        ] = numbers[..]
+        else {
+            return None;
+        };
+        Some(Shape {
+            kind,
+            chunk,
+            columns,
+            warps_down,
+            warps_across,
+            rows,
+            width,
+            blocks,
+        })
+    }
+
+    /// All that are compiled.
+    pub fn all() -> &'static [Shape] {
+        &SHAPES
+    }
+
+    /// The one with the most columns that fits the device and so many channels;
+    /// none if they are not multiples of 16.
+    pub fn fitting(kind: Kind, (inputs, outputs): (usize, usize), limits: Limits) -> Option<Shape> {
+        let fits = |shape: &&Shape| {
+            shape.kind == kind
+                && shape.shared() <= limits.shared as usize
+                && inputs.is_multiple_of(shape.chunk)
+                && (outputs * kind.phases()).is_multiple_of(shape.columns)
+                // No warp has columns of two phases.
+                && (kind != Kind::Double || outputs.is_multiple_of(shape.width))
+        };
+        let size = |shape: &&Shape| (shape.columns, shape.chunk);
+        Shape::all().iter().filter(fits).max_by_key(size).copied()
+    }
+
+    /// Height and width of a tile of the result, or of a quarter of that where
+    /// it is [twice](Kind::Double) the input.
+    fn tile(self) -> (usize, usize) {
+        (self.warps_down * self.rows, TILE_WIDTH)
+    }
+
+    /// Bytes of shared memory, as `Shape::SHARED` in `convolution.cuh`.
+    fn shared(self) -> usize {
+        let (tile_height, tile_width) = self.tile();
+        let halo = |len| (len - 1) * self.kind.stride() + 3;
+        let pitch = 2 * self.chunk + 16;
+        let halo = halo(tile_width) * halo(tile_height) * pitch;
+        let stage = self.columns * pitch;
+        let staging = 16 * (2 * self.width + 16);
+        let moments = self.warps_down * self.columns * 8;
+        2 * halo + 3 * stage + self.warps_down * self.warps_across * staging + moments
+    }
+
+    /// How the kernel runs over an image, and how many rows of moments it
+    /// writes. The addresses are still to be filled in.
+    ///
+    /// `size` is the input's height and width; with stride 2 they are even.
+    pub fn launch(
+        self,
+        size: (usize, usize),
+        (inputs, outputs): (usize, usize),
+        limits: Limits,
+    ) -> (Launch, usize) {
+        let (tile_height, tile_width) = self.tile();
+        let stride = self.kind.stride();
+        let down = (size.0 / stride).div_ceil(tile_height);
+        let across = (size.1 / stride).div_ceil(tile_width);
+        let tiles = down * across;
+        let beside = outputs * self.kind.phases() / self.columns;
+        // As many blocks as run at the same time, each with its share of tiles.
+        let most = (limits.multiprocessors as usize * self.blocks).div_ceil(beside);
+        let blocks = tiles.min(most);
+        let parameters = Convolution {
+            height: size.0 as i32,
+            width: size.1 as i32,
+            inputs: inputs as i32,
+            outputs: outputs as i32,
+            tiles_across: across as i32,
+            tiles: tiles as i32,
+            ..Convolution::default()
+        };
+        let launch = Launch {
+            kernel: format!(
+                "convolve_{}_{}_{}",
+                self.kind.name(),
+                self.chunk,
+                self.columns
+            ),
+            blocks: (blocks as u32, beside as u32),
+            threads: (32 * self.warps_down * self.warps_across) as u32,
+            shared: self.shared() as u32,
+            parameters: Parameters::Convolution(parameters),
+        };
+        (launch, blocks * self.kind.phases())
+    }
+}
+
+/// Blocks for so many tiles, where so many of a line fit on a multiprocessor.
+fn blocks(tiles: usize, fitting: usize, limits: Limits) -> usize {
+    tiles.min(limits.multiprocessors as usize * fitting)
+}
+
+/// How the first layer's kernel runs over a picture of `picture` (height,
+/// width), and how many rows of moments it writes. `size` is the result's.
+pub fn first(
+    picture: (usize, usize),
+    size: (usize, usize),
+    outputs: usize,
+    limits: Limits,
+) -> (Launch, usize) {
+    let columns = pack::first_columns(outputs);
+    let across = size.1.div_ceil(16);
+    let tiles = size.0.div_ceil(16) * across;
+    let beside = outputs / columns;
+    let blocks = blocks(tiles, 2usize.div_ceil(beside), limits);
+    let parameters = First {
+        picture_height: picture.0 as i32,
+        picture_width: picture.1 as i32,
+        height: size.0 as i32,
+        width: size.1 as i32,
+        outputs: outputs as i32,
+        tiles_across: across as i32,
+        tiles: tiles as i32,
+        ..First::default()
+    };
+    // As `FirstShape::SHARED` in `first.cuh`.
+    let halo = (25 * 24 * 8usize).next_multiple_of(128);
+    let shared = 2 * halo + 46 * columns * 16 + 8 * 16 * (2 * columns + 16) + 8 * columns * 8;
+    let launch = Launch {
+        kernel: format!("convolve_picture_{columns}"),
+        blocks: (blocks as u32, beside as u32),
+        threads: 256,
+        shared: shared as u32,
+        parameters: Parameters::First(parameters),
+    };
+    (launch, blocks)
+}
+
+/// Bytes of shared memory of the last layer's kernel, as `LastShape::SHARED` in
+/// `last.cuh`.
+fn last_shared(chunk: usize) -> usize {
+    let pitch = 2 * chunk + 16;
+    let area = 64 * 16 * pitch + 9 * 32 * pitch;
+    area.max(8 * 64 * 33 * 4) + 8 * 8 * 4
+}
+
+/// Channels that the last layer's kernel takes at a time on such a device.
+pub fn last_chunk(inputs: usize, limits: Limits) -> usize {
+    match pack::last_chunk(inputs) {
+        32 if last_shared(32) <= limits.shared as usize => 32,
+        _ => 16,
+    }
+}
+
+/// How the last layer's kernel runs over an image of `size` (height, width),
+/// and how many rows of moments it writes.
+pub fn last(size: (usize, usize), inputs: usize, limits: Limits) -> (Launch, usize) {
+    let chunk = last_chunk(inputs, limits);
+    let across = size.1.div_ceil(56);
+    let tiles = size.0.div_ceil(8) * across;
+    let blocks = blocks(tiles, 2, limits);
+    let parameters = Last {
+        height: size.0 as i32,
+        width: size.1 as i32,
+        inputs: inputs as i32,
+        tiles_across: across as i32,
+        tiles: tiles as i32,
+        ..Last::default()
+    };
+    let launch = Launch {
+        kernel: format!("convolve_to_picture_{chunk}"),
+        blocks: (blocks as u32, 1),
+        threads: 256,
+        shared: last_shared(chunk) as u32,
+        parameters: Parameters::Last(parameters),
+    };
+    (launch, blocks)
+}
+
+/// How the sum of a residual block runs over `pixels` of so many channels.
+pub fn residual(pixels: usize, channels: usize, replace: bool, limits: Limits) -> Launch {
+    let groups = pixels * channels / 8;
+    let parameters = Residual {
+        replace: i32::from(replace),
+        channels: channels as i32,
+        groups: groups as i32,
+        ..Residual::default()
+    };
+    Launch {
+        kernel: "add_residual".into(),
+        blocks: (blocks(groups.div_ceil(256), 8, limits) as u32, 1),
+        threads: 256,
+        shared: 0,
+        parameters: Parameters::Residual(parameters),
+    }
+}
+
+/// How the sum of so many rows of moments runs, of `pixels` in all.
+pub fn settle(rows: usize, channels: usize, pixels: usize) -> Launch {
+    let parameters = Settle {
+        rows: rows as i32,
+        channels: channels as i32,
+        pixels: pixels as f32,
+        ..Settle::default()
+    };
+    Launch {
+        kernel: "settle_norm".into(),
+        blocks: (channels.div_ceil(8) as u32, 1),
+        threads: 256,
+        shared: 2 * 256 * 8,
+        parameters: Parameters::Settle(parameters),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_table_is_read() {
+        let lines = include_str!("kernels/shapes.h").lines();
+        let count = lines.filter(|l| l.starts_with("CONVOLUTION")).count();
+        assert_eq!(Shape::all().len(), count);
+        assert!(count > 0);
+    }
+
+    /// Devices of compute capability 9.0, 8.0 and 8.6.
+    const SHARED: [u32; 3] = [227 << 10, 163 << 10, 99 << 10];
+
+    #[test]
+    fn every_device_has_a_kernel_for_all_channels() {
+        let fitting = |kind, channels, shared| {
+            let limits = Limits {
+                multiprocessors: 1,
+                shared,
+            };
+            Shape::fitting(kind, channels, limits)
+        };
+        for shared in SHARED {
+            for kind in [Kind::Same, Kind::Half, Kind::Double] {
+                for channels in [(16, 16), (48, 16), (32, 96), (128, 128), (64, 256)] {
+                    let shape = fitting(kind, channels, shared);
+                    assert!(shape.is_some(), "{kind:?} {channels:?} {shared}");
+                }
+                assert_eq!(fitting(kind, (24, 16), shared), None);
+            }
+        }
+        let widest = fitting(Kind::Same, (128, 128), SHARED[1]).unwrap();
+        assert_eq!((widest.columns, widest.chunk), (128, 32));
+    }
+
+    #[test]
+    fn as_many_blocks_fit_as_the_table_says() {
+        for shape in Shape::all() {
+            let all = shape.shared() * shape.blocks;
+            assert!(all <= SHARED[0] as usize, "{shape:?}: {all}");
+        }
+    }
+}

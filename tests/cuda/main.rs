@@ -1,0 +1,8 @@
+//! The CUDA kernels, run on the host: see `src/ops/cuda/host`.
+
+mod convolution;
+mod emulated;
+mod frames;
+mod network;
+mod numbers;
+mod outer;

@@ -1,0 +1,150 @@
+//! The whole network, against the one in f32.
+
+use crate::emulated::Emulated;
+use candle_core::{Device, Tensor};
+use gstfaststyle::engine::cuda::{CudaNetwork, Weights};
+use gstfaststyle::engine::{EngineError, Image};
+use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+/// Waves of colours: what a picture is like, more than noise.
+fn picture(width: usize, height: usize) -> Image {
+    let value = |c: usize, y: usize, x: usize| {
+        let (x, y) = (x as f32, y as f32);
+        let wave = (x * 0.21 + c as f32).sin() + (y * 0.17 - x * 0.05 * c as f32).cos();
+        (127.5 + 60.0 * wave).round()
+    };
+    let (value, all) = (&value, 0..3);
+    let rows = all.flat_map(|c| (0..height).map(move |y| (c, y)));
+    Image {
+        width,
+        height,
+        data: rows
+            .flat_map(|(c, y)| (0..width).map(move |x| value(c, y, x)))
+            .collect(),
+    }
+}
+
+fn network(model: &Model) -> CudaNetwork<Emulated> {
+    let weights = Weights::new(Arc::new(Emulated::default()), model).unwrap();
+    CudaNetwork::new(Arc::new(weights))
+}
+
+/// The mean difference of all values of the pictures, of 255.
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
+    sum / a.len() as f32
+}
+
+fn reference(model: &Model, image: &Image) -> Vec<f32> {
+    let network = Network::from_model(model, &Device::Cpu).unwrap();
+    let shape = (1, 3, image.height, image.width);
+    let input = Tensor::from_slice(&image.data, shape, &Device::Cpu).unwrap();
+    let output = network.forward(&input).unwrap();
+    output.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn networks_paint_as_in_f32() {
+    let small = |width, residual_blocks| Architecture {
+        residual_blocks,
+        ..Architecture::with_width(width)
+    };
+    let imported = Architecture {
+        input_range: [0.0, 255.0],
+        output_norm: false,
+        output_map: OutputMap::Clamp,
+        ..small(16, 1)
+    };
+    for (architecture, (width, height)) in [
+        (small(8, 2), (37, 22)),
+        (small(4, 1), (9, 2)),
+        (small(4, 0), (5, 61)),
+        (small(24, 1), (16, 16)),
+        (imported, (20, 13)),
+    ] {
+        let clamp = architecture.output_map == OutputMap::Clamp;
+        let mut model = common::model(architecture);
+        if clamp {
+            // So that it gives colours and not only black.
+            let bias = Tensor::new(&[100f32, 120.0, 140.0], &Device::Cpu).unwrap();
+            model.weights.insert("output.conv.bias".into(), bias);
+        }
+        let image = picture(width, height);
+        let mut styled = Image::default();
+        network(&model).stylize(&image, &mut styled).unwrap();
+        assert_eq!((styled.width, styled.height), (width, height));
+        let mean = difference(&styled.data, &reference(&model, &image));
+        assert!(mean < 0.5, "{:?}: {mean}", model.architecture);
+    }
+}
+
+/// A normalisation makes much of small differences, and here there are none:
+/// rounding to 16 bits must not bring any in.
+#[test]
+fn one_colour_stays_that() {
+    let model = common::model(Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(8)
+    });
+    for (size, value) in [((1, 1), 200.0), ((21, 18), 0.0), ((40, 9), 77.0)] {
+        let (width, height) = size;
+        let image = Image {
+            width,
+            height,
+            data: vec![value; 3 * width * height],
+        };
+        let mut styled = Image::default();
+        network(&model).stylize(&image, &mut styled).unwrap();
+        for plane in styled.data.chunks(width * height) {
+            let largest = plane
+                .iter()
+                .fold(0f32, |max, x| max.max((x - plane[0]).abs()));
+            assert!(largest < 0.5, "{size:?}: {largest}");
+        }
+        let mean = difference(&styled.data, &reference(&model, &image));
+        assert!(mean < 0.5, "{size:?}: {mean}");
+    }
+}
+
+#[test]
+fn sizes_may_change_and_come_back() {
+    let model = common::model(Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(4)
+    });
+    let mut network = network(&model);
+    let paint = |network: &mut CudaNetwork<_>, size: (usize, usize)| {
+        let mut styled = Image::default();
+        let image = picture(size.0, size.1);
+        network.stylize(&image, &mut styled).unwrap();
+        styled
+    };
+    let first = paint(&mut network, (20, 12));
+    paint(&mut network, (9, 30));
+    assert_eq!(paint(&mut network, (20, 12)), first);
+}
+
+#[test]
+fn too_little_memory_is_told() {
+    let gpu = Arc::new(Emulated::default());
+    let model = common::model(Architecture::with_width(4));
+    let weights = Weights::new(gpu.clone(), &model).unwrap();
+    gpu.free.store(100 << 10, Ordering::Relaxed);
+    let mut network = CudaNetwork::new(Arc::new(weights));
+    assert!(network.memory_needed((100, 100)) > 100 << 10);
+    let mut styled = Image::default();
+    match network.stylize(&picture(100, 100), &mut styled) {
+        Err(EngineError::OutOfMemory { .. }) => (),
+        other => panic!("{other:?}"),
+    }
+    // A smaller one still goes.
+    network.stylize(&picture(8, 8), &mut styled).unwrap();
+    assert_eq!(styled.data.len(), 3 * 64);
+    assert!(styled.data.iter().all(|x| x.is_finite()));
+}
