@@ -1,16 +1,20 @@
 # Thin: what happens lives in cargo and in scripts/.
 
-export CLIP MODEL
+export CLIP MODEL PREFIX DESTDIR PLUGINDIR
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SIZES := 256x256 640x480 1280x720
 WIDTH := 16
 
-.PHONY: help demo test bench bench-peers install-deps clean
+.PHONY: help demo test install uninstall deb bench bench-peers install-deps clean
 
 help:
 	@echo "make demo          build, repaint a clip, write out/demo.mp4"
 	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
 	@echo "make test          run all tests"
+	@echo "make install       install plugin, models and faststyle-train, which are built before"
+	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; scripts/install tells more)"
+	@echo "make uninstall     remove them"
+	@echo "make deb           make a Debian package of them"
 	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
 	@echo "make bench-peers   time it beside ONNX Runtime and OpenVINO (ARGS='--width 32')"
 	@echo "make install-deps  install the GStreamer packages that are missing"
@@ -21,6 +25,16 @@ demo:
 
 test: install-deps
 	cargo test --release --workspace --locked
+
+install:
+	@scripts/install
+
+uninstall:
+	@scripts/install --uninstall
+
+deb:
+	cargo build --release --workspace --locked
+	@scripts/deb
 
 bench: install-deps
 	cargo build --release --workspace --locked --example throughput

@@ -5,6 +5,24 @@ fn main() {
     gst_plugin_version_helper::info();
     #[cfg(feature = "cuda")]
     cuda::compile();
+    watch();
+}
+
+/// Says what to build anew for: without, each changed test or document would
+/// compile all.
+fn watch() {
+    println!("cargo::rerun-if-changed=src");
+    // The plugin names its commit. Git knows where its log of commits is, in
+    // work trees too.
+    let log = std::process::Command::new("git")
+        .args(["rev-parse", "--git-path", "logs/HEAD"])
+        .output();
+    if let Ok(log) = log
+        && let Ok(path) = str::from_utf8(&log.stdout)
+        && std::path::Path::new(path.trim_end()).exists()
+    {
+        println!("cargo::rerun-if-changed={}", path.trim_end());
+    }
 }
 
 /// Compiles `src/ops/cuda/kernels/NAME.cu` into `NAME.fatbin`.

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Repaints a video file (its pictures; sound is left out) into an MP4 file.
+# examples/file.rs does so with sound.
 #
 #   examples/file.sh INPUT OUTPUT.mp4 [MODEL]
+#
+# MODEL is a model file, or the name of one in models/ or of an installed one;
+# `scream` without.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -11,18 +15,16 @@ if (($# < 2 || $# > 3)); then
 fi
 input=$1
 output=$2
-model=${3:-$root/models/scream.safetensors}
-for file in "$input" "$model"; do
-    [[ -f $file ]] || { echo "There is no file $file" >&2; exit 1; }
-done
+[[ -f $input ]] || { echo "There is no file $input" >&2; exit 1; }
 if [[ $input -ef $output ]]; then
     echo "$output would overwrite the input" >&2
     exit 1
 fi
 
 export GST_PLUGIN_PATH=${CARGO_TARGET_DIR:-$root/target}/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
+export GST_FASTSTYLE_MODEL_PATH=$root/models${GST_FASTSTYLE_MODEL_PATH:+:$GST_FASTSTYLE_MODEL_PATH}
 exec gst-launch-1.0 -e filesrc location="$input" ! decodebin ! videoconvert \
-    ! faststyle model="$model" \
+    ! faststyle model="${3:-scream}" \
     ! progressreport update-freq=2 \
     ! x264enc pass=quant quantizer=22 ! video/x-h264,profile=high \
     ! mp4mux ! filesink location="$output"

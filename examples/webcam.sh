@@ -3,12 +3,14 @@
 #
 #   examples/webcam.sh [--test] [MODEL]
 #
-# --test takes moving test bars instead of a camera. Set DEVICE for another
-# camera than /dev/video0, SIZE for another size than 320x240.
+# MODEL is a model file, or the name of one in models/ or of an installed one;
+# `scream` without. --test takes a moving ball instead of a camera. Set DEVICE
+# for another camera than /dev/video0, SIZE for another size than 640x480, SINK
+# for another element than autovideosink.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-size=${SIZE:-320x240}
+size=${SIZE:-640x480}
 source=(v4l2src device="${DEVICE:-/dev/video0}" '!' decodebin '!' videoconvert '!' videoscale)
 if [[ ${1:-} == --test ]]; then
     shift
@@ -17,11 +19,13 @@ elif [[ ! -e ${DEVICE:-/dev/video0} ]]; then
     echo "There is no camera ${DEVICE:-/dev/video0}: set DEVICE, or try $0 --test" >&2
     exit 1
 fi
-model=${1:-$root/models/scream.safetensors}
+read -ra sink <<<"${SINK:-autovideosink}"
 
 export GST_PLUGIN_PATH=${CARGO_TARGET_DIR:-$root/target}/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
-# The queue drops old frames, so that the window shows what happens now.
+export GST_FASTSTYLE_MODEL_PATH=$root/models${GST_FASTSTYLE_MODEL_PATH:+:$GST_FASTSTYLE_MODEL_PATH}
+# The network paints as large as there is time for; the queue drops old frames
+# if there is none even so.
 exec gst-launch-1.0 "${source[@]}" \
     ! "video/x-raw,width=${size%x*},height=${size#*x}" \
     ! queue leaky=downstream max-size-buffers=1 \
-    ! faststyle model="$model" ! queue ! autovideosink
+    ! faststyle model="${1:-scream}" ! queue ! "${sink[@]}"

@@ -1,0 +1,94 @@
+//! Shows the original on one side and the painting on the other, with a border
+//! that swings to and fro:
+//!
+//! ```sh
+//! cargo run --release --example split_screen -- --input test
+//! cargo run --release --example split_screen -- --input in.mp4 --output out.mp4
+//! ```
+//!
+//! The original is laid over the painting, and cut off at the border by
+//! `videocrop`, whose property `right` follows a controller.
+
+mod common;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use common::{Container, Size};
+use gst::prelude::*;
+use gst_controller::prelude::*;
+use gst_controller::{DirectControlBinding, LFOControlSource, LFOWaveform};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+#[derive(Parser)]
+#[command(about = "Shows video beside the same video repainted")]
+struct Args {
+    /// Camera (`camera` or /dev/video…), video file, or `test`
+    #[arg(long, default_value = "camera")]
+    input: String,
+    /// Size of the pictures of a camera or test
+    #[arg(long, default_value = "640x480")]
+    size: Size,
+    /// File to write (.mp4, .mkv or .webm; without sound); a window without
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Model file, or the name of an installed one
+    #[arg(long, default_value = common::SCREAM)]
+    model: String,
+    /// Seconds for the border to go to and fro
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    period: u32,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    common::init()?;
+    // Of RGB, `videocrop` can cut off any number of columns.
+    let pipeline = common::pipeline(&format!(
+        "{} ! video/x-raw,format=RGBx ! tee name=both \
+         both. ! queue max-size-buffers=2 ! faststyle name=style ! screen.sink_0 \
+         both. ! queue max-size-buffers=2 ! videocrop name=original ! screen.sink_1 \
+         compositor name=screen ! videoconvert ! {}",
+        common::source(&args.input, args.size)?,
+        destination(args.output.as_deref())?,
+    ))?;
+    let style = common::element(&pipeline, "style")?;
+    style.set_property("model", &args.model);
+    swing(&common::element(&pipeline, "original")?, args.period)?;
+    common::run(&pipeline, |_| Ok(ControlFlow::Continue(())))
+}
+
+/// The end of the pipeline's line.
+fn destination(output: Option<&Path>) -> Result<String> {
+    let Some(output) = output else {
+        return Ok("autovideosink".into());
+    };
+    let container = Container::of(output)?;
+    let (encoder, muxer) = (container.video()?, container.muxer);
+    let location = common::quoted(output.to_str().context("the output's name is no text")?);
+    Ok(format!(
+        "{encoder} ! {muxer} ! filesink location={location}"
+    ))
+}
+
+/// Lets what is cut off on the right go from 5 to 95 % of the width and back.
+fn swing(crop: &gst::Element, period: u32) -> Result<()> {
+    let wave = LFOControlSource::new();
+    wave.set_waveform(LFOWaveform::Sine);
+    wave.set_frequency(1.0 / f64::from(period));
+    crop.add_control_binding(&DirectControlBinding::new(crop, "right", &wave))?;
+    // The wave's 0 and 1 stand for the least and the most the property can be.
+    let property = crop.find_property("right");
+    let property = property.and_then(|p| p.downcast::<gst::glib::ParamSpecInt>().ok());
+    let property = property.context("videocrop's `right` is a number")?;
+    let (least, most) = (f64::from(property.minimum()), f64::from(property.maximum()));
+    let pad = crop.static_pad("sink").context("videocrop has a pad")?;
+    pad.connect_caps_notify(move |pad| {
+        let caps = pad.current_caps();
+        let width = caps.and_then(|caps| caps.structure(0)?.get::<i32>("width").ok());
+        let width = f64::from(width.unwrap_or_default());
+        wave.set_offset((0.50 * width - least) / (most - least));
+        wave.set_amplitude(0.45 * width / (most - least));
+    });
+    Ok(())
+}
