@@ -2,7 +2,9 @@
 //! comes back as it was.
 
 use candle_core::{DType, Device, Tensor};
-use gstfaststyle::network::{Architecture, FORMAT_VERSION, Model, ModelError, OutputMap, Style};
+use gstfaststyle::network::{
+    Architecture, FORMAT_VERSION, Model, ModelError, ModelFile, OutputMap, Style,
+};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
@@ -158,6 +160,15 @@ macro_rules! assert_fault {
 fn the_parts_make_a_good_file() {
     let model = load(&Parts::new().bytes()).unwrap();
     assert_eq!(model.architecture, tiny());
+}
+
+#[test]
+fn bytes_do_as_well_as_a_file() {
+    let bytes = Parts::new().bytes();
+    let model = ModelFile::from_bytes(NAME, bytes.clone()).parse().unwrap();
+    assert_eq!(model.architecture, tiny());
+    let cut = ModelFile::from_bytes(NAME, bytes[..7].to_vec());
+    assert_fault!(cut.parse(), Truncated, "7 bytes");
 }
 
 #[test]

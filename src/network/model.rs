@@ -153,6 +153,12 @@ impl ModelFile {
         Ok(ModelFile { path, bytes })
     }
 
+    /// A file's bytes, from wherever they come. Errors call it `path`.
+    pub fn from_bytes(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
+        let path = path.into();
+        ModelFile { path, bytes }
+    }
+
     /// All of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
