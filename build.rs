@@ -41,12 +41,13 @@ mod cuda {
     const ARCHS: &str = "80 86 89 90";
 
     /// The kernels, by file.
-    const FILES: [&str; 6] = [
+    const FILES: [&str; 7] = [
         "convolution",
         "first",
         "frame",
         "last",
         "residual",
+        "resize",
         "settle",
     ];
 

@@ -181,23 +181,22 @@ impl Painter {
 
 #[cfg(feature = "cuda")]
 impl Painter {
-    /// Does all of it on the device, where the network is there and sees the
-    /// whole frame. Tells how long the kernels took.
+    /// Does all of it on the device, where the network is there. Tells how long
+    /// the kernels took.
     fn paint_on_cuda(
         &mut self,
         input: &Frame<'_>,
         output: &mut FrameMut<'_>,
         look: Look,
     ) -> Result<Option<Duration>, EngineError> {
-        let whole = look.size == (input.info().width, input.info().height);
         let engine = self.engine.as_mut();
         match engine.and_then(super::Engine::on_cuda) {
-            Some(network) if whole && look.strength > 0.0 => {
+            Some(network) if look.strength > 0.0 => {
                 let overlay = Overlay {
                     strength: look.strength,
                     keep_colours: look.keep_colours,
                 };
-                network.paint(input, output, overlay).map(Some)
+                network.paint(input, output, look.size, overlay).map(Some)
             }
             _ => Ok(None),
         }

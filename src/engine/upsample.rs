@@ -145,12 +145,10 @@ impl Upsampler {
         let rows = rows_per_task((width, height));
         self.fields.resize(FIELDS * stride * height, 0.0);
         self.sums.resize(height.div_ceil(rows) * SUMS * stride, 0.0);
-        let lost = [self.columns.blur(), blur(height, full_height)];
         let sources = Sources {
             data: &self.sources,
             size: (width, height),
-            // A second difference is what a line loses by half its blur.
-            sharpen: lost.map(|lost| SHARPEN / 2.0 * lost),
+            sharpen: second_differences((width, height), (self.columns.lens.1, full_height)),
         };
         (self.fields.par_chunks_mut(FIELDS * stride * rows))
             .zip(self.sums.par_chunks_mut(SUMS * stride))
@@ -416,6 +414,15 @@ fn blur(from: usize, to: usize) -> f32 {
     parts.map(|part| part * (1.0 - part)).sum::<f32>() / to as f32
 }
 
+/// How much of the second differences along rows, and along columns, is to be
+/// taken off a picture of size `small` that is enlarged to `full` (both width,
+/// height), to make good what that blurs.
+pub(super) fn second_differences(small: (usize, usize), full: (usize, usize)) -> [f32; 2] {
+    let lost = [blur(small.0, full.0), blur(small.1, full.1)];
+    // A line loses its second difference times half its blur.
+    lost.map(|lost| SHARPEN / 2.0 * lost)
+}
+
 /// Where the pixels of a long line are on a short one.
 #[derive(Default)]
 struct Columns {
@@ -451,10 +458,6 @@ impl Columns {
                 part: std::array::from_fn(|lane| position(lane).1),
             }
         }));
-    }
-
-    fn blur(&self) -> f32 {
-        blur(self.lens.0, self.lens.1)
     }
 }
 

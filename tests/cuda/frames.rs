@@ -7,7 +7,7 @@ use gstfaststyle::engine::colour::keep_colours;
 use gstfaststyle::engine::cuda::layout::{self, Planes};
 use gstfaststyle::engine::frame::{Colorimetry, Format};
 use gstfaststyle::engine::pixels::{self, Mix};
-use gstfaststyle::ops::cuda::parameters::{Affine, Enter, FrameLayout, Leave, Parameters};
+use gstfaststyle::ops::cuda::parameters::{Affine, Enter, FrameLayout, Leave, Parameters, Styled};
 use gstfaststyle::ops::cuda::{Gpu, Launch};
 use half::f16;
 
@@ -120,16 +120,19 @@ fn left(
     let leave = Leave {
         before: from.layout,
         after: to.layout,
-        styled: gpu.address(&styled),
-        styled_width: styled_width as i32,
-        affine: Affine {
-            factor: gpu.address(&factor),
-            offset: gpu.address(&offset),
+        styled: Styled {
+            numbers: gpu.address(&styled),
+            width: styled_width as i32,
+            affine: Affine {
+                factor: gpu.address(&factor),
+                offset: gpu.address(&offset),
+            },
+            span: 0.0,
         },
-        span: 0.0,
         strength,
         keep_colours: i32::from(keep_colours),
         keep_opacity: i32::from(before.info.format.has_alpha() && after.info.format.has_alpha()),
+        ..Leave::default()
     };
     launch(gpu, "leave_network", blocks, Parameters::Leave(leave));
     let planes = to.planes.iter().zip(&after.planes);

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 mod common;
 
 /// Waves of colours: what a picture is like, more than noise.
-fn picture(width: usize, height: usize) -> Image {
+pub fn picture(width: usize, height: usize) -> Image {
     let value = |c: usize, y: usize, x: usize| {
         let (x, y) = (x as f32, y as f32);
         let wave = (x * 0.21 + c as f32).sin() + (y * 0.17 - x * 0.05 * c as f32).cos();
@@ -29,13 +29,13 @@ fn picture(width: usize, height: usize) -> Image {
     }
 }
 
-fn network(model: &Model) -> CudaNetwork<Emulated> {
+pub fn network(model: &Model) -> CudaNetwork<Emulated> {
     let weights = Weights::new(Arc::new(Emulated::default()), model).unwrap();
     CudaNetwork::new(Arc::new(weights))
 }
 
 /// The mean difference of all values of the pictures, of 255.
-fn difference(a: &[f32], b: &[f32]) -> f32 {
+pub fn difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
     sum / a.len() as f32
@@ -137,7 +137,7 @@ fn too_little_memory_is_told() {
     let weights = Weights::new(gpu.clone(), &model).unwrap();
     gpu.free.store(100 << 10, Ordering::Relaxed);
     let mut network = CudaNetwork::new(Arc::new(weights));
-    assert!(network.memory_needed((100, 100)) > 100 << 10);
+    assert!(network.memory_needed((100, 100), (100, 100)) > 100 << 10);
     let mut styled = Image::default();
     match network.stylize(&picture(100, 100), &mut styled) {
         Err(EngineError::OutOfMemory { .. }) => (),

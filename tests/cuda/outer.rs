@@ -212,6 +212,8 @@ fn parameters_are_laid_out_alike() {
         Parameters::Residual(Default::default()),
         Parameters::Settle(Default::default()),
         Parameters::Enter(Default::default()),
+        Parameters::Shrink(Default::default()),
+        Parameters::Fields(Default::default()),
         Parameters::Leave(Default::default()),
     ]
     .map(|p| p.size());

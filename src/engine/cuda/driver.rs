@@ -21,12 +21,13 @@ macro_rules! modules {
     };
 }
 
-const MODULES: [&[u8]; 6] = modules!(
+const MODULES: [&[u8]; 7] = modules!(
     "convolution",
     "first",
     "frame",
     "last",
     "residual",
+    "resize",
     "settle"
 );
 

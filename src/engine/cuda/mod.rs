@@ -21,9 +21,10 @@ pub use weights::Weights;
 use super::frame::{Frame, FrameMut};
 use super::{EngineError, Image};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
+use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, Launch};
 use layout::Planes;
-use plan::Plan;
+use plan::{Plan, Sizes};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,10 +71,9 @@ pub struct CudaNetwork<G: Gpu> {
     staging: Vec<u8>,
 }
 
-/// All that pictures of one size need.
+/// All that frames of one size need.
 struct Ready<G: Gpu> {
-    /// Height and width.
-    picture: (usize, usize),
+    sizes: Sizes,
     plan: Plan,
     // Before the memory it runs in: fields are dropped in this order.
     graph: G::Graph,
@@ -108,14 +108,17 @@ impl<G: Gpu> CudaNetwork<G> {
         let (before, after) = self.start(&planes, &planes, bytes)?;
         let before = layout::at(layout, &planes, before);
         let after = layout::at(layout, &planes, after);
-        self.run(before, after, Overlay::OPAQUE, false)?;
+        let sizes = Sizes::same((picture.height, picture.width));
+        self.run(sizes, [before, after], Overlay::OPAQUE, false)?;
         (styled.width, styled.height) = (picture.width, picture.height);
         styled.data.resize(picture.data.len(), 0.0);
         self.finish(layout::image_bytes_mut(styled))
     }
 
     /// Repaints `input` into `output`, a frame of the same size in any format.
-    /// Tells how long the kernels took.
+    /// The network sees a picture of `size` (width, height), which is at most
+    /// the frame's; see [`resize`](super::resize) and
+    /// [`upsample`](super::upsample). Tells how long the kernels took.
     ///
     /// # Errors
     /// Those of [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
@@ -124,6 +127,7 @@ impl<G: Gpu> CudaNetwork<G> {
         &mut self,
         input: &Frame<'_>,
         output: &mut FrameMut<'_>,
+        size: (usize, usize),
         overlay: Overlay,
     ) -> Result<Duration, EngineError> {
         let (from, to) = (*input.info(), *output.info());
@@ -141,7 +145,11 @@ impl<G: Gpu> CudaNetwork<G> {
         );
         let after = layout::at(layout::of_frame(&to, &after_planes), &after_planes, after);
         let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
-        let [start, end] = self.run(before, after, overlay, keep_opacity)?;
+        let sizes = Sizes {
+            frame: (from.height, from.width),
+            picture: (size.1.min(from.height), size.0.min(from.width)),
+        };
+        let [start, end] = self.run(sizes, [before, after], overlay, keep_opacity)?;
         self.finish(&mut staging[..after_planes.len])?;
         output.unpack(&after_planes.offsets, &staging);
         self.staging = staging;
@@ -166,18 +174,17 @@ impl<G: Gpu> CudaNetwork<G> {
     /// Starts the kernels for one frame. Tells when they start and end.
     fn run(
         &mut self,
-        before: FrameLayout,
-        after: FrameLayout,
+        sizes: Sizes,
+        [before, after]: [FrameLayout; 2],
         overlay: Overlay,
         keep_opacity: bool,
     ) -> Result<[G::Event; 2], EngineError> {
         let weights = self.weights.clone();
         let gpu = &*weights.gpu;
-        let picture = (before.height as usize, before.width as usize);
-        let Ready { plan, graph, .. } = self.prepare(picture)?;
+        let Ready { plan, graph, .. } = self.prepare(sizes)?;
         let enter = Launch {
             kernel: "enter_network".into(),
-            blocks: grid(before.width, before.height),
+            blocks: shapes::grid(sizes.frame.1, sizes.frame.0),
             threads: 256,
             shared: 0,
             parameters: Parameters::Enter(Enter {
@@ -187,9 +194,9 @@ impl<G: Gpu> CudaNetwork<G> {
         };
         let leave = Launch {
             kernel: "leave_network".into(),
-            blocks: grid(
-                groups(after.width, after.group_width),
-                groups(after.height, after.group_height),
+            blocks: shapes::grid(
+                sizes.frame.1.div_ceil(after.group_width.max(1) as usize),
+                sizes.frame.0.div_ceil(after.group_height.max(1) as usize),
             ),
             threads: 256,
             shared: 0,
@@ -197,9 +204,9 @@ impl<G: Gpu> CudaNetwork<G> {
                 before,
                 after,
                 styled: plan.styled,
-                styled_width: plan.styled_width as i32,
-                affine: plan.affine,
-                span: weights.span(),
+                fields: plan.fields,
+                fields_height: sizes.picture.0 as i32,
+                fields_width: sizes.picture.1 as i32,
                 strength: overlay.strength,
                 keep_colours: i32::from(overlay.keep_colours),
                 keep_opacity: i32::from(keep_opacity),
@@ -224,20 +231,24 @@ impl<G: Gpu> CudaNetwork<G> {
         Ok(())
     }
 
-    /// Bytes on the device that pictures of `size` (height, width) need, the
-    /// frames themselves left out.
-    pub fn memory_needed(&self, size: (usize, usize)) -> usize {
-        Plan::new(&self.weights, size, 0).len
+    /// Bytes on the device that frames of `frame` take where the network sees
+    /// pictures of `size` (both width, height), the frames themselves left out.
+    pub fn memory_needed(&self, frame: (usize, usize), size: (usize, usize)) -> usize {
+        let sizes = Sizes {
+            frame: (frame.1, frame.0),
+            picture: (size.1, size.0),
+        };
+        Plan::new(&self.weights, sizes, 0).len
     }
 
-    /// Lays out memory for pictures of `picture` (height, width).
-    fn prepare(&mut self, picture: (usize, usize)) -> Result<&Ready<G>, EngineError> {
+    /// Lays out memory for these sizes.
+    fn prepare(&mut self, sizes: Sizes) -> Result<&Ready<G>, EngineError> {
         // The old memory first: the new one need not fit beside it.
         let ready = match self.ready.take() {
-            Some(ready) if ready.picture == picture => ready,
+            Some(ready) if ready.sizes == sizes => ready,
             other => {
                 drop(other);
-                Ready::new(&self.weights, picture)?
+                Ready::new(&self.weights, sizes)?
             }
         };
         Ok(self.ready.insert(ready))
@@ -245,31 +256,20 @@ impl<G: Gpu> CudaNetwork<G> {
 }
 
 impl<G: Gpu> Ready<G> {
-    fn new(weights: &Weights<G>, picture: (usize, usize)) -> Result<Self, EngineError> {
+    fn new(weights: &Weights<G>, sizes: Sizes) -> Result<Self, EngineError> {
         let gpu = &*weights.gpu;
-        let memory = gpu.allocate(Plan::new(weights, picture, 0).len)?;
-        let plan = Plan::new(weights, picture, gpu.address(&memory));
+        let memory = gpu.allocate(Plan::new(weights, sizes, 0).len)?;
+        let plan = Plan::new(weights, sizes, gpu.address(&memory));
         // SAFETY: the plan's addresses lie in `memory` and in that of the
         // weights, both of which live as long as the graph.
         let graph = unsafe { gpu.graph(&plan.launches)? };
         Ok(Ready {
-            picture,
+            sizes,
             plan,
             graph,
             _memory: memory,
         })
     }
-}
-
-/// Groups of `size` that make up `len`.
-fn groups(len: i32, size: i32) -> i32 {
-    (len - 1) / size + 1
-}
-
-/// Blocks of 256 threads for so many threads in a row, and rows.
-fn grid(across: i32, down: i32) -> (u32, u32) {
-    // No grid is higher; kernels go on from row to row.
-    (groups(across, 256) as u32, down.min(65535) as u32)
 }
 
 /// Memory of at least so many bytes.

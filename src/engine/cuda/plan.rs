@@ -1,24 +1,42 @@
-//! What a picture's size decides: where everything lies in the device's memory,
-//! and which kernels run, one after the other.
+//! What the sizes of frame and picture decide: where everything lies in the
+//! device's memory, and which kernels run, one after the other.
 
-use super::weights::{Layer, Layers, Norm, Tail, Weights};
-use crate::ops::cuda::parameters::{Address, Affine, Parameters};
+use super::weights::{Layer, Norm, Tail, Weights};
+use crate::engine::upsample;
+use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled};
 use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, Launch, Limits};
 
-/// The network for pictures of one size, in memory that starts at 0.
+/// Sizes (height, width) in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the frame.
+    pub frame: (usize, usize),
+    /// Of what the network sees of it.
+    pub picture: (usize, usize),
+}
+
+impl Sizes {
+    /// Where the network sees the frame as it is.
+    pub fn same(size: (usize, usize)) -> Self {
+        Sizes {
+            frame: size,
+            picture: size,
+        }
+    }
+}
+
+/// The network for frames of one size.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Bytes of memory.
     pub len: usize,
-    /// The picture, for the first layer.
+    /// Where the frame is to go, as a picture.
     pub picture: Address,
-    /// The last layer's result.
-    pub styled: Address,
-    /// Pixels in its rows.
-    pub styled_width: usize,
-    /// What is still to be done to that.
-    pub affine: Affine,
+    /// What the network makes of it.
+    pub styled: Styled,
+    /// From which it is interpolated, if that is not of the frame's size.
+    pub fields: Address,
     /// From the picture to the result.
     pub launches: Vec<Launch>,
 }
@@ -101,25 +119,47 @@ impl Planner {
         }
         self.launches.push(launch);
     }
+
+    fn shrink(&mut self, sizes: Sizes, (picture, small): (Address, Address)) {
+        let mut launch = shapes::shrink(sizes.frame, sizes.picture);
+        if let Parameters::Shrink(p) = &mut launch.parameters {
+            p.picture = picture;
+            p.small = small;
+        }
+        self.launches.push(launch);
+    }
+
+    fn find_fields(&mut self, sizes: Sizes, picture: Address, styled: Styled, fields: Address) {
+        let across = |(height, width)| (width, height);
+        let mut launch = shapes::fields(sizes.picture);
+        if let Parameters::Fields(p) = &mut launch.parameters {
+            p.picture = picture;
+            p.styled = styled;
+            p.fields = fields;
+            [p.sharpen_row, p.sharpen_column] =
+                upsample::second_differences(across(sizes.picture), across(sizes.frame));
+        }
+        self.launches.push(launch);
+    }
 }
 
 impl Plan {
-    /// The plan for pictures of `picture` (height, width), in memory that
-    /// starts at `start`.
-    pub fn new<G: Gpu>(weights: &Weights<G>, picture: (usize, usize), start: Address) -> Self {
-        let limits = weights.gpu.limits();
+    /// The plan for frames and pictures of these sizes, in memory that starts
+    /// at `start`.
+    pub fn new<G: Gpu>(weights: &Weights<G>, sizes: Sizes, start: Address) -> Self {
         // Once to learn how much room the moments need.
-        let moments_len = Self::build(&weights.layers, limits, picture, start, 0).1;
-        Self::build(&weights.layers, limits, picture, start, moments_len).0
+        let moments_len = Self::build(weights, sizes, start, 0).1;
+        Self::build(weights, sizes, start, moments_len).0
     }
 
-    fn build(
-        layers: &Layers,
-        limits: Limits,
-        picture: (usize, usize),
+    fn build<G: Gpu>(
+        weights: &Weights<G>,
+        sizes: Sizes,
         start: Address,
         moments_len: usize,
     ) -> (Plan, usize) {
+        let (layers, limits) = (&weights.layers, weights.gpu.limits());
+        let picture = sizes.picture;
         let full = (picture.0.next_multiple_of(4), picture.1.next_multiple_of(4));
         let half = (full.0 / 2, full.1 / 2);
         let quarter = (full.0 / 4, full.1 / 4);
@@ -141,6 +181,14 @@ impl Plan {
         };
         planner.moments = planner.take(moments_len);
         let input = planner.take(bytes(picture, 4));
+        let same_size = sizes.frame == picture;
+        let (whole, fields) = match same_size {
+            true => (input, 0),
+            false => (
+                planner.take(bytes(sizes.frame, 4)),
+                planner.take(bytes(picture, 8)),
+            ),
+        };
         // An image of full size, then one of a quarter of that which the
         // blocks add to.
         let large = planner.take(bytes(full, c).max(bytes(quarter, c4)));
@@ -152,6 +200,9 @@ impl Plan {
         let (inner, result) = (small, small.wrapping_add(inner_len as Address));
         let done = Affine::default();
 
+        if !same_size {
+            planner.shrink(sizes, (whole, input));
+        }
         let (mut launch, rows) = shapes::first(picture, full, c, limits);
         if let Parameters::First(p) = &mut launch.parameters {
             p.picture = input;
@@ -196,12 +247,20 @@ impl Plan {
             Tail::Norm(norm) => planner.settle(norm, rows, area(full)),
             Tail::Bias(affine) => *affine,
         };
+        let styled = Styled {
+            numbers: small,
+            width: full.1 as i32,
+            affine,
+            span: weights.span(),
+        };
+        if !same_size {
+            planner.find_fields(sizes, input, styled, fields);
+        }
         let plan = Plan {
             len: planner.used,
-            picture: input,
-            styled: small,
-            styled_width: full.1,
-            affine,
+            picture: whole,
+            styled,
+            fields,
             launches: planner.launches,
         };
         (plan, planner.moments_len)

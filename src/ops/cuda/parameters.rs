@@ -135,13 +135,45 @@ pub struct Enter {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub struct Styled {
+    pub numbers: Address,
+    pub width: i32,
+    pub affine: Affine,
+    pub span: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shrink {
+    pub picture: Address,
+    pub small: Address,
+    pub height: i32,
+    pub width: i32,
+    pub small_height: i32,
+    pub small_width: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields {
+    pub picture: Address,
+    pub styled: Styled,
+    pub fields: Address,
+    pub height: i32,
+    pub width: i32,
+    pub sharpen_row: f32,
+    pub sharpen_column: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Leave {
     pub before: FrameLayout,
     pub after: FrameLayout,
-    pub styled: Address,
-    pub styled_width: i32,
-    pub affine: Affine,
-    pub span: f32,
+    pub styled: Styled,
+    pub fields: Address,
+    pub fields_height: i32,
+    pub fields_width: i32,
     pub strength: f32,
     pub keep_colours: i32,
     pub keep_opacity: i32,
@@ -157,6 +189,8 @@ pub enum Parameters {
     Residual(Residual),
     Settle(Settle),
     Enter(Enter),
+    Shrink(Shrink),
+    Fields(Fields),
     Leave(Leave),
 }
 
@@ -170,6 +204,8 @@ impl Parameters {
             Parameters::Residual(p) => ptr::from_ref(p).cast(),
             Parameters::Settle(p) => ptr::from_ref(p).cast(),
             Parameters::Enter(p) => ptr::from_ref(p).cast(),
+            Parameters::Shrink(p) => ptr::from_ref(p).cast(),
+            Parameters::Fields(p) => ptr::from_ref(p).cast(),
             Parameters::Leave(p) => ptr::from_ref(p).cast(),
         }
     }
@@ -183,6 +219,8 @@ impl Parameters {
             Parameters::Residual(_) => size_of::<Residual>(),
             Parameters::Settle(_) => size_of::<Settle>(),
             Parameters::Enter(_) => size_of::<Enter>(),
+            Parameters::Shrink(_) => size_of::<Shrink>(),
+            Parameters::Fields(_) => size_of::<Fields>(),
             Parameters::Leave(_) => size_of::<Leave>(),
         }
     }

@@ -2,7 +2,7 @@
 //! `kernels/shapes.h` in Rust.
 
 use super::pack;
-use super::parameters::{Convolution, First, Last, Parameters, Residual, Settle};
+use super::parameters::{Convolution, Fields, First, Last, Parameters, Residual, Settle, Shrink};
 use super::{Launch, Limits};
 use std::sync::LazyLock;
 
@@ -309,6 +309,47 @@ pub fn settle(rows: usize, channels: usize, pixels: usize) -> Launch {
         threads: 256,
         shared: 2 * 256 * 8,
         parameters: Parameters::Settle(parameters),
+    }
+}
+
+/// Blocks of 256 threads for so many threads in a row, and rows.
+pub fn grid(across: usize, down: usize) -> (u32, u32) {
+    // No grid is higher; kernels go on from row to row.
+    (across.div_ceil(256) as u32, down.min(65535) as u32)
+}
+
+/// How a picture of size `from` (height, width) is shrunk to `to`.
+pub fn shrink(from: (usize, usize), to: (usize, usize)) -> Launch {
+    let parameters = Shrink {
+        height: from.0 as i32,
+        width: from.1 as i32,
+        small_height: to.0 as i32,
+        small_width: to.1 as i32,
+        ..Shrink::default()
+    };
+    Launch {
+        kernel: "shrink_picture".into(),
+        blocks: grid(to.1, to.0),
+        threads: 256,
+        shared: 0,
+        parameters: Parameters::Shrink(parameters),
+    }
+}
+
+/// How what is interpolated is found from a picture of `size` (height, width).
+pub fn fields(size: (usize, usize)) -> Launch {
+    let parameters = Fields {
+        height: size.0 as i32,
+        width: size.1 as i32,
+        ..Fields::default()
+    };
+    Launch {
+        kernel: "find_fields".into(),
+        blocks: (size.1.div_ceil(16) as u32, size.0.div_ceil(16) as u32),
+        threads: 256,
+        // `Sources` in `resize.cu`.
+        shared: 20 * 20 * 16,
+        parameters: Parameters::Fields(parameters),
     }
 }
 

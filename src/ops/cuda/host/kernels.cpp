@@ -4,6 +4,7 @@
 #include "../kernels/frame.cu"
 #include "../kernels/last.cu"
 #include "../kernels/residual.cu"
+#include "../kernels/resize.cu"
 #include "../kernels/settle.cu"
 
 #include <utility>
@@ -37,15 +38,17 @@ const Entry ENTRIES[] = {
     {"add_residual", call<Residual, add_residual>},
     {"settle_norm", call<Settle, settle_norm>},
     {"enter_network", call<Enter, enter_network>},
+    {"shrink_picture", call<Shrink, shrink_picture>},
+    {"find_fields", call<Fields, find_fields>},
     {"leave_network", call<Leave, leave_network>},
 };
 
 }  // namespace
 
 // Bytes of each kernel's parameters, in the order of the enum in parameters.rs.
-extern "C" void faststyle_parameter_sizes(size_t (&sizes)[7]) {
-    const size_t all[] = {sizeof(Convolution), sizeof(First), sizeof(Last), sizeof(Residual),
-                          sizeof(Settle),      sizeof(Enter), sizeof(Leave)};
+extern "C" void faststyle_parameter_sizes(size_t (&sizes)[9]) {
+    const size_t all[] = {sizeof(Convolution), sizeof(First),  sizeof(Last),   sizeof(Residual), sizeof(Settle),
+                          sizeof(Enter),       sizeof(Shrink), sizeof(Fields), sizeof(Leave)};
     memcpy(sizes, all, sizeof sizes);
 }
 

@@ -1,35 +1,58 @@
 // From a frame into the network, and from the network into a frame.
 #include "frame.cuh"
+#include "numbers.cuh"
 
-// (value - 128) / 128: exact for bytes, and near 0. What that adds to every
-// pixel and takes from none, the first layer's normalisation removes.
 KERNEL(256, 4) enter_network(const __grid_constant__ Enter p) {
     const int x = blockIdx.x * 256 + threadIdx.x;
     if (x >= p.frame.width) return;
-    for (int y = blockIdx.y; y < p.frame.height; y += gridDim.y) {
-        const Colour colour = read_pixel(p.frame, x, y);
-        uint2 words;
-        words.x = pack((colour.r - 128) / 128, (colour.g - 128) / 128);
-        words.y = pack((colour.b - 128) / 128, 0.0f);
-        *reinterpret_cast<uint2*>(p.picture + (size_t(y) * p.frame.width + x) * 4) = words;
+    for (int y = blockIdx.y; y < p.frame.height; y += gridDim.y)
+        write_picture(p.picture, size_t(y) * p.frame.width + x, read_pixel(p.frame, x, y));
+}
+
+// Where pixel i of `to` is among `from` pixels of the same extent: between which
+// two, and how far on the way.
+struct Position {
+    int before, after;
+    float part;
+
+    DEVICE Position(int i, int from, int to) {
+        const float at = within((i + 0.5f) * from / to - 0.5f, 0, from - 1);
+        before = min(int(at), max(from - 2, 0));
+        after = min(before + 1, from - 1);
+        part = at - before;
     }
+};
+
+DEVICE float between(const Position& x, const Position& y, float a, float b, float c, float d) {
+    const float above = fmaf(b - a, x.part, a), below = fmaf(d - c, x.part, c);
+    return fmaf(below - above, y.part, above);
 }
 
-DEVICE float leave_range(const Leave& p, float x, int channel) {
-    const float y = fmaf(x, p.affine.factor[channel], p.affine.offset[channel]);
-    return within(p.span > 0 ? tanhf(y) * p.span + 127.5f : y, 0, 255);
+// Pixel (x, y) of what the network painted at another size: that picture
+// between its pixels, and what the frame has of detail there.
+DEVICE Colour enlarged(const Leave& p, int frame_x, int frame_y, const Colour& old) {
+    const Position x(frame_x, p.fields_width, p.before.width), y(frame_y, p.fields_height, p.before.height);
+    float field[4][8];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        const size_t row = i / 2 == 0 ? y.before : y.after, column = i % 2 == 0 ? x.before : x.after;
+        const size_t pixel = row * p.fields_width + column;
+        unpack8(*reinterpret_cast<const uint4*>(p.fields + pixel * 8), field[i]);
+    }
+    float here[8];
+    UNROLL
+    for (int i = 0; i < 8; i++) here[i] = between(x, y, field[0][i], field[1][i], field[2][i], field[3][i]);
+    const float detail = luma(old) - from_kept(here[0]);
+    return {fmaf(here[4], detail, from_kept(here[1])), fmaf(here[5], detail, from_kept(here[2])),
+            fmaf(here[6], detail, from_kept(here[3]))};
 }
-
-// Luma of BT.601.
-DEVICE float luma(const Colour& c) { return 0.299f * c.r + (1.0f - 0.299f - 0.114f) * c.g + 0.114f * c.b; }
 
 // The new picture's pixel, with as much of the old one as is wanted.
 DEVICE Colour new_pixel(const Leave& p, int x, int y) {
-    const uint2 words = *reinterpret_cast<const uint2*>(p.styled + (size_t(y) * p.styled_width + x) * 4);
-    const float2 first = unpack(words.x), second = unpack(words.y);
-    Colour colour = {leave_range(p, first.x, 0), leave_range(p, first.y, 1), leave_range(p, second.x, 2)};
-    if (p.strength >= 1 && !p.keep_colours) return colour;
+    const bool same_size = p.fields == nullptr;
+    if (same_size && p.strength >= 1 && !p.keep_colours) return read_styled(p.styled, x, y);
     const Colour old = read_pixel(p.before, x, y);
+    Colour colour = same_size ? read_styled(p.styled, x, y) : enlarged(p, x, y, old);
     if (p.keep_colours) {
         const float brighter = luma(colour) - luma(old);
         colour = {within(old.r + brighter, 0, 255), within(old.g + brighter, 0, 255),

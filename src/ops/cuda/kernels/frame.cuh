@@ -4,14 +4,7 @@
 // do: the loads of a warp lie side by side and meet in the first-level cache.
 #pragma once
 
-#include "device.cuh"
-
-struct Colour {
-    float r, g, b;
-};
-
-// Never NaN.
-DEVICE float within(float x, float low, float high) { return fminf(fmaxf(x, low), high); }
+#include "picture.cuh"
 
 DEVICE unsigned word32(const uint8_t* at) {
     return at[0] | unsigned(at[1]) << 8 | unsigned(at[2]) << 16 | unsigned(at[3]) << 24;

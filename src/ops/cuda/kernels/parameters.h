@@ -127,14 +127,44 @@ struct Enter {
     Half* picture;
 };
 
-struct Leave {
-    FrameLayout before, after;
+// What the network painted.
+struct Styled {
     // The last layer's result, [..][width][4] with rows of so many pixels.
-    const Half* styled;
-    int styled_width;
+    const Half* numbers;
+    int width;
     Affine affine;
     // tanh(x) * span + 127.5, or x itself if span is 0; then cut to 0..255.
     float span;
+};
+
+// A picture into a smaller one; both as in Enter.
+struct Shrink {
+    const Half* picture;
+    Half* small;
+    int height, width;
+    int small_height, small_width;
+};
+
+// What was painted at another size than the frame's, into what is interpolated
+// there.
+struct Fields {
+    // What the network saw, as in Enter.
+    const Half* picture;
+    Styled styled;
+    // [height][width][8]: luma and the styled colours as in Enter, then how
+    // strongly each colour follows luma, nothing.
+    Half* fields;
+    int height, width;
+    // How much of the second differences is taken off.
+    float sharpen_row, sharpen_column;
+};
+
+struct Leave {
+    FrameLayout before, after;
+    Styled styled;
+    // In place of `styled`, if the network painted at another size; else null.
+    const Half* fields;
+    int fields_height, fields_width;
     // How much of the new picture shows, 0..1.
     float strength;
     int keep_colours;
