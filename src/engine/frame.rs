@@ -3,8 +3,12 @@
 //! Whoever makes a [`Frame`] or [`FrameMut`] gets an error if the planes are
 //! too short for what they claim, so that the pixel code need not look again.
 
+use rayon::prelude::*;
 use std::fmt;
 use thiserror::Error;
+
+/// Fewer bytes than these are not worth waking a thread for.
+const COPIED_AT_ONCE: usize = 1 << 16;
 
 /// A run of samples of one kind that a plane weaves together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -449,21 +453,16 @@ impl<'a> Frame<'a> {
         &self.info
     }
 
-    /// Copies the planes to these places, their rows without gaps.
-    pub(super) fn pack(&self, offsets: &[usize], to: &mut [u8]) {
-        let FrameInfo { format, width, .. } = self.info;
-        for (plane, &offset) in offsets.iter().enumerate() {
-            let Plane { data, stride } = self.planes[plane];
-            let row_bytes = format.row_bytes(plane, width);
-            let rows = data.chunks(stride.max(1));
-            for (to, row) in to[offset..]
-                .chunks_exact_mut(row_bytes)
-                .zip(rows)
-                .take(format.plane_rows(plane, self.info.height))
-            {
-                to.copy_from_slice(&row[..row_bytes]);
-            }
-        }
+    /// Copies rows of a plane to `to`, without the gaps between them. Works on
+    /// the current rayon pool.
+    pub(super) fn pack(&self, plane: usize, rows: std::ops::Range<usize>, to: &mut [u8]) {
+        let Plane { data, stride } = self.planes[plane];
+        let row_bytes = self.info.format.row_bytes(plane, self.info.width);
+        let from = &data[rows.start * stride..];
+        (to.par_chunks_exact_mut(row_bytes))
+            .zip(from.par_chunks(stride.max(1)))
+            .with_min_len(COPIED_AT_ONCE.div_ceil(row_bytes))
+            .for_each(|(to, row)| to.copy_from_slice(&row[..row_bytes]));
     }
 
     /// The bytes of pixels `x..x + n` in a plane, in the row that holds the
@@ -518,20 +517,15 @@ impl<'a> FrameMut<'a> {
         &self.info
     }
 
-    /// Takes the planes from these places, their rows without gaps. Bytes
-    /// between the rows are left alone.
-    pub(super) fn unpack(&mut self, offsets: &[usize], from: &[u8]) {
-        let FrameInfo { format, width, .. } = self.info;
-        for (plane, &offset) in offsets.iter().enumerate() {
-            let PlaneMut { data, stride } = &mut self.planes[plane];
-            let row_bytes = format.row_bytes(plane, width);
-            let rows = data.chunks_mut((*stride).max(1));
-            for (row, from) in rows
-                .zip(from[offset..].chunks_exact(row_bytes))
-                .take(format.plane_rows(plane, self.info.height))
-            {
-                row[..row_bytes].copy_from_slice(from);
-            }
-        }
+    /// Takes rows of a plane from `from`, where there are no gaps between them.
+    /// Those of the frame are left alone. Works on the current rayon pool.
+    pub(super) fn unpack(&mut self, plane: usize, rows: std::ops::Range<usize>, from: &[u8]) {
+        let PlaneMut { data, stride } = &mut self.planes[plane];
+        let row_bytes = self.info.format.row_bytes(plane, self.info.width);
+        let to = &mut data[rows.start * *stride..];
+        (from.par_chunks_exact(row_bytes))
+            .zip(to.par_chunks_mut((*stride).max(1)))
+            .with_min_len(COPIED_AT_ONCE.div_ceil(row_bytes))
+            .for_each(|(from, row)| row[..row_bytes].copy_from_slice(from));
     }
 }

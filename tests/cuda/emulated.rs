@@ -4,6 +4,7 @@ use faststyle_cuda_host::Grid;
 use gstfaststyle::ops::cuda::parameters::Address;
 use gstfaststyle::ops::cuda::{Gpu, GpuError, Launch, Limits};
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,7 @@ impl Memory {
 
 impl Gpu for Emulated {
     type Memory = Memory;
+    type Host = Memory;
     type Graph = Vec<Launch>;
     type Event = Instant;
 
@@ -84,6 +86,46 @@ impl Gpu for Emulated {
         Ok(())
     }
 
+    fn host(&self, bytes: usize) -> Result<Memory, GpuError> {
+        self.allocate(bytes)
+    }
+
+    fn pointer(&self, host: &Memory) -> *mut u8 {
+        self.address(host) as *mut u8
+    }
+
+    unsafe fn start_upload(
+        &self,
+        host: &Memory,
+        bytes: Range<usize>,
+        memory: &mut Memory,
+    ) -> Result<(), GpuError> {
+        assert!(bytes.end <= memory.bytes().min(host.bytes()));
+        let (from, to) = (self.pointer(host), self.pointer(memory));
+        // SAFETY: there are as many bytes.
+        unsafe {
+            to.add(bytes.start)
+                .copy_from(from.add(bytes.start), bytes.len())
+        };
+        Ok(())
+    }
+
+    unsafe fn start_download(
+        &self,
+        memory: &Memory,
+        bytes: Range<usize>,
+        host: &Memory,
+    ) -> Result<(), GpuError> {
+        assert!(bytes.end <= memory.bytes().min(host.bytes()));
+        let (from, to) = (self.pointer(memory), self.pointer(host));
+        // SAFETY: there are as many bytes.
+        unsafe {
+            to.add(bytes.start)
+                .copy_from(from.add(bytes.start), bytes.len())
+        };
+        Ok(())
+    }
+
     unsafe fn launch(&self, launch: &Launch) -> Result<(), GpuError> {
         assert!(launch.shared <= self.limits.shared);
         let grid = Grid {
@@ -111,6 +153,10 @@ impl Gpu for Emulated {
 
     fn event(&self) -> Result<Instant, GpuError> {
         Ok(Instant::now())
+    }
+
+    fn wait(&self, _: &Instant) -> Result<(), GpuError> {
+        Ok(())
     }
 
     fn between(&self, first: &Instant, second: &Instant) -> Result<Duration, GpuError> {

@@ -10,6 +10,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,25 @@ impl Drop for Memory {
         context.record_err(self.stream.synchronize());
         // SAFETY: it is freed once, and nothing uses it any more.
         context.record_err(unsafe { result::free_sync(self.address) });
+    }
+}
+
+/// Memory of this side, which the system does not move.
+pub struct Host {
+    start: *mut u8,
+    len: usize,
+    stream: Arc<CudaStream>,
+}
+
+// SAFETY: it is plain memory, with one owner.
+unsafe impl Send for Host {}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let context = self.stream.context();
+        context.record_err(self.stream.synchronize());
+        // SAFETY: it is freed once, and nothing uses it any more.
+        context.record_err(unsafe { result::free_host(self.start.cast()) });
     }
 }
 
@@ -159,6 +179,7 @@ impl Driver {
 
 impl Gpu for Driver {
     type Memory = Memory;
+    type Host = Host;
     type Graph = Graph;
     type Event = CudaEvent;
 
@@ -185,7 +206,7 @@ impl Gpu for Driver {
     }
 
     fn upload(&self, bytes: &[u8], memory: &mut Memory) -> Result<(), GpuError> {
-        check(bytes.len(), memory)?;
+        check(bytes.len(), memory.len)?;
         self.context.bind_to_thread()?;
         // SAFETY: there are as many bytes; the source lives until the copy has
         // ended.
@@ -196,13 +217,62 @@ impl Gpu for Driver {
     }
 
     fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), GpuError> {
-        check(bytes.len(), memory)?;
+        check(bytes.len(), memory.len)?;
         self.context.bind_to_thread()?;
         // SAFETY: as above.
         unsafe {
             result::memcpy_dtoh_async(bytes, memory.address, self.stream.cu_stream())?;
         }
         Ok(self.stream.synchronize()?)
+    }
+
+    fn host(&self, bytes: usize) -> Result<Host, GpuError> {
+        self.context.bind_to_thread()?;
+        // SAFETY: plain memory, which is told to nobody before it is filled.
+        let start = unsafe { result::malloc_host(bytes.max(1), 0)? };
+        Ok(Host {
+            start: start.cast(),
+            len: bytes,
+            stream: self.stream.clone(),
+        })
+    }
+
+    fn pointer(&self, host: &Host) -> *mut u8 {
+        host.start
+    }
+
+    unsafe fn start_upload(
+        &self,
+        host: &Host,
+        bytes: Range<usize>,
+        memory: &mut Memory,
+    ) -> Result<(), GpuError> {
+        check(bytes.end, memory.len.min(host.len))?;
+        self.context.bind_to_thread()?;
+        // SAFETY: both have so many bytes; the rest is the caller's promise.
+        unsafe {
+            let from = std::slice::from_raw_parts(host.start.add(bytes.start), bytes.len());
+            let to = memory.address + bytes.start as u64;
+            result::memcpy_htod_async(to, from, self.stream.cu_stream())?;
+        }
+        Ok(())
+    }
+
+    unsafe fn start_download(
+        &self,
+        memory: &Memory,
+        bytes: Range<usize>,
+        host: &Host,
+    ) -> Result<(), GpuError> {
+        check(bytes.end, memory.len.min(host.len))?;
+        self.context.bind_to_thread()?;
+        // SAFETY: as above.
+        unsafe {
+            let to = std::slice::from_raw_parts_mut(host.start.add(bytes.start), bytes.len());
+            let from = memory.address + bytes.start as u64;
+            result::memcpy_dtoh_async(to, from, self.stream.cu_stream())?;
+        }
+        Ok(())
     }
 
     unsafe fn launch(&self, launch: &Launch) -> Result<(), GpuError> {
@@ -242,6 +312,10 @@ impl Gpu for Driver {
         Ok(self.stream.record_event(Some(timed))?)
     }
 
+    fn wait(&self, event: &CudaEvent) -> Result<(), GpuError> {
+        Ok(event.synchronize()?)
+    }
+
     fn between(&self, first: &CudaEvent, second: &CudaEvent) -> Result<Duration, GpuError> {
         let milliseconds = first.elapsed_ms(second)?.max(0.0);
         Ok(Duration::from_secs_f32(milliseconds / 1000.0))
@@ -252,12 +326,11 @@ impl Gpu for Driver {
     }
 }
 
-fn check(bytes: usize, memory: &Memory) -> Result<(), GpuError> {
-    match bytes <= memory.len {
+fn check(bytes: usize, len: usize) -> Result<(), GpuError> {
+    match bytes <= len {
         true => Ok(()),
         false => Err(GpuError::Failed(format!(
-            "{bytes} bytes do not fit in {}",
-            memory.len
+            "{bytes} bytes do not fit in {len}"
         ))),
     }
 }

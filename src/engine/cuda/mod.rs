@@ -9,6 +9,7 @@
 
 pub mod layout;
 mod plan;
+mod staging;
 mod weights;
 
 #[cfg(feature = "cuda")]
@@ -25,6 +26,7 @@ use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, Launch};
 use layout::Planes;
 use plan::{Plan, Sizes};
+use staging::Staging;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +69,7 @@ pub struct CudaNetwork<G: Gpu> {
     /// The frame before and after, on the device.
     before: Option<(G::Memory, usize)>,
     after: Option<(G::Memory, usize)>,
-    /// A frame's planes, packed, on this side.
-    staging: Vec<u8>,
+    staging: Staging<G>,
 }
 
 /// All that frames of one size need.
@@ -88,7 +89,7 @@ impl<G: Gpu> CudaNetwork<G> {
             ready: None,
             before: None,
             after: None,
-            staging: Vec::new(),
+            staging: Staging::default(),
         }
     }
 
@@ -104,15 +105,21 @@ impl<G: Gpu> CudaNetwork<G> {
     /// [`EngineError::Device`] if it fails.
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
         let (layout, planes) = layout::of_image((picture.width, picture.height));
-        let bytes = layout::image_bytes(picture);
-        let (before, after) = self.start(&planes, &planes, bytes)?;
-        let before = layout::at(layout, &planes, before);
-        let after = layout::at(layout, &planes, after);
+        let weights = self.weights.clone();
+        let gpu = &*weights.gpu;
+        let from = at_least(gpu, &mut self.before, planes.len)?;
+        gpu.upload(layout::image_bytes(picture), from)?;
+        let before = layout::at(layout, &planes, gpu.address(from));
+        let to = at_least(gpu, &mut self.after, planes.len)?;
+        let after = layout::at(layout, &planes, gpu.address(to));
         let sizes = Sizes::same((picture.height, picture.width));
         self.run(sizes, [before, after], Overlay::OPAQUE, false)?;
         (styled.width, styled.height) = (picture.width, picture.height);
         styled.data.resize(picture.data.len(), 0.0);
-        self.finish(layout::image_bytes_mut(styled))
+        match &self.after {
+            Some((after, _)) => Ok(gpu.download(after, layout::image_bytes_mut(styled))?),
+            None => Ok(()),
+        }
     }
 
     /// Repaints `input` into `output`, a frame of the same size in any format.
@@ -132,43 +139,27 @@ impl<G: Gpu> CudaNetwork<G> {
     ) -> Result<Duration, EngineError> {
         let (from, to) = (*input.info(), *output.info());
         super::pixels::check_size((from.width, from.height), &to)?;
-        let (before_planes, after_planes) = (Planes::packed(&from), Planes::packed(&to));
-        let mut staging = std::mem::take(&mut self.staging);
-        staging.resize(before_planes.len.max(after_planes.len), 0);
-        input.pack(&before_planes.offsets, &mut staging);
-        let (before, after) =
-            self.start(&before_planes, &after_planes, &staging[..before_planes.len])?;
-        let before = layout::at(
-            layout::of_frame(&from, &before_planes),
-            &before_planes,
-            before,
-        );
-        let after = layout::at(layout::of_frame(&to, &after_planes), &after_planes, after);
+        let weights = self.weights.clone();
+        let gpu = &*weights.gpu;
+        let planes = [Planes::packed(&from), Planes::packed(&to)];
+        let before = at_least(gpu, &mut self.before, planes[0].len)?;
+        // SAFETY: all that uses them waits for what was started before, and so
+        // do they when they are dropped.
+        unsafe { self.staging.upload(gpu, input, &planes[0], before)? };
+        let before = gpu.address(before);
+        let before = layout::at(layout::of_frame(&from, &planes[0]), &planes[0], before);
+        let after = gpu.address(at_least(gpu, &mut self.after, planes[1].len)?);
+        let after = layout::at(layout::of_frame(&to, &planes[1]), &planes[1], after);
         let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
         let sizes = Sizes {
             frame: (from.height, from.width),
             picture: (size.1.min(from.height), size.0.min(from.width)),
         };
         let [start, end] = self.run(sizes, [before, after], overlay, keep_opacity)?;
-        self.finish(&mut staging[..after_planes.len])?;
-        output.unpack(&after_planes.offsets, &staging);
-        self.staging = staging;
-        Ok(self.weights.gpu.between(&start, &end)?)
-    }
-
-    /// Moves a frame to the device. Tells where it is, and where the other goes.
-    fn start(
-        &mut self,
-        before: &Planes,
-        after: &Planes,
-        bytes: &[u8],
-    ) -> Result<(u64, u64), EngineError> {
-        let gpu = &*self.weights.gpu;
-        let from = at_least(gpu, &mut self.before, before.len)?;
-        gpu.upload(bytes, from)?;
-        let from = gpu.address(from);
-        let to = at_least(gpu, &mut self.after, after.len)?;
-        Ok((from, gpu.address(to)))
+        if let Some((after, _)) = &self.after {
+            self.staging.download(gpu, after, &planes[1], output)?;
+        }
+        Ok(gpu.between(&start, &end)?)
     }
 
     /// Starts the kernels for one frame. Tells when they start and end.
@@ -221,14 +212,6 @@ impl<G: Gpu> CudaNetwork<G> {
             gpu.launch(&leave)?;
         }
         Ok([start, gpu.event()?])
-    }
-
-    /// Waits for the new frame.
-    fn finish(&mut self, bytes: &mut [u8]) -> Result<(), EngineError> {
-        if let Some((after, _)) = &self.after {
-            self.weights.gpu.download(after, bytes)?;
-        }
-        Ok(())
     }
 
     /// Bytes on the device that frames of `frame` take where the network sees

@@ -14,6 +14,7 @@ pub mod parameters;
 pub mod shapes;
 
 use parameters::{Address, Parameters};
+use std::ops::Range;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -59,8 +60,11 @@ pub enum GpuError {
 
 /// Something that runs kernels, one after the other.
 pub trait Gpu {
-    /// Memory of the device.
+    /// Memory of the device. What was started has ended when it is dropped.
     type Memory;
+    /// Memory of this side that the device reaches by itself. What was started
+    /// has ended when it is dropped.
+    type Host;
     /// Launches that are prepared to run often.
     type Graph;
     /// A moment in the order of what is started.
@@ -88,6 +92,43 @@ pub trait Gpu {
     /// # Errors
     /// If there is not so much memory, or the device fails.
     fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), GpuError>;
+
+    /// Takes memory of this side, of any contents.
+    ///
+    /// # Errors
+    /// If the system has not so much.
+    fn host(&self, bytes: usize) -> Result<Self::Host, GpuError>;
+
+    /// Where memory of this side starts.
+    fn pointer(&self, host: &Self::Host) -> *mut u8;
+
+    /// Starts to copy bytes from this side to the same place in memory.
+    ///
+    /// # Safety
+    /// The bytes are not written before the copy has ended.
+    ///
+    /// # Errors
+    /// If either has not so many bytes, or the device fails.
+    unsafe fn start_upload(
+        &self,
+        host: &Self::Host,
+        bytes: Range<usize>,
+        memory: &mut Self::Memory,
+    ) -> Result<(), GpuError>;
+
+    /// Starts to copy bytes of memory to the same place on this side.
+    ///
+    /// # Safety
+    /// The bytes are neither read nor written before the copy has ended.
+    ///
+    /// # Errors
+    /// If either has not so many bytes, or the device fails.
+    unsafe fn start_download(
+        &self,
+        memory: &Self::Memory,
+        bytes: Range<usize>,
+        host: &Self::Host,
+    ) -> Result<(), GpuError>;
 
     /// Starts a kernel.
     ///
@@ -119,6 +160,12 @@ pub trait Gpu {
     /// # Errors
     /// If the device fails.
     fn event(&self) -> Result<Self::Event, GpuError>;
+
+    /// Waits for that moment.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn wait(&self, event: &Self::Event) -> Result<(), GpuError>;
 
     /// The time between two moments, both past.
     ///
