@@ -3,6 +3,7 @@
 
     pip install torch
     python benches/pytorch_step.py --width 16 --batch 4 --size 256 --threads 2
+    python benches/pytorch_step.py --width 32 --device cuda --channels-last --half --compile
 
 The same network, losses (article's weights), VGG-19 up to conv5_1 and Adam. Weights and pictures are random, which takes
 as long as real ones. Prints one JSON object: the median seconds of a step.
@@ -76,6 +77,7 @@ class Vgg19(nn.Module):
 def gram(x):
     n, c, h, w = x.shape
     x = x.reshape(n, c, h * w)
+    x = x.float()  # sums of squares of a large image are beyond 16 bits
     return x @ x.transpose(1, 2) / (c * h * w)
 
 
@@ -87,36 +89,50 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--steps", type=int, default=6)
     p.add_argument("--channels-last", action="store_true")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--half", action="store_true", help="mixed precision with loss scaling")
+    p.add_argument("--compile", action="store_true", help="torch.compile")
     a = p.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(a.threads)
     layout = torch.channels_last if a.channels_last else torch.contiguous_format
-    net, vgg = (m.to(memory_format=layout) for m in (style_network(a.width), Vgg19()))
+    torch.backends.cudnn.benchmark = True
+    net, vgg = (m.to(a.device, memory_format=layout) for m in (style_network(a.width), Vgg19()))
     adam = torch.optim.Adam(net.parameters(), 1e-3)
+    scaler = torch.amp.GradScaler(a.device, enabled=a.half)
     shape = (a.batch, 3, a.size, a.size)
-    with torch.no_grad():
-        painting = [gram(f)[:1] for f in vgg(torch.rand(shape) * 255)[0]]
-    seconds = []
-    for _ in range(a.steps + 1):
-        photos = (torch.rand(shape) * 255).to(memory_format=layout)
-        start = time.perf_counter()
-        adam.zero_grad()
+    def losses(photos):
         with torch.no_grad():
             target = vgg(photos, Vgg19.CONTENT)[1]
         painted = (torch.tanh(net(photos / 255)) + 1) * 127.5
         style, content = vgg(painted)
-        loss = 10 * F.mse_loss(content, target)
+        loss = 10 * F.mse_loss(content.float(), target.float())
         loss = loss + 100 * sum(F.mse_loss(gram(f), g.expand(a.batch, -1, -1)) for f, g in zip(style, painting))
         across = (painted[..., 1:] - painted[..., :-1]).abs().sum()
         down = (painted[..., 1:, :] - painted[..., :-1, :]).abs().sum()
-        loss = loss + 0.004 * (across + down) / a.batch
-        loss.backward()
-        adam.step()
+        return loss + 0.004 * (across + down) / a.batch
+
+    with torch.no_grad():
+        painting = [gram(f)[:1] for f in vgg(torch.rand(shape, device=a.device) * 255)[0]]
+    if a.compile:
+        losses = torch.compile(losses)
+    seconds = []
+    for _ in range(a.steps + 1 + 3 * a.compile):
+        photos = (torch.rand(shape, device=a.device) * 255).to(memory_format=layout)
+        start = time.perf_counter()
+        adam.zero_grad()
+        with torch.autocast(a.device, torch.float16, enabled=a.half):
+            loss = losses(photos)
+        scaler.scale(loss).backward()
+        scaler.step(adam)
+        scaler.update()
         loss.item()
         seconds.append(time.perf_counter() - start)
+    seconds = seconds[3 * a.compile:]
     print(json.dumps({
         "engine": f"PyTorch {torch.__version__}" + (", channels last" if a.channels_last else ""),
-        "width": a.width, "batch": a.batch, "size": a.size, "threads": a.threads, "steps": a.steps,
+        "width": a.width, "batch": a.batch, "size": a.size, "device": a.device, "half": a.half, "compiled": a.compile,
+        "threads": a.threads, "steps": a.steps,
         "s_median": round(statistics.median(seconds[1:]), 3), "s_min": round(min(seconds[1:]), 3)}))
 
 

@@ -4,17 +4,28 @@
 //! ```sh
 //! cargo run --release --example throughput -- --width 32 --size 256x256 --threads 2 --frames 20 --json
 //! ```
+//!
+//! With `--format` it times whole video frames, from and to this side's memory,
+//! and the network within that: on a CUDA device the time between two events
+//! before its first kernel and behind its last.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use gstfaststyle::engine::{DeviceChoice, Engine, Image, Options as EngineOptions, Precision};
+use gstfaststyle::engine::frame::{
+    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
+};
+use gstfaststyle::engine::{
+    DeviceChoice, Engine, Image, Look, Options as EngineOptions, Painter, Precision, Prepared,
+    pixels,
+};
 use gstfaststyle::network::{Architecture, Model, Network};
 use gstfaststyle::ops::{Path, cpu::Level};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Parser)]
@@ -32,6 +43,13 @@ struct Options {
     /// Threads of the CPU engine, 0 for one a core
     #[arg(long, default_value_t = 0, value_parser = parse_threads)]
     threads: usize,
+    /// Repaint video frames of this format (I420, NV12, RGB, ...) instead of
+    /// pictures of 32-bit floats
+    #[arg(long, value_parser = parse_format)]
+    format: Option<Format>,
+    /// Size of the picture that the network sees of a frame
+    #[arg(long, requires = "format", value_parser = parse_size)]
+    network_size: Option<(usize, usize)>,
     /// Pictures to time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     frames: u32,
@@ -61,6 +79,14 @@ fn parse_threads(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("`{text}` is not a number of threads up to 1024"))
 }
 
+fn parse_format(text: &str) -> Result<Format, String> {
+    let found = Format::ALL.iter().find(|f| f.to_string() == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<String> = Format::ALL.iter().map(Format::to_string).collect();
+        format!("`{text}` is none of {}", names.join(", "))
+    })
+}
+
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
     text.split_once('x')
         .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
@@ -72,9 +98,12 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
 struct Report {
     ms_median: f64,
     ms_p95: f64,
+    /// The network's part, of video frames.
+    network_ms_median: Option<f64>,
     frames: u32,
     width: usize,
     size: String,
+    format: Option<String>,
     threads: usize,
     isa: String,
     device: String,
@@ -102,6 +131,9 @@ fn main() -> Result<()> {
             report.threads,
             report.peak_rss_mib,
         );
+        if let Some(network) = report.network_ms_median {
+            println!("of that the network: {network:.2} ms");
+        }
         if let (Some(largest), Some(mean)) = (report.max_abs_diff, report.mean_abs_diff) {
             println!("off the reference by {largest:.4} at most, {mean:.5} on average (of 255)");
         }
@@ -123,27 +155,29 @@ fn measure(options: &Options) -> Result<Report> {
     if let Some(path) = &options.save_model {
         model.save(path)?;
     }
-    let mut engine = Engine::with_options(
+    let prepared = Arc::new(Prepared::new(
         &model,
         EngineOptions {
             device: options.device,
             precision: options.precision,
             threads: options.threads,
         },
-    )?;
+    )?);
     let picture = test_picture(options.size);
-    let mut styled = Image::default();
-    engine.stylize(&picture, &mut styled)?; // Plans for the size.
-    let mut times = Vec::new();
-    for _ in 0..options.frames {
-        let start = Instant::now();
-        engine.stylize(&picture, &mut styled)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
+    let Timed {
+        styled,
+        mut times,
+        mut network,
+    } = match options.format {
+        Some(format) => time_frames(options, &prepared, format, &picture)?,
+        None => time_pictures(options, &prepared, &picture)?,
+    };
     times.sort_by(f64::total_cmp);
+    network.sort_by(f64::total_cmp);
     // Before the reference runs, which takes far more memory.
     let peak_rss_mib = peak_rss_mib().context("reading the peak of memory use")?;
-    let (max_abs_diff, mean_abs_diff) = match options.no_check {
+    // What another size or bytes do to a picture is no error of the network.
+    let (max_abs_diff, mean_abs_diff) = match options.no_check || options.format.is_some() {
         true => (None, None),
         false => {
             let (largest, mean) = difference(&styled, &reference(&model, &picture)?);
@@ -155,26 +189,135 @@ fn measure(options: &Options) -> Result<Report> {
         let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
         std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
     }
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    let at = |times: &[f64], share: f64| {
+        let last = times.len().checked_sub(1)?;
+        times.get((last as f64 * share).round() as usize).copied()
+    };
     Ok(Report {
-        ms_median: at(0.5),
-        ms_p95: at(0.95),
+        ms_median: at(&times, 0.5).context("no frames")?,
+        ms_p95: at(&times, 0.95).context("no frames")?,
+        network_ms_median: at(&network, 0.5),
         frames: options.frames,
         width: model.architecture.width,
         size: format!("{}x{}", options.size.0, options.size.1),
-        threads: engine.prepared().threads().count(),
+        format: options.format.map(|format| format.to_string()),
+        threads: prepared.threads().count(),
         isa: Level::current().to_string(),
-        device: if engine.prepared().device().is_cpu() {
+        device: if prepared.device().is_cpu() {
             "cpu"
         } else {
             "cuda"
         }
         .into(),
-        precision: engine.prepared().precision().to_string(),
+        precision: prepared.precision().to_string(),
         peak_rss_mib,
         max_abs_diff,
         mean_abs_diff,
     })
+}
+
+/// What repainting took, in milliseconds.
+struct Timed {
+    styled: Image,
+    times: Vec<f64>,
+    /// The network's part, where that is known.
+    network: Vec<f64>,
+}
+
+fn time_pictures(options: &Options, model: &Arc<Prepared>, picture: &Image) -> Result<Timed> {
+    let mut engine = Engine::of(model.clone());
+    let mut styled = Image::default();
+    engine.stylize(picture, &mut styled)?; // Plans for the size.
+    let mut times = Vec::new();
+    for _ in 0..options.frames {
+        let start = Instant::now();
+        engine.stylize(picture, &mut styled)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(Timed {
+        styled,
+        times,
+        network: Vec::new(),
+    })
+}
+
+fn time_frames(
+    options: &Options,
+    model: &Arc<Prepared>,
+    format: Format,
+    picture: &Image,
+) -> Result<Timed> {
+    let info = FrameInfo {
+        format,
+        width: picture.width,
+        height: picture.height,
+        colorimetry: Colorimetry::BT709,
+    };
+    let mut input = Planes::new(info)?;
+    pixels::write(picture, None, None, &mut input.frame_mut()?)?;
+    let mut output = Planes::new(info)?;
+    let mut painter = Painter::new(model.threads().clone());
+    painter.set_model(Some(model.clone()));
+    let look = Look {
+        strength: 1.0,
+        keep_colours: false,
+        size: options.network_size.unwrap_or(options.size),
+    };
+    let (mut times, mut network) = (Vec::new(), Vec::new());
+    for i in 0..=options.frames {
+        let start = Instant::now();
+        let spent = painter.paint(&input.frame()?, &mut output.frame_mut()?, look)?;
+        // The first one plans for the size.
+        if i > 0 {
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            network.push(spent.network.as_secs_f64() * 1e3);
+        }
+    }
+    let mut styled = Image::default();
+    pixels::read(&output.frame()?, &mut styled);
+    Ok(Timed {
+        styled,
+        times,
+        network,
+    })
+}
+
+/// A frame that owns its planes.
+struct Planes {
+    info: FrameInfo,
+    /// The bytes and the stride of each.
+    planes: Vec<(Vec<u8>, usize)>,
+}
+
+impl Planes {
+    fn new(info: FrameInfo) -> Result<Self> {
+        let plane = |plane| {
+            let stride = info.format.row_bytes(plane, info.width);
+            let bytes = info.plane_bytes(plane, stride);
+            Ok((vec![0; bytes.context("a frame too large")?], stride))
+        };
+        let planes = (0..info.format.plane_count()).map(plane);
+        Ok(Planes {
+            info,
+            planes: planes.collect::<Result<_>>()?,
+        })
+    }
+
+    fn frame(&self) -> Result<Frame<'_>> {
+        let planes = self.planes.iter().map(|(data, stride)| Plane {
+            data,
+            stride: *stride,
+        });
+        Ok(Frame::new(self.info, planes)?)
+    }
+
+    fn frame_mut(&mut self) -> Result<FrameMut<'_>> {
+        let planes = self.planes.iter_mut().map(|(data, stride)| PlaneMut {
+            data,
+            stride: *stride,
+        });
+        Ok(FrameMut::new(self.info, planes)?)
+    }
 }
 
 /// Soft colour waves with some grain: neither flat nor noise alone.
