@@ -16,6 +16,9 @@ pub struct Emulated {
     pub conflicts: AtomicU64,
     /// Bytes that can still be had.
     pub free: AtomicUsize,
+    /// How often memory was taken, and a graph prepared.
+    pub allocations: AtomicUsize,
+    pub graphs: AtomicUsize,
 }
 
 impl Default for Emulated {
@@ -28,6 +31,8 @@ impl Default for Emulated {
             backwards: false,
             conflicts: AtomicU64::new(0),
             free: AtomicUsize::new(1 << 30),
+            allocations: AtomicUsize::new(0),
+            graphs: AtomicUsize::new(0),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Gpu for Emulated {
                 available,
             });
         }
+        self.allocations.fetch_add(1, Ordering::Relaxed);
         let words = bytes.div_ceil(size_of::<u128>());
         // What has not been written is NaN in either width of float.
         let words = (0..words).map(|_| UnsafeCell::new(u128::MAX)).collect();
@@ -143,6 +149,7 @@ impl Gpu for Emulated {
     }
 
     unsafe fn graph(&self, launches: &[Launch]) -> Result<Vec<Launch>, GpuError> {
+        self.graphs.fetch_add(1, Ordering::Relaxed);
         Ok(launches.to_vec())
     }
 

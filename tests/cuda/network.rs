@@ -131,6 +131,48 @@ fn sizes_may_change_and_come_back() {
 }
 
 #[test]
+fn models_and_sizes_take_turns_in_the_same_memory() {
+    let gpu = Arc::new(Emulated::default());
+    let architecture = Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(4)
+    };
+    let one = common::model(architecture.clone());
+    let mut two = one.clone();
+    for weight in two.weights.values_mut() {
+        *weight = (&*weight * 1.5).unwrap();
+    }
+    let [one, two] = [one, two].map(|model| Arc::new(Weights::new(gpu.clone(), &model).unwrap()));
+    let sizes = [(20, 12), (12, 12), (8, 20)];
+    let paint = |network: &mut CudaNetwork<Emulated>, (width, height)| {
+        let mut styled = Image::default();
+        let image = picture(width, height);
+        network.stylize(&image, &mut styled).unwrap();
+        styled
+    };
+    let fresh = |weights: &Arc<Weights<Emulated>>| {
+        sizes.map(|size| paint(&mut CudaNetwork::new(weights.clone()), size))
+    };
+    let (of_one, of_two) = (fresh(&one), fresh(&two));
+    assert_ne!(of_one, of_two);
+
+    let mut network = CudaNetwork::new(one.clone());
+    assert_eq!(sizes.map(|size| paint(&mut network, size)), of_one);
+    let counts = || {
+        (
+            gpu.allocations.load(Ordering::Relaxed),
+            gpu.graphs.load(Ordering::Relaxed),
+        )
+    };
+    let (allocations, graphs) = counts();
+    assert_eq!(sizes.map(|size| paint(&mut network, size)), of_one);
+    assert_eq!(counts(), (allocations, graphs));
+    network.set_weights(two);
+    assert_eq!(sizes.map(|size| paint(&mut network, size)), of_two);
+    assert_eq!(counts(), (allocations, graphs + sizes.len()));
+}
+
+#[test]
 fn too_little_memory_is_told() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));

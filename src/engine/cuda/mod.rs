@@ -65,7 +65,10 @@ impl Overlay {
 /// A network on a CUDA device: weights, and memory for a picture.
 pub struct CudaNetwork<G: Gpu> {
     weights: Arc<Weights<G>>,
-    ready: Option<Ready<G>>,
+    /// The sizes that were there last, the last one at the end.
+    ready: Vec<Ready<G>>,
+    /// What their graphs run in.
+    arena: Option<(G::Memory, usize)>,
     /// The frame before and after, on the device.
     before: Option<(G::Memory, usize)>,
     after: Option<(G::Memory, usize)>,
@@ -76,26 +79,36 @@ pub struct CudaNetwork<G: Gpu> {
 struct Ready<G: Gpu> {
     sizes: Sizes,
     plan: Plan,
-    // Before the memory it runs in: fields are dropped in this order.
     graph: G::Graph,
-    _memory: G::Memory,
 }
+
+/// So many sizes are kept ready: those among which a live picture's may change
+/// from time to time.
+const MOST_READY: usize = 8;
 
 impl<G: Gpu> CudaNetwork<G> {
     /// A network with these weights, and no memory yet.
     pub fn new(weights: Arc<Weights<G>>) -> Self {
         CudaNetwork {
             weights,
-            ready: None,
+            ready: Vec::new(),
+            arena: None,
             before: None,
             after: None,
             staging: Staging::default(),
         }
     }
 
-    /// Takes the place of the network before.
+    /// Takes the place of the network before, in its memory if that is the same
+    /// device's.
     pub fn set_weights(&mut self, weights: Arc<Weights<G>>) {
-        *self = CudaNetwork::new(weights);
+        match Arc::ptr_eq(&self.weights.gpu, &weights.gpu) {
+            true => {
+                self.ready.clear();
+                self.weights = weights;
+            }
+            false => *self = CudaNetwork::new(weights),
+        }
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
@@ -226,32 +239,31 @@ impl<G: Gpu> CudaNetwork<G> {
 
     /// Lays out memory for these sizes.
     fn prepare(&mut self, sizes: Sizes) -> Result<&Ready<G>, EngineError> {
-        // The old memory first: the new one need not fit beside it.
-        let ready = match self.ready.take() {
-            Some(ready) if ready.sizes == sizes => ready,
-            other => {
-                drop(other);
-                Ready::new(&self.weights, sizes)?
-            }
+        let ready = match self.ready.iter().position(|ready| ready.sizes == sizes) {
+            Some(found) => self.ready.remove(found),
+            None => self.lay_out(sizes)?,
         };
-        Ok(self.ready.insert(ready))
+        self.ready.push(ready);
+        let last = self.ready.len() - 1;
+        Ok(&self.ready[last])
     }
-}
 
-impl<G: Gpu> Ready<G> {
-    fn new(weights: &Weights<G>, sizes: Sizes) -> Result<Self, EngineError> {
-        let gpu = &*weights.gpu;
-        let memory = gpu.allocate(Plan::new(weights, sizes, 0).len)?;
-        let plan = Plan::new(weights, sizes, gpu.address(&memory));
-        // SAFETY: the plan's addresses lie in `memory` and in that of the
-        // weights, both of which live as long as the graph.
+    fn lay_out(&mut self, sizes: Sizes) -> Result<Ready<G>, EngineError> {
+        let gpu = &*self.weights.gpu;
+        let needed = Plan::new(&self.weights, sizes, 0).len;
+        let fits = self.arena.as_ref().is_some_and(|(_, len)| *len >= needed);
+        if !fits {
+            // What runs in the old memory goes with it.
+            self.ready.clear();
+        } else if self.ready.len() >= MOST_READY {
+            self.ready.remove(0);
+        }
+        let memory = at_least(gpu, &mut self.arena, needed)?;
+        let plan = Plan::new(&self.weights, sizes, gpu.address(memory));
+        // SAFETY: the plan's addresses lie in the arena, which stays as long as
+        // `ready`, and in the memory of the weights.
         let graph = unsafe { gpu.graph(&plan.launches)? };
-        Ok(Ready {
-            sizes,
-            plan,
-            graph,
-            _memory: memory,
-        })
+        Ok(Ready { sizes, plan, graph })
     }
 }
 
