@@ -62,8 +62,7 @@ impl Weights {
         if let Device::Cuda(device) = device
             && cuda::Weights::<cuda::Driver>::can_be(&model.architecture)
         {
-            let driver = cuda::Driver::new(device)?;
-            let weights = cuda::Weights::new(Arc::new(driver), model)?;
+            let weights = cuda::Weights::new(cuda::Driver::of(device)?, model)?;
             return Ok((Weights::Cuda(Arc::new(weights)), Precision::Fast));
         }
         let network = Network::from_model(model, device)?;

@@ -11,7 +11,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// What `build.rs` has compiled: machine code for several devices, and code
@@ -95,12 +95,29 @@ impl From<DriverError> for GpuError {
     }
 }
 
+/// Those in use: networks of one device share one, with its kernels and its
+/// stream.
+static DRIVERS: Mutex<Vec<Weak<Driver>>> = Mutex::new(Vec::new());
+
 impl Driver {
     /// Runs on the stream of Candle's device.
     ///
     /// # Errors
     /// If there is no code for the device.
-    pub fn new(device: &CudaDevice) -> Result<Self, GpuError> {
+    pub fn of(device: &CudaDevice) -> Result<Arc<Self>, GpuError> {
+        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.retain(|driver| driver.strong_count() > 0);
+        let stream = device.cuda_stream();
+        let of_stream = |driver: &Arc<Driver>| Arc::ptr_eq(&driver.stream, &stream);
+        if let Some(driver) = drivers.iter().filter_map(Weak::upgrade).find(of_stream) {
+            return Ok(driver);
+        }
+        let driver = Arc::new(Driver::new(device)?);
+        drivers.push(Arc::downgrade(&driver));
+        Ok(driver)
+    }
+
+    fn new(device: &CudaDevice) -> Result<Self, GpuError> {
         use sys::CUdevice_attribute_enum as Attribute;
         let stream = device.cuda_stream();
         let context = stream.context().clone();
