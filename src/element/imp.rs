@@ -460,6 +460,9 @@ impl FastStyle {
                 prepared.threads().count()
             ),
         }
+        if let Some(reason) = prepared.and_then(|prepared| prepared.fallback()) {
+            gst::warning!(CAT, imp = self, "on the CPU, for want of CUDA: {reason}");
+        }
         lock(&self.report).model(prepared.map(Arc::as_ref), name.unwrap_or_default());
         streaming.set_model(model.map(|model| model.prepared));
     }

@@ -19,16 +19,29 @@ pub enum DeviceChoice {
 impl DeviceChoice {
     /// Opens the device. `Auto` never fails; builds without the feature `cuda`
     /// have no CUDA device.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`] if the device is not there.
     pub fn open(self) -> Result<Device, EngineError> {
+        Ok(self.open_or_fall_back()?.0)
+    }
+
+    /// As [`DeviceChoice::open`]. Tells also why there is no CUDA device, where
+    /// `Auto` has looked for one.
+    pub(super) fn open_or_fall_back(self) -> Result<(Device, Option<String>), EngineError> {
         match self {
-            DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Auto => Ok(open_cuda(0).unwrap_or(Device::Cpu)),
-            DeviceChoice::Cuda(ordinal) => {
-                open_cuda(ordinal).map_err(|reason| EngineError::Device {
+            DeviceChoice::Cpu => Ok((Device::Cpu, None)),
+            DeviceChoice::Auto => Ok(match open_cuda(0) {
+                Ok(device) => (device, None),
+                Err(reason) => (Device::Cpu, cfg!(feature = "cuda").then_some(reason)),
+            }),
+            DeviceChoice::Cuda(ordinal) => match open_cuda(ordinal) {
+                Ok(device) => Ok((device, None)),
+                Err(reason) => Err(EngineError::Device {
                     device: self.to_string(),
                     reason,
-                })
-            }
+                }),
+            },
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Prepared {
     pub(super) threads: Threads,
     architecture: Architecture,
     precision: Precision,
+    fallback: Option<String>,
 }
 
 /// Weights for either kind of kernels.
@@ -78,16 +79,16 @@ impl Prepared {
     /// [`EngineError::Threads`] if the system has no more threads.
     pub fn new(model: &Model, options: Options) -> Result<Self, EngineError> {
         let threads = Threads::new(options.threads)?;
-        let device = options.device.open()?;
+        let (mut device, mut fallback) = options.device.open_or_fall_back()?;
         let prepared = Weights::new(model, options, &device, &threads);
-        let (device, (weights, precision)) = match prepared {
+        let (weights, precision) = match prepared {
             // A device that was not asked for by name and cannot do it.
-            Err(_) if options.device == DeviceChoice::Auto && !device.is_cpu() => {
-                let cpu = Device::Cpu;
-                let prepared = Weights::new(model, options, &cpu, &threads)?;
-                (cpu, prepared)
+            Err(error) if options.device == DeviceChoice::Auto && !device.is_cpu() => {
+                fallback = Some(error.to_string());
+                device = Device::Cpu;
+                Weights::new(model, options, &device, &threads)?
             }
-            prepared => (device, prepared?),
+            prepared => prepared?,
         };
         Ok(Prepared {
             weights,
@@ -95,6 +96,7 @@ impl Prepared {
             threads,
             architecture: model.architecture.clone(),
             precision,
+            fallback,
         })
     }
 
@@ -143,5 +145,11 @@ impl Prepared {
     /// Where the network runs.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Why it runs on the CPU, where [`DeviceChoice::Auto`] has looked for a
+    /// CUDA device in vain.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
     }
 }

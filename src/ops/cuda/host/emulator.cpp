@@ -57,7 +57,7 @@ struct Block {
     unsigned current = 0;
     std::string error;
     unsigned long long conflicts = 0;
-    void (*kernel)(const void*) = nullptr;
+    size_t (*kernel)(const void*) = nullptr;
     const void* parameters = nullptr;
 };
 
@@ -311,7 +311,7 @@ void wait_for_block() {
 
 // Runs a grid. Returns what is wrong, or null; valid until the next launch of
 // this thread of the host.
-const char* launch(void (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
+const char* launch(size_t (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
                    const void* parameters, bool backwards, unsigned long long* conflicts) {
     static thread_local std::string error;
     Block own;

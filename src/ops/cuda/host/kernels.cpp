@@ -10,20 +10,22 @@
 #include <utility>
 
 namespace emulator {
-const char* launch(void (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
+const char* launch(size_t (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
                    const void* parameters, bool backwards, unsigned long long* conflicts);
 }
 
 namespace {
 
+// Tells how many bytes the parameters are; with null, that is all it does.
 template <typename P, void (*KERNEL_)(const P)>
-void call(const void* parameters) {
-    KERNEL_(*static_cast<const P*>(parameters));
+size_t call(const void* parameters) {
+    if (parameters != nullptr) KERNEL_(*static_cast<const P*>(parameters));
+    return sizeof(P);
 }
 
 struct Entry {
     const char* name;
-    void (*call)(const void*);
+    size_t (*call)(const void*);
 };
 
 const Entry ENTRIES[] = {
@@ -50,6 +52,13 @@ extern "C" void faststyle_parameter_sizes(size_t (&sizes)[9]) {
     const size_t all[] = {sizeof(Convolution), sizeof(First),  sizeof(Last),   sizeof(Residual), sizeof(Settle),
                           sizeof(Enter),       sizeof(Shrink), sizeof(Fields), sizeof(Leave)};
     memcpy(sizes, all, sizeof sizes);
+}
+
+// See parameter_bytes in lib.rs; 0 if there is no such kernel.
+extern "C" size_t faststyle_parameter_bytes(const char* name) {
+    for (const Entry& entry : ENTRIES)
+        if (strcmp(entry.name, name) == 0) return entry.call(nullptr);
+    return 0;
 }
 
 // See launch in lib.rs.

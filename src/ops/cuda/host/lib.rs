@@ -17,6 +17,7 @@ unsafe extern "C" {
     ) -> *const c_char;
 
     fn faststyle_parameter_sizes(sizes: *mut usize);
+    fn faststyle_parameter_bytes(name: *const c_char) -> usize;
 }
 
 /// Bytes of the kernels' parameters, in the order of `Parameters`.
@@ -25,6 +26,14 @@ pub fn parameter_sizes() -> [usize; 9] {
     // SAFETY: it writes as many.
     unsafe { faststyle_parameter_sizes(sizes.as_mut_ptr()) };
     sizes
+}
+
+/// Bytes of the parameters of the kernel of that name, if there is one.
+pub fn parameter_bytes(name: &str) -> Option<usize> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a string.
+    let bytes = unsafe { faststyle_parameter_bytes(name.as_ptr()) };
+    (bytes > 0).then_some(bytes)
 }
 
 /// A grid to run.

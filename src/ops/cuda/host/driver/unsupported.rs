@@ -1,0 +1,45 @@
+//! What programs name and do not need here: it says so and fails.
+
+macro_rules! unsupported {
+    ($status:literal: $($name:ident)+) => {
+        $(
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name() -> u32 {
+                eprintln!("faststyle-cuda-driver: {} is not there", stringify!($name));
+                $status
+            }
+        )+
+    };
+}
+
+// Of the driver, that Candle links.
+unsupported! {
+    801:
+    cuMemAllocAsync
+    cuModuleLoad
+}
+
+// Of cuBLAS, that Candle links.
+unsupported! {
+    15:
+    cublasDgemmStridedBatched
+    cublasGemmStridedBatchedEx
+}
+
+// Of the driver, that GStreamer looks up.
+unsupported! {
+    801:
+    cuCtxEnablePeerAccess
+    cuCtxDisablePeerAccess
+    cuGraphicsMapResources
+    cuGraphicsUnmapResources
+    cuGraphicsUnregisterResource
+    cuGraphicsResourceSetMapFlags_v2
+    cuGraphicsSubResourceGetMappedArray
+    cuGraphicsResourceGetMappedPointer_v2
+    cuGraphicsGLRegisterImage
+    cuGraphicsGLRegisterBuffer
+    cuGLGetDevices_v2
+    cuTexObjectCreate
+    cuTexObjectDestroy
+}
