@@ -25,7 +25,8 @@ fn watch() {
     }
 }
 
-/// Compiles `src/ops/cuda/kernels/NAME.cu` into `NAME.fatbin`.
+/// Compiles `src/ops/cuda/kernels/NAME.cu` into `NAME.fatbin`, and once more for
+/// the other kind of 16-bit floats into `NAME_bf16.fatbin`.
 #[cfg(feature = "cuda")]
 mod cuda {
     use std::env;
@@ -60,9 +61,12 @@ mod cuda {
         let targets = targets(&archs).unwrap_or_else(|reason| fail(&reason));
         let nvcc = nvcc();
         let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-        let compile = |name: &str| compile_one(&nvcc, &targets, name, &out);
+        let compile = |name: &str, bf16| compile_one(&nvcc, &targets, name, bf16, &out);
         let results: Vec<_> = thread::scope(|scope| {
-            let workers = FILES.map(|name| scope.spawn(move || compile(name)));
+            let kinds = FILES.iter().flat_map(|name| [(name, false), (name, true)]);
+            let workers: Vec<_> = kinds
+                .map(|(name, bf16)| scope.spawn(move || compile(name, bf16)))
+                .collect();
             workers.into_iter().map(|worker| worker.join()).collect()
         });
         for result in results {
@@ -105,13 +109,24 @@ mod cuda {
             .unwrap_or_else(|| "nvcc".into())
     }
 
-    fn compile_one(nvcc: &Path, targets: &[String], name: &str, out: &Path) -> Result<(), String> {
+    fn compile_one(
+        nvcc: &Path,
+        targets: &[String],
+        name: &str,
+        bf16: bool,
+        out: &Path,
+    ) -> Result<(), String> {
         let source = format!("{SOURCES}/{name}.cu");
+        let (kind, defined) = match bf16 {
+            true => ("_bf16", ["-D", "BFLOAT16"].as_slice()),
+            false => ("", [].as_slice()),
+        };
         let output = Command::new(nvcc)
             .args(["-std=c++17", "-O3", "-fatbin"])
+            .args(defined)
             .args(targets)
             .arg("-o")
-            .arg(out.join(name).with_extension("fatbin"))
+            .arg(out.join(format!("{name}{kind}.fatbin")))
             .arg(&source)
             .output()
             .map_err(|error| {

@@ -41,13 +41,25 @@ pub struct Settings {
 #[enum_type(name = "GstFastStylePrecision")]
 #[repr(i32)]
 pub enum FastStylePrecision {
-    /// [`Precision::F32`]
+    /// [`Precision::Auto`]
     #[default]
+    #[enum_value(name = "f32 on a CPU, f16 on a CUDA device", nick = "auto")]
+    Auto,
+    /// [`Precision::F32`]
     #[enum_value(name = "32-bit floats", nick = "f32")]
     F32,
+    /// [`Precision::F16`]
+    #[enum_value(name = "16-bit floats, on CUDA devices", nick = "f16")]
+    F16,
+    /// [`Precision::Bf16`]
+    #[enum_value(
+        name = "16-bit floats of fewer digits and wider range, on CUDA devices",
+        nick = "bf16"
+    )]
+    Bf16,
     /// [`Precision::Fast`]
     #[enum_value(
-        name = "16-bit integers where the CPU is faster with them",
+        name = "16-bit integers where the CPU is faster with them, f16 on CUDA devices",
         nick = "fast"
     )]
     Fast,
@@ -56,7 +68,10 @@ pub enum FastStylePrecision {
 impl From<FastStylePrecision> for Precision {
     fn from(precision: FastStylePrecision) -> Self {
         match precision {
+            FastStylePrecision::Auto => Precision::Auto,
             FastStylePrecision::F32 => Precision::F32,
+            FastStylePrecision::F16 => Precision::F16,
+            FastStylePrecision::Bf16 => Precision::Bf16,
             FastStylePrecision::Fast => Precision::Fast,
         }
     }

@@ -61,10 +61,12 @@ impl Weights {
         }
         #[cfg(feature = "cuda")]
         if let Device::Cuda(device) = device
+            && let precision = options.precision.on_cuda()
+            && let Some(numbers) = cuda::numbers(precision)
             && cuda::Weights::<cuda::Driver>::can_be(&model.architecture)
         {
-            let weights = cuda::Weights::new(cuda::Driver::of(device)?, model)?;
-            return Ok((Weights::Cuda(Arc::new(weights)), Precision::Fast));
+            let weights = cuda::Weights::new(cuda::Driver::of(device)?, model, numbers)?;
+            return Ok((Weights::Cuda(Arc::new(weights)), precision));
         }
         let network = Network::from_model(model, device)?;
         Ok((Weights::Candle(Arc::new(network)), Precision::F32))

@@ -1,12 +1,12 @@
 //! The convolutions inside the network.
 
 use crate::emulated::Emulated;
-use crate::numbers::{Random, assert_close, pad, tensor, unpad, values};
+use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use candle_core::Tensor;
 use gstfaststyle::ops::cuda::pack::{self, padded};
 use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
 use gstfaststyle::ops::cuda::shapes::{Kind, Shape};
-use gstfaststyle::ops::cuda::{Gpu, Limits};
+use gstfaststyle::ops::cuda::{Gpu, Limits, Numbers};
 use gstfaststyle::ops::{Padding, plain};
 use half::f16;
 
@@ -57,7 +57,7 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
         .for_each(|v| v.resize(padded(inputs), 0.0));
 
     let scales = pack::scales(&weights, outputs);
-    let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales);
+    let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, Numbers::F16);
     let wide = (padded(inputs), padded(outputs));
     let (mut launch, rows) = shape.launch((height, width), wide, gpu.limits);
     let (out_height, out_width) = match kind {
@@ -68,7 +68,7 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
     let pixels = out_height * out_width;
     let output = gpu.allocate(2 * pixels * wide.1).unwrap();
     let moments = gpu.allocate(8 * rows * wide.1).unwrap();
-    let (x_memory, packed) = (gpu.hold(&pad(&x, inputs)), gpu.hold(&packed));
+    let (x_memory, packed) = (gpu.hold(&pad(&x, inputs)), gpu.hold(&rounded(&packed)));
     let [factor, offset] = affine.each_ref().map(|v| gpu.hold(v));
     let Parameters::Convolution(p) = &mut launch.parameters else {
         unreachable!()
@@ -210,8 +210,8 @@ fn one_colour_has_no_variance() {
     let (mut launch, rows) = shape.launch((16, 16), (16, 16), gpu.limits);
     let x = gpu.hold(&[f16::from_f32(0.3); 16 * 16 * 16]);
     let weights = Random::new(1).values(16 * 16 * 9, 1.0);
-    let packed = pack::convolution(shape, &weights, (16, 16), &[1.0; 16]);
-    let packed = gpu.hold(&packed);
+    let packed = pack::convolution(shape, &weights, (16, 16), &[1.0; 16], Numbers::F16);
+    let packed = gpu.hold(&rounded(&packed));
     let output = gpu.allocate(2 * 16 * 16 * 16).unwrap();
     let moments = gpu.allocate(8 * rows * 16).unwrap();
     let Parameters::Convolution(p) = &mut launch.parameters else {

@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use gstfaststyle::engine::cuda::{CudaNetwork, Weights};
 use gstfaststyle::engine::{EngineError, Image};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
+use gstfaststyle::ops::cuda::Numbers;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,7 +31,11 @@ pub fn picture(width: usize, height: usize) -> Image {
 }
 
 pub fn network(model: &Model) -> CudaNetwork<Emulated> {
-    let weights = Weights::new(Arc::new(Emulated::default()), model).unwrap();
+    network_of(model, Numbers::F16)
+}
+
+fn network_of(model: &Model, numbers: Numbers) -> CudaNetwork<Emulated> {
+    let weights = Weights::new(Arc::new(Emulated::default()), model, numbers).unwrap();
     CudaNetwork::new(Arc::new(weights))
 }
 
@@ -76,11 +81,22 @@ fn networks_paint_as_in_f32() {
             model.weights.insert("output.conv.bias".into(), bias);
         }
         let image = picture(width, height);
-        let mut styled = Image::default();
-        network(&model).stylize(&image, &mut styled).unwrap();
-        assert_eq!((styled.width, styled.height), (width, height));
-        let mean = difference(&styled.data, &reference(&model, &image));
-        assert!(mean < 0.5, "{:?}: {mean}", model.architecture);
+        let reference = reference(&model, &image);
+        let means = Numbers::ALL.map(|numbers| {
+            let mut styled = Image::default();
+            let mut network = network_of(&model, numbers);
+            network.stylize(&image, &mut styled).unwrap();
+            assert_eq!((styled.width, styled.height), (width, height));
+            difference(&styled.data, &reference)
+        });
+        // Three bits less are eight times as far off.
+        let [f16, bf16] = means;
+        assert!(
+            f16 < 0.5 && bf16 < 4.0,
+            "{:?}: {means:?}",
+            model.architecture
+        );
+        assert!(f16 < bf16, "{means:?}");
     }
 }
 
@@ -142,7 +158,8 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
     for weight in two.weights.values_mut() {
         *weight = (&*weight * 1.5).unwrap();
     }
-    let [one, two] = [one, two].map(|model| Arc::new(Weights::new(gpu.clone(), &model).unwrap()));
+    let [one, two] =
+        [one, two].map(|model| Arc::new(Weights::new(gpu.clone(), &model, Numbers::F16).unwrap()));
     let sizes = [(20, 12), (12, 12), (8, 20)];
     let paint = |network: &mut CudaNetwork<Emulated>, (width, height)| {
         let mut styled = Image::default();
@@ -176,7 +193,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
 fn too_little_memory_is_told() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));
-    let weights = Weights::new(gpu.clone(), &model).unwrap();
+    let weights = Weights::new(gpu.clone(), &model, Numbers::F16).unwrap();
     gpu.free.store(100 << 10, Ordering::Relaxed);
     let mut network = CudaNetwork::new(Arc::new(weights));
     assert!(network.memory_needed((100, 100), (100, 100)) > 100 << 10);

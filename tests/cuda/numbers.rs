@@ -30,6 +30,11 @@ pub fn pad(image: &[f32], channels: usize) -> Vec<f16> {
     image.chunks(channels).flat_map(pixel).collect()
 }
 
+/// Numbers rounded to 16 bits.
+pub fn rounded(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&x| f16::from_f32(x)).collect()
+}
+
 /// The true channels of each pixel.
 pub fn unpad(image: &[f16], channels: usize) -> Vec<f32> {
     let pixels = image.chunks(padded(channels));

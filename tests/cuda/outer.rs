@@ -2,7 +2,7 @@
 //! normalises.
 
 use crate::emulated::Emulated;
-use crate::numbers::{Random, assert_close, pad, tensor, unpad, values};
+use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use gstfaststyle::ops::cuda::pack::{self, padded};
 use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
 use gstfaststyle::ops::cuda::{Gpu, shapes};
@@ -43,7 +43,7 @@ fn the_first_layer() {
         let of_four = |pixel: &[f32]| [pixel[0], pixel[1], pixel[2], 0.0].map(f16::from_f32);
         let four: Vec<f16> = x.chunks(3).flat_map(of_four).collect();
         let four = gpu.hold(&four);
-        let packed = gpu.hold(&pack::first(&weights, outputs, &scales));
+        let packed = gpu.hold(&rounded(&pack::first(&weights, outputs, &scales)));
         let Parameters::First(p) = &mut launch.parameters else {
             unreachable!()
         };
@@ -95,7 +95,7 @@ fn the_last_layer() {
         let moments = gpu.allocate(8 * rows * 4).unwrap();
         let x_memory = gpu.hold(&pad(&x, inputs));
         let chunk = shapes::last_chunk(wide, gpu.limits);
-        let packed = gpu.hold(&pack::last(&weights, inputs, &scales, chunk));
+        let packed = gpu.hold(&rounded(&pack::last(&weights, inputs, &scales, chunk)));
         let [factor, offset] = affine.each_ref().map(|v| gpu.hold(v));
         let Parameters::Last(p) = &mut launch.parameters else {
             unreachable!()

@@ -252,8 +252,8 @@ impl Layer {
         let weights = if side == 3 {
             let weights = winograd_weights(scale.kind(), &kernels.values, outputs, inputs);
             Weights::Winograd(match precision {
-                Precision::F32 => weights,
                 Precision::Fast => weights.rounded(),
+                _ => weights,
             })
         } else {
             let at = |o, i, y, x| kernels.at(o, i, y, x);

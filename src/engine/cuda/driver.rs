@@ -22,14 +22,21 @@ macro_rules! modules {
     };
 }
 
-const MODULES: [&[u8]; 7] = modules!(
+const MODULES: [&[u8]; 14] = modules!(
     "convolution",
+    "convolution_bf16",
     "first",
+    "first_bf16",
     "frame",
+    "frame_bf16",
     "last",
+    "last_bf16",
     "residual",
+    "residual_bf16",
     "resize",
-    "settle"
+    "resize_bf16",
+    "settle",
+    "settle_bf16"
 );
 
 /// Shared memory that a block has without asking for more.

@@ -20,10 +20,10 @@ pub use driver::Driver;
 pub use weights::Weights;
 
 use super::frame::{Frame, FrameMut};
-use super::{EngineError, Image};
+use super::{EngineError, Image, Precision};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
-use crate::ops::cuda::{Gpu, GpuError, Launch};
+use crate::ops::cuda::{Gpu, GpuError, Launch, Numbers};
 use layout::Planes;
 use plan::{Plan, Sizes};
 use staging::Staging;
@@ -42,6 +42,15 @@ impl From<GpuError> for EngineError {
                 reason,
             },
         }
+    }
+}
+
+/// The floats of 16 bits that a device computes with, where those do.
+pub fn numbers(precision: Precision) -> Option<Numbers> {
+    match precision.on_cuda() {
+        Precision::F32 => None,
+        Precision::Bf16 => Some(Numbers::Bf16),
+        _ => Some(Numbers::F16),
     }
 }
 
@@ -186,8 +195,9 @@ impl<G: Gpu> CudaNetwork<G> {
         let weights = self.weights.clone();
         let gpu = &*weights.gpu;
         let Ready { plan, graph, .. } = self.prepare(sizes)?;
+        let suffix = weights.numbers.suffix();
         let enter = Launch {
-            kernel: "enter_network".into(),
+            kernel: format!("enter_network{suffix}"),
             blocks: shapes::grid(sizes.frame.1, sizes.frame.0),
             threads: 256,
             shared: 0,
@@ -197,7 +207,7 @@ impl<G: Gpu> CudaNetwork<G> {
             }),
         };
         let leave = Launch {
-            kernel: "leave_network".into(),
+            kernel: format!("leave_network{suffix}"),
             blocks: shapes::grid(
                 sizes.frame.1.div_ceil(after.group_width.max(1) as usize),
                 sizes.frame.0.div_ceil(after.group_height.max(1) as usize),

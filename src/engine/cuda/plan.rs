@@ -256,6 +256,9 @@ impl Plan {
         if !same_size {
             planner.find_fields(sizes, input, styled, fields);
         }
+        for launch in &mut planner.launches {
+            launch.kernel += weights.numbers.suffix();
+        }
         let plan = Plan {
             len: planner.used,
             picture: whole,

@@ -6,12 +6,13 @@ use crate::ops::Padding;
 use crate::ops::cuda::pack::{self, OUTER_SIDE, padded};
 use crate::ops::cuda::parameters::{Address, Affine};
 use crate::ops::cuda::shapes::{self, Kind, Shape};
-use crate::ops::cuda::{Gpu, Limits};
+use crate::ops::cuda::{Gpu, Limits, Numbers};
 use std::sync::Arc;
 
 /// A network's weights as the kernels read them; networks can share them.
 pub struct Weights<G: Gpu> {
     pub(super) gpu: Arc<G>,
+    pub(super) numbers: Numbers,
     pub(super) architecture: Architecture,
     pub(super) layers: Layers,
     /// What the layers' addresses lie in.
@@ -61,6 +62,7 @@ pub(super) enum Tail {
 struct Packer<'a> {
     model: &'a Model,
     limits: Limits,
+    numbers: Numbers,
     bytes: Vec<u8>,
 }
 
@@ -77,8 +79,9 @@ impl Packer<'_> {
         self.put(numbers.iter().map(|x| x.to_ne_bytes()))
     }
 
-    fn put_f16(&mut self, numbers: &[half::f16]) -> Address {
-        self.put(numbers.iter().map(|x| x.to_ne_bytes()))
+    fn put_rounded(&mut self, weights: &[f32]) -> Address {
+        let numbers = self.numbers;
+        self.put(weights.iter().map(|&x| numbers.bits_of(x).to_ne_bytes()))
     }
 
     fn values(&self, name: &str) -> candle_core::Result<Vec<f32>> {
@@ -129,11 +132,11 @@ impl Packer<'_> {
         };
         let weights = self.kernels(name, [outputs, inputs, 3])?;
         let scales = pack::scales(&weights, outputs);
-        let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales);
+        let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, self.numbers);
         Ok(Layer {
             shape,
             channels,
-            weights: self.put_f16(&packed),
+            weights: self.put_rounded(&packed),
             norm: self.norm(name, &scales, channels.1)?,
         })
     }
@@ -151,7 +154,7 @@ impl Packer<'_> {
         weights.iter_mut().for_each(|weight| *weight *= gain);
         let scales = pack::scales(&weights, width);
         Ok(Outer {
-            weights: self.put_f16(&pack::first(&weights, width, &scales)),
+            weights: self.put_rounded(&pack::first(&weights, width, &scales)),
             tail: Tail::Norm(self.norm("down.0", &scales, padded(width))?),
         })
     }
@@ -165,7 +168,7 @@ impl Packer<'_> {
         let chunk = shapes::last_chunk(padded(width), self.limits);
         let packed = pack::last(&weights, width, &scales, chunk);
         Ok(Outer {
-            weights: self.put_f16(&packed),
+            weights: self.put_rounded(&packed),
             tail: match output_norm {
                 true => Tail::Norm(self.norm("output", &scales, 4)?),
                 false => {
@@ -246,12 +249,13 @@ impl<G: Gpu> Weights<G> {
             && architecture.inner_kernel == 3
     }
 
-    /// Packs the weights of `model` and moves them to the device.
+    /// Packs the weights of `model`, rounded to `numbers`, and moves them to the
+    /// device.
     ///
     /// # Errors
     /// A model without its tensors, or that this [cannot be](Self::can_be);
     /// too little memory on the device.
-    pub fn new(gpu: Arc<G>, model: &Model) -> Result<Self, EngineError> {
+    pub fn new(gpu: Arc<G>, model: &Model, numbers: Numbers) -> Result<Self, EngineError> {
         if !Self::can_be(&model.architecture) {
             return Err(candle_core::Error::msg(format!(
                 "no CUDA kernels for {:?}",
@@ -261,6 +265,7 @@ impl<G: Gpu> Weights<G> {
         let mut packer = Packer {
             model,
             limits: gpu.limits(),
+            numbers,
             bytes: Vec::new(),
         };
         let mut layers = packer.layers()?;
@@ -269,6 +274,7 @@ impl<G: Gpu> Weights<G> {
         layers.rebase(gpu.address(&memory));
         Ok(Weights {
             gpu,
+            numbers,
             architecture: model.architecture.clone(),
             layers,
             _memory: memory,

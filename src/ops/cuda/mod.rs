@@ -5,13 +5,16 @@
 //! host. Here is what both ways share: the [launches](Launch), the kernels'
 //! [parameters], their [shapes] and how they want weights to be [packed](pack).
 //!
-//! Images are 16-bit floats `[height, width, channels]`, with as many channels
+//! Images are [16-bit floats](Numbers) `[height, width, channels]`, with as many channels
 //! of zeros behind the true ones as make their number a multiple of 16; sums
 //! are 32-bit floats.
 
+mod numbers;
 pub mod pack;
 pub mod parameters;
 pub mod shapes;
+
+pub use numbers::Numbers;
 
 use parameters::{Address, Parameters};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Weights as the kernels read them.
 
+use super::Numbers;
 use super::shapes::{Kind, Shape};
-use half::f16;
 
 /// Channels that a layer of so many has in memory.
 pub fn padded(channels: usize) -> usize {
@@ -32,7 +32,8 @@ pub fn convolution(
     weights: &[f32],
     (outputs, inputs): (usize, usize),
     scales: &[f32],
-) -> Vec<f16> {
+    numbers: Numbers,
+) -> Vec<f32> {
     let Shape {
         kind,
         chunk,
@@ -53,7 +54,7 @@ pub fn convolution(
         let taps = taps.map(|tap| tap * scales[output]);
         let taps = match kind {
             Kind::Same | Kind::Half => taps,
-            Kind::Double => alike_in_sums(taps),
+            Kind::Double => alike_in_sums(taps, numbers),
         };
         for (phase, (tap, weight)) in
             (0..phases).flat_map(|p| taps.iter().enumerate().map(move |t| (p, t)))
@@ -65,14 +66,14 @@ pub fn convolution(
             sums[at(phase, output, input, y * side + x)] += weight;
         }
     }
-    sums.into_iter().map(f16::from_f32).collect()
+    sums
 }
 
 /// The taps rounded to multiples of a step at which any sum of theirs fits in 16
 /// bits. So the sums of each phase add up to the same, and the four pixels that
 /// one becomes are equal where the image is of one colour: where they were not,
 /// the normalisation would make a pattern of it.
-fn alike_in_sums(taps: [f32; 9]) -> [f32; 9] {
+fn alike_in_sums(taps: [f32; 9], numbers: Numbers) -> [f32; 9] {
     let mut largest = 0f32;
     for phase in 0..4 {
         let mut sums = [0f32; 4];
@@ -82,8 +83,10 @@ fn alike_in_sums(taps: [f32; 9]) -> [f32; 9] {
         }
         largest = sums.into_iter().fold(largest, f32::max);
     }
-    // 11 bits, less the two steps that rounding four taps can add.
-    let power = (largest * 1.001).log2().ceil() - 11.0;
+    // All significant bits, but for the two steps that rounding four taps can
+    // add.
+    let bits = numbers.significant_bits();
+    let power = (largest * (1.0 + (2.0 - bits).exp2())).log2().ceil() - bits;
     let step = power.max(-24.0).exp2();
     taps.map(|tap| (tap / step).round() * step)
 }
@@ -108,18 +111,18 @@ pub fn first_columns(outputs: usize) -> usize {
 /// Weights `[outputs, 3, 9, 9]`, those of each output times its scale, for the
 /// first layer: `[block][pair of pixels][column][pixel][colour]`, with a zero
 /// for a tenth pixel of a row and for a fourth colour.
-pub fn first(weights: &[f32], outputs: usize, scales: &[f32]) -> Vec<f16> {
+pub fn first(weights: &[f32], outputs: usize, scales: &[f32]) -> Vec<f32> {
     let columns = first_columns(outputs);
     let pairs_of_row = OUTER_SIDE.div_ceil(2);
     let pairs = (OUTER_SIDE * pairs_of_row).next_multiple_of(2);
-    let mut packed = vec![f16::ZERO; padded(outputs) * pairs * 8];
+    let mut packed = vec![0.0; padded(outputs) * pairs * 8];
     for (i, weight) in weights.iter().enumerate() {
         let (rest, x) = (i / OUTER_SIDE, i % OUTER_SIDE);
         let (rest, y) = (rest / OUTER_SIDE, rest % OUTER_SIDE);
         let (output, colour) = (rest / 3, rest % 3);
         let pair = output / columns * pairs + y * pairs_of_row + x / 2;
         let at = (pair * columns + output % columns) * 8 + x % 2 * 4 + colour;
-        packed[at] = f16::from_f32(weight * scales[output]);
+        packed[at] = weight * scales[output];
     }
     packed
 }
@@ -135,15 +138,15 @@ pub fn last_chunk(inputs: usize) -> usize {
 /// Weights `[3, inputs, 9, 9]`, those of each output times its scale, for the
 /// last layer, `chunk` channels at a time:
 /// `[chunk][row][column of the kernel and colour][channel]`, 32 of the third.
-pub fn last(weights: &[f32], inputs: usize, scales: &[f32], chunk: usize) -> Vec<f16> {
-    let mut packed = vec![f16::ZERO; padded(inputs) * OUTER_SIDE * 32];
+pub fn last(weights: &[f32], inputs: usize, scales: &[f32], chunk: usize) -> Vec<f32> {
+    let mut packed = vec![0.0; padded(inputs) * OUTER_SIDE * 32];
     for (i, weight) in weights.iter().enumerate() {
         let (rest, x) = (i / OUTER_SIDE, i % OUTER_SIDE);
         let (rest, y) = (rest / OUTER_SIDE, rest % OUTER_SIDE);
         let (colour, input) = (rest / inputs, rest % inputs);
         let row = input / chunk * OUTER_SIDE + y;
         let at = (row * 32 + x * 3 + colour) * chunk + input % chunk;
-        packed[at] = f16::from_f32(weight * scales[colour]);
+        packed[at] = weight * scales[colour];
     }
     packed
 }
@@ -162,17 +165,21 @@ mod tests {
         let shape = Shape::fitting(Kind::Double, (16, 16), limits).unwrap();
         let weights: Vec<f32> = (0..16 * 16 * 9).map(|i| (i as f32 * 0.7).sin()).collect();
         let scales = scales(&weights, 16);
-        let packed = convolution(shape, &weights, (16, 16), &scales);
-        // [chunk][tap][phase][output][channel], with one chunk.
-        for i in 0..16 * 16 {
-            let sum = |phase: usize| -> f32 {
-                let taps = (0..4).map(|tap| packed[(tap * 4 + phase) * 256 + i].to_f32());
-                taps.sum()
-            };
-            let own: f32 = weights[i * 9..][..9].iter().sum();
-            assert!((sum(0) - own * scales[i / 16]).abs() < 1e-3, "{i}");
-            for phase in 1..4 {
-                assert_eq!(sum(phase), sum(0), "{i}");
+        for numbers in Numbers::ALL {
+            let packed = convolution(shape, &weights, (16, 16), &scales, numbers);
+            let rounded = |i: usize| numbers.of_bits(numbers.bits_of(packed[i]));
+            // [chunk][tap][phase][output][channel], with one chunk.
+            for i in 0..16 * 16 {
+                let sum = |phase: usize| -> f32 {
+                    (0..4).map(|tap| rounded((tap * 4 + phase) * 256 + i)).sum()
+                };
+                let own: f32 = weights[i * 9..][..9].iter().sum();
+                let close = 2.0 * (-numbers.significant_bits()).exp2();
+                let difference = (sum(0) - own * scales[i / 16]).abs();
+                assert!(difference < close, "{numbers:?} {i}: {difference}");
+                for phase in 1..4 {
+                    assert_eq!(sum(phase), sum(0), "{numbers:?} {i}");
+                }
             }
         }
     }

@@ -19,6 +19,6 @@ fn main() {
         .opt_level(2)
         .include(".")
         .include("../kernels")
-        .files(["emulator.cpp", "kernels.cpp"])
+        .files(["emulator.cpp", "kernels.cpp", "kernels_bf16.cpp"])
         .compile("faststyle_cuda_host");
 }

@@ -205,6 +205,21 @@ uint16_t float_to_half(float value) {
     return sign | uint16_t((rounded >> 13) - (112 << 10));
 }
 
+float bf16_to_float(uint16_t half) {
+    const unsigned bits = unsigned(half) << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+// To the nearest, ties to even.
+uint16_t float_to_bf16(float value) {
+    unsigned bits;
+    memcpy(&bits, &value, 4);
+    if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fff;
+    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 char* shared() { return block->shared.get(); }
 
 void copy_later(void* to, const void* from, int bytes) {
@@ -249,35 +264,45 @@ struct Factors {
 };
 }  // namespace
 
+namespace {
+
+template <float (*WIDEN)(uint16_t)>
+void multiply_by(const Meeting& lanes) {
+    float a[16][16], b[16][8];
+    for (int lane = 0; lane < LANES; lane++) {
+        const Factors& own = *static_cast<const Factors*>(lanes.in[lane]);
+        const int g = lane / 4, q = lane % 4 * 2;
+        for (int i = 0; i < 4; i++) {
+            float* at = &a[g + i % 2 * 8][q + i / 2 * 8];
+            at[0] = WIDEN(uint16_t(own.a[i]));
+            at[1] = WIDEN(uint16_t(own.a[i] >> 16));
+        }
+        for (int i = 0; i < 2; i++) {
+            b[q + i * 8][g] = WIDEN(uint16_t(own.b[i]));
+            b[q + i * 8 + 1][g] = WIDEN(uint16_t(own.b[i] >> 16));
+        }
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        float* sums = static_cast<float*>(lanes.out[lane]);
+        for (int i = 0; i < 4; i++) {
+            const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+            float sum = 0;
+            for (int k = 0; k < 16; k++) sum += a[row][k] * b[k][column];
+            sums[i] += sum;
+        }
+    }
+}
+
+}  // namespace
+
 void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     const Factors factors = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
-    meet("multiply", &factors, sums, [](const Meeting& lanes) {
-        float a[16][16], b[16][8];
-        for (int lane = 0; lane < LANES; lane++) {
-            const Factors& own = *static_cast<const Factors*>(lanes.in[lane]);
-            const int g = lane / 4, q = lane % 4 * 2;
-            for (int i = 0; i < 4; i++) {
-                const float2 pair = unpack(own.a[i]);
-                float* at = &a[g + i % 2 * 8][q + i / 2 * 8];
-                at[0] = pair.x;
-                at[1] = pair.y;
-            }
-            for (int i = 0; i < 2; i++) {
-                const float2 pair = unpack(own.b[i]);
-                b[q + i * 8][g] = pair.x;
-                b[q + i * 8 + 1][g] = pair.y;
-            }
-        }
-        for (int lane = 0; lane < LANES; lane++) {
-            float* sums = static_cast<float*>(lanes.out[lane]);
-            for (int i = 0; i < 4; i++) {
-                const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-                float sum = 0;
-                for (int k = 0; k < 16; k++) sum += a[row][k] * b[k][column];
-                sums[i] += sum;
-            }
-        }
-    });
+    meet("multiply", &factors, sums, multiply_by<half_to_float>);
+}
+
+void multiply_bf16(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    const Factors factors = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
+    meet("multiply", &factors, sums, multiply_by<bf16_to_float>);
 }
 
 namespace {

@@ -44,6 +44,8 @@ namespace emulator {
 
 float half_to_float(uint16_t half);
 uint16_t float_to_half(float value);
+float bf16_to_float(uint16_t bits);
+uint16_t float_to_bf16(float value);
 
 char* shared();
 void copy_later(void* to, const void* from, int bytes);
@@ -51,6 +53,7 @@ void end_copies();
 void wait_for_copies(int pending);
 void load_matrices(unsigned (&to)[4], const void* row);
 void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
+void multiply_bf16(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 float from_lane_across(float value, int mask);
 void wait_for_block();
 void wait_for_warp();

@@ -4,7 +4,7 @@
 #define CONVOLUTION(kind, chunk, columns, down, across, rows, width, blocks)                                 \
     static_assert(across * width == columns, "the warps cover the block's columns");                        \
     KERNEL(32 * down * across, blocks)                                                                       \
-    convolve_##kind##_##chunk##_##columns(const __grid_constant__ Convolution p) {                           \
+    NAMED(convolve_##kind##_##chunk##_##columns)(const __grid_constant__ Convolution p) {                    \
         Convolver<Shape<kind, chunk, down, across, rows, width>>(p).run();                                   \
     }
 #include "shapes.h"

@@ -7,6 +7,14 @@
 
 #include "parameters.h"
 
+// With BFLOAT16 defined, 16-bit floats have 8 bits of exponent, and kernels
+// another name.
+#ifdef BFLOAT16
+#define NAMED(kernel) kernel##_bf16
+#else
+#define NAMED(kernel) kernel
+#endif
+
 #ifndef __CUDACC__
 #include "emulator.h"
 #else
@@ -15,6 +23,12 @@
 
 #define KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 #define DEVICE __device__ __forceinline__
+// The types of a product's factors.
+#ifdef BFLOAT16
+#define FACTORS "bf16.bf16"
+#else
+#define FACTORS "f16.f16"
+#endif
 #define UNROLL _Pragma("unroll")
 
 // Shared memory of the block, as many bytes as the launch asks for.
@@ -61,7 +75,7 @@ DEVICE void load_matrices(unsigned (&to)[4], const void* row) {
 // at columns q + 8, q + 9; of b column g at rows q, q + 1 and q + 8, q + 9; of
 // the sums rows g and g + 8 at columns q, q + 1.
 DEVICE void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." FACTORS ".f32 "
                  "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                  : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
@@ -76,6 +90,20 @@ DEVICE void wait_for_block() { __syncthreads(); }
 DEVICE void wait_for_warp() { __syncwarp(); }
 
 // Two 16-bit floats in a word, the first in the lower half.
+#ifdef BFLOAT16
+
+DEVICE unsigned pack(float first, float second) {
+    unsigned word;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
+    return word;
+}
+
+DEVICE float2 unpack(unsigned word) {
+    return make_float2(__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u));
+}
+
+#else
+
 DEVICE unsigned pack(float first, float second) {
     const __half2 pair = __floats2half2_rn(first, second);
     return *reinterpret_cast<const unsigned*>(&pair);
@@ -84,5 +112,7 @@ DEVICE unsigned pack(float first, float second) {
 DEVICE float2 unpack(unsigned word) {
     return __half22float2(*reinterpret_cast<const __half2*>(&word));
 }
+
+#endif
 
 #endif

@@ -2,7 +2,7 @@
 #include "frame.cuh"
 #include "numbers.cuh"
 
-KERNEL(256, 4) enter_network(const __grid_constant__ Enter p) {
+KERNEL(256, 4) NAMED(enter_network)(const __grid_constant__ Enter p) {
     const int x = blockIdx.x * 256 + threadIdx.x;
     if (x >= p.frame.width) return;
     for (int y = blockIdx.y; y < p.frame.height; y += gridDim.y)
@@ -78,7 +78,7 @@ DEVICE void write_opacity(const Leave& p, SampleWriter& writer, int x, int y) {
 }
 
 // A thread writes a group: the pixels that share chroma or a word.
-KERNEL(256, 2) leave_network(const __grid_constant__ Leave p) {
+KERNEL(256, 2) NAMED(leave_network)(const __grid_constant__ Leave p) {
     const FrameLayout& to = p.after;
     const int left = (blockIdx.x * 256 + threadIdx.x) * to.group_width;
     if (left >= to.width) return;

@@ -2,7 +2,7 @@
 // first: nothing may be pending on an image that others are added to.
 #include "numbers.cuh"
 
-KERNEL(256, 4) add_residual(const __grid_constant__ Residual p) {
+KERNEL(256, 4) NAMED(add_residual)(const __grid_constant__ Residual p) {
     // The threads of a line of blocks go through the image side by side.
     const int step = gridDim.x * blockDim.x;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < p.groups; i += step) {

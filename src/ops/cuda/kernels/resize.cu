@@ -23,7 +23,7 @@ struct Taps {
     DEVICE float weight(int tap) const { return unscaled(tap) * share; }
 };
 
-KERNEL(256, 4) shrink_picture(const __grid_constant__ Shrink p) {
+KERNEL(256, 4) NAMED(shrink_picture)(const __grid_constant__ Shrink p) {
     const int x = blockIdx.x * 256 + threadIdx.x;
     if (x >= p.small_width) return;
     const Taps columns(x, p.width, p.small_width);
@@ -91,7 +91,7 @@ DEVICE Colour find_gains(const Sources& sources, int row, int column) {
     return {covariance[1] * factor, covariance[2] * factor, covariance[3] * factor};
 }
 
-KERNEL(256, 4) find_fields(const __grid_constant__ Fields p) {
+KERNEL(256, 4) NAMED(find_fields)(const __grid_constant__ Fields p) {
     Sources& sources = *reinterpret_cast<Sources*>(shared_memory());
     const int top = blockIdx.y * TILE, left = blockIdx.x * TILE;
     for (int i = threadIdx.x; i < HALO * HALO; i += 256) {

@@ -6,7 +6,7 @@
 // Eight channels a block; 32 threads sum the rows of each.
 const int SETTLED_CHANNELS = 8, SUMMING = 32;
 
-KERNEL(256, 1) settle_norm(const __grid_constant__ Settle p) {
+KERNEL(256, 1) NAMED(settle_norm)(const __grid_constant__ Settle p) {
     double* sums = reinterpret_cast<double*>(shared_memory());
     double* squares = sums + SUMMING * SETTLED_CHANNELS;
     const int own = threadIdx.x % SETTLED_CHANNELS, channel = blockIdx.x * SETTLED_CHANNELS + own;

@@ -1,0 +1,50 @@
+//! Floats of 16 bits.
+
+use half::{bf16, f16};
+
+/// How floats of 16 bits are divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Numbers {
+    /// 5 bits of exponent: 11 significant bits, up to 65504.
+    #[default]
+    F16,
+    /// 8 bits of exponent: 8 significant bits, up to 3e38.
+    Bf16,
+}
+
+impl Numbers {
+    /// Both.
+    pub const ALL: [Numbers; 2] = [Numbers::F16, Numbers::Bf16];
+
+    /// Bits that count, the leading one included.
+    pub fn significant_bits(self) -> f32 {
+        match self {
+            Numbers::F16 => 11.0,
+            Numbers::Bf16 => 8.0,
+        }
+    }
+
+    /// At the end of the names of the kernels that compute with them.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Numbers::F16 => "",
+            Numbers::Bf16 => "_bf16",
+        }
+    }
+
+    /// The bits of the number next to `x`.
+    pub fn bits_of(self, x: f32) -> u16 {
+        match self {
+            Numbers::F16 => f16::from_f32(x).to_bits(),
+            Numbers::Bf16 => bf16::from_f32(x).to_bits(),
+        }
+    }
+
+    /// The number of these bits.
+    pub fn of_bits(self, bits: u16) -> f32 {
+        match self {
+            Numbers::F16 => f16::from_bits(bits).to_f32(),
+            Numbers::Bf16 => bf16::from_bits(bits).to_f32(),
+        }
+    }
+}
