@@ -57,7 +57,7 @@ struct Options {
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Arithmetic of the engine
-    #[arg(long, default_value = "f32")]
+    #[arg(long, default_value = "auto")]
     precision: Precision,
     /// Do not compare with the plain reference, which takes long
     #[arg(long)]

@@ -84,11 +84,12 @@ pub struct StylizeArgs {
         help_heading = "Running"
     )]
     pub device: DeviceChoice,
-    /// How exactly to compute: f32, or fast where the CPU is faster with it
+    /// How exactly to compute: auto, f32, f16, bf16, or fast where the CPU is
+    /// faster with it
     #[arg(
         long,
         value_name = "PRECISION",
-        default_value = "f32",
+        default_value = "auto",
         help_heading = "Running"
     )]
     pub precision: Precision,
