@@ -6,3 +6,4 @@ mod frames;
 mod network;
 mod numbers;
 mod outer;
+mod training;

@@ -7,11 +7,12 @@
 //!
 //! Images are 16-bit floats `[height, width, channels]`, with as many channels
 //! of zeros behind the true ones as make their number a multiple of 16; sums
-//! are 32-bit floats.
+//! are 32-bit floats. [`training`] has kernels of its own.
 
 pub mod pack;
 pub mod parameters;
 pub mod shapes;
+pub mod training;
 
 use parameters::{Address, Parameters};
 use std::time::Duration;

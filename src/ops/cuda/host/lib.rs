@@ -20,8 +20,8 @@ unsafe extern "C" {
 }
 
 /// Bytes of the kernels' parameters, in the order of `Parameters`.
-pub fn parameter_sizes() -> [usize; 7] {
-    let mut sizes = [0; 7];
+pub fn parameter_sizes() -> [usize; 15] {
+    let mut sizes = [0; 15];
     // SAFETY: it writes as many.
     unsafe { faststyle_parameter_sizes(sizes.as_mut_ptr()) };
     sizes
