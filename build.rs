@@ -29,6 +29,7 @@ fn watch() {
 #[cfg(feature = "cuda")]
 mod cuda {
     use std::env;
+    use std::fs;
     use std::path::{Path, PathBuf};
     use std::process::{Command, exit};
     use std::thread;
@@ -41,13 +42,17 @@ mod cuda {
     const ARCHS: &str = "80 86 89 90";
 
     /// The kernels, by file.
-    const FILES: [&str; 6] = [
+    const FILES: [&str; 10] = [
         "convolution",
         "first",
         "frame",
         "last",
         "residual",
         "settle",
+        "training/norm",
+        "training/pixels",
+        "training/product",
+        "training/weights",
     ];
 
     pub fn compile() {
@@ -59,6 +64,12 @@ mod cuda {
         let targets = targets(&archs).unwrap_or_else(|reason| fail(&reason));
         let nvcc = nvcc();
         let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+        if let Err(error) = fs::create_dir_all(out.join("training")) {
+            fail(&format!(
+                "cannot create a folder in {}: {error}",
+                out.display()
+            ));
+        }
         let compile = |name: &str| compile_one(&nvcc, &targets, name, &out);
         let results: Vec<_> = thread::scope(|scope| {
             let workers = FILES.map(|name| scope.spawn(move || compile(name)));
@@ -107,7 +118,7 @@ mod cuda {
     fn compile_one(nvcc: &Path, targets: &[String], name: &str, out: &Path) -> Result<(), String> {
         let source = format!("{SOURCES}/{name}.cu");
         let output = Command::new(nvcc)
-            .args(["-std=c++17", "-O3", "-fatbin"])
+            .args(["-std=c++17", "-O3", "-fatbin", "-I", SOURCES])
             .args(targets)
             .arg("-o")
             .arg(out.join(name).with_extension("fatbin"))

@@ -9,6 +9,8 @@
 //! of zeros behind the true ones as make their number a multiple of 16; sums
 //! are 32-bit floats. [`training`] has kernels of its own.
 
+#[cfg(feature = "cuda")]
+pub mod loaded;
 pub mod pack;
 pub mod parameters;
 pub mod shapes;

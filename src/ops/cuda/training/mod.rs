@@ -10,9 +10,13 @@
 //! that launches need beside that they take from a [`Scratch`].
 
 pub mod convolution;
+#[cfg(feature = "cuda")]
+pub mod custom;
 pub mod norm;
 pub mod pixels;
 mod shapes;
+#[cfg(feature = "cuda")]
+mod stream;
 
 use super::parameters::{Address, Parameters};
 use super::{Launch, Limits};
