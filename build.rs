@@ -25,11 +25,12 @@ fn watch() {
     }
 }
 
-/// Compiles `src/ops/cuda/kernels/NAME.cu` into `NAME.fatbin`, and once more for
-/// the other kind of 16-bit floats into `NAME_bf16.fatbin`.
+/// Compiles `src/ops/cuda/kernels/NAME.cu` into `NAME.fatbin`, and those of the
+/// network once more into `NAME_bf16.fatbin`.
 #[cfg(feature = "cuda")]
 mod cuda {
     use std::env;
+    use std::fs;
     use std::path::{Path, PathBuf};
     use std::process::{Command, exit};
     use std::thread;
@@ -41,8 +42,8 @@ mod cuda {
     /// it. `FASTSTYLE_CUDA_ARCHS="90"` chooses others.
     const ARCHS: &str = "80 86 89 90";
 
-    /// The kernels, by file.
-    const FILES: [&str; 7] = [
+    /// The kernels of the network, by file: for both kinds of 16-bit floats.
+    const NETWORK: [&str; 7] = [
         "convolution",
         "first",
         "frame",
@@ -50,6 +51,14 @@ mod cuda {
         "residual",
         "resize",
         "settle",
+    ];
+
+    /// Those of training.
+    const TRAINING: [&str; 4] = [
+        "training/norm",
+        "training/pixels",
+        "training/product",
+        "training/weights",
     ];
 
     pub fn compile() {
@@ -61,10 +70,16 @@ mod cuda {
         let targets = targets(&archs).unwrap_or_else(|reason| fail(&reason));
         let nvcc = nvcc();
         let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+        let made = fs::create_dir_all(out.join("training"));
+        made.unwrap_or_else(|error| fail(&format!("{}: {error}", out.display())));
         let compile = |name: &str, bf16| compile_one(&nvcc, &targets, name, bf16, &out);
         let results: Vec<_> = thread::scope(|scope| {
-            let kinds = FILES.iter().flat_map(|name| [(name, false), (name, true)]);
-            let workers: Vec<_> = kinds
+            let network = NETWORK
+                .iter()
+                .flat_map(|name| [(name, false), (name, true)]);
+            let training = TRAINING.iter().map(|name| (name, false));
+            let workers: Vec<_> = network
+                .chain(training)
                 .map(|(name, bf16)| scope.spawn(move || compile(name, bf16)))
                 .collect();
             workers.into_iter().map(|worker| worker.join()).collect()
@@ -122,7 +137,7 @@ mod cuda {
             false => ("", [].as_slice()),
         };
         let output = Command::new(nvcc)
-            .args(["-std=c++17", "-O3", "-fatbin"])
+            .args(["-std=c++17", "-O3", "-fatbin", "-I", SOURCES])
             .args(defined)
             .args(targets)
             .arg("-o")

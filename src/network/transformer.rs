@@ -66,7 +66,7 @@ impl ConvLayer {
         match &self.tail {
             Tail::Norm { scale, shift, eps } => path.instance_norm(&y, scale, shift, *eps, relu),
             Tail::Bias(bias) => {
-                let y = y.broadcast_add(bias)?;
+                let y = y.to_dtype(bias.dtype())?.broadcast_add(bias)?;
                 if relu { y.relu() } else { Ok(y) }
             }
         }
@@ -157,7 +157,9 @@ impl Network {
         for layer in &self.up {
             x = layer.forward(&x, true, path)?;
         }
+        // Images inside may have 16 bits; pictures have 32.
         let x = self.output.forward(&x, false, path)?;
+        let x = x.to_dtype(DType::F32)?;
         let x = match self.architecture.output_map {
             OutputMap::Tanh => x.tanh()?.affine(127.5, 127.5)?,
             OutputMap::Tanh150 => x.tanh()?.affine(150.0, 127.5)?.clamp(0f32, 255f32)?,

@@ -43,26 +43,36 @@ struct Conv2d {
     stride: usize,
 }
 
+/// The convolution of images `x` with `weight`, if these go together.
+pub(super) fn convolution(
+    x: &Shape,
+    weight: &Shape,
+    padding: Padding,
+    stride: usize,
+) -> Result<Conv> {
+    let (batch, height, width, channels) = x.dims4()?;
+    let (outputs, inputs, kernel, kernel_width) = weight.dims4()?;
+    if inputs != channels || kernel != kernel_width || x.elem_count() == 0 {
+        bail!("conv2d of {x:?} with weights {weight:?}");
+    }
+    if kernel % 2 == 0 {
+        bail!("conv2d with a kernel of {kernel}, which is even");
+    }
+    Ok(Conv {
+        batch,
+        height,
+        width,
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding,
+    })
+}
+
 impl Conv2d {
     fn sizes(&self, x: &Shape, weight: &Shape) -> Result<Conv> {
-        let (batch, height, width, channels) = x.dims4()?;
-        let (outputs, inputs, kernel, kernel_width) = weight.dims4()?;
-        if inputs != channels || kernel != kernel_width || x.elem_count() == 0 {
-            bail!("conv2d of {x:?} with weights {weight:?}");
-        }
-        if kernel % 2 == 0 {
-            bail!("conv2d with a kernel of {kernel}, which is even");
-        }
-        Ok(Conv {
-            batch,
-            height,
-            width,
-            inputs,
-            outputs,
-            kernel,
-            stride: self.stride,
-            padding: self.padding,
-        })
+        convolution(x, weight, self.padding, self.stride)
     }
 }
 
@@ -122,19 +132,20 @@ pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 /// backwards: its weights are `[inputs, outputs, k, k]` in our terms.
 struct ConvTranspose2x;
 
+/// The shape of what the transposed convolution of `x` gives, with weights
+/// `[inputs, outputs, k, k]`.
+pub(super) fn larger(x: &Shape, weight: &Shape) -> Result<Shape> {
+    let (batch, height, width, channels) = x.dims4()?;
+    let (inputs, outputs, _, _) = weight.dims4()?;
+    if inputs != channels {
+        bail!("transposed convolution of {x:?} with weights {weight:?}");
+    }
+    Ok(Shape::from((batch, 2 * height, 2 * width, outputs)))
+}
+
 impl ConvTranspose2x {
     fn convolution(x: &Shape, weight: &Shape) -> Result<Conv> {
-        let (batch, height, width, channels) = x.dims4()?;
-        let (inputs, outputs, _, _) = weight.dims4()?;
-        if inputs != channels {
-            bail!("transposed convolution of {x:?} with weights {weight:?}");
-        }
-        let conv = Conv2d {
-            padding: Padding::Same,
-            stride: 2,
-        };
-        let larger = Shape::from((batch, 2 * height, 2 * width, outputs));
-        conv.sizes(&larger, weight)
+        convolution(&larger(x, weight)?, weight, Padding::Same, 2)
     }
 }
 

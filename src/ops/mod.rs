@@ -4,20 +4,25 @@
 //!
 //! Each operation exists twice. [`plain`] writes it in ordinary Candle
 //! operations: slow, obvious, on any device. This module's own functions are
-//! custom operations with hand-written kernels on the CPU and fall back to
-//! [`plain`] elsewhere. Both take the same arguments and give the same numbers
-//! up to rounding, gradients included.
+//! custom operations with hand-written kernels on the CPU and, in builds with
+//! feature `cuda`, on CUDA devices; elsewhere they fall back to [`plain`]. Both
+//! take the same arguments and give the same numbers up to rounding, gradients
+//! included.
 //!
-//! All images are `f32` tensors of shape `[batch, height, width, channels]`:
-//! with a pixel's channels side by side, every kernel works on whole vectors of
-//! them. Weights are `[outputs, inputs, height, width]`, as everywhere else.
+//! All images are tensors of shape `[batch, height, width, channels]`: with a
+//! pixel's channels side by side, every kernel works on whole vectors of them.
+//! They are `f32`; only our kernels for CUDA devices take any floats and give
+//! `f16`, in which their gradients are then, too. Weights are `f32` `[outputs,
+//! inputs, height, width]`, as everywhere else.
 
 pub mod cpu;
 pub mod cuda;
 mod fast;
 pub mod plain;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
+#[cfg(feature = "cuda")]
+use cuda::training::custom;
 use serde::{Deserialize, Serialize};
 
 /// What lies beyond the border of an image, and how far it reaches.
@@ -65,12 +70,22 @@ pub enum Path {
     Fast,
 }
 
+/// Whose operations are taken.
+enum Way {
+    Plain,
+    Cpu,
+    #[cfg(feature = "cuda")]
+    Cuda,
+}
+
 impl Path {
-    /// The path that can be taken where `x` lies: our kernels are for the CPU.
-    fn on(self, x: &Tensor) -> Path {
-        match x.device().is_cpu() {
-            true => self,
-            false => Path::Plain,
+    /// The way that can be gone where `x` lies.
+    fn on(self, x: &Tensor) -> Way {
+        match (self, x.device()) {
+            (Path::Fast, Device::Cpu) => Way::Cpu,
+            #[cfg(feature = "cuda")]
+            (Path::Fast, Device::Cuda(_)) => Way::Cuda,
+            _ => Way::Plain,
         }
     }
 
@@ -84,8 +99,10 @@ impl Path {
         stride: usize,
     ) -> Result<Tensor> {
         match self.on(x) {
-            Path::Plain => plain::conv2d(x, weight, padding, stride),
-            Path::Fast => fast::conv2d(x, weight, padding, stride),
+            Way::Plain => plain::conv2d(x, weight, padding, stride),
+            Way::Cpu => fast::conv2d(x, weight, padding, stride),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => custom::conv2d(x, weight, padding, stride),
         }
     }
 
@@ -100,8 +117,10 @@ impl Path {
         relu: bool,
     ) -> Result<Tensor> {
         match self.on(x) {
-            Path::Plain => plain::instance_norm(x, scale, shift, eps, relu),
-            Path::Fast => fast::instance_norm(x, scale, shift, eps, relu),
+            Way::Plain => plain::instance_norm(x, scale, shift, eps, relu),
+            Way::Cpu => fast::instance_norm(x, scale, shift, eps, relu),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => custom::instance_norm(x, scale, shift, eps, relu),
         }
     }
 
@@ -112,24 +131,30 @@ impl Path {
     /// that padding's front.
     pub fn conv_transpose2x(self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Path::Plain => plain::conv_transpose2x(x, weight),
-            Path::Fast => fast::conv_transpose2x(x, weight),
+            Way::Plain => plain::conv_transpose2x(x, weight),
+            Way::Cpu => fast::conv_transpose2x(x, weight),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => custom::conv_transpose2x(x, weight),
         }
     }
 
     /// Doubles height and width by repeating each pixel.
     pub fn upsample2x(self, x: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Path::Plain => plain::upsample2x(x),
-            Path::Fast => fast::upsample2x(x),
+            Way::Plain => plain::upsample2x(x),
+            Way::Cpu => fast::upsample2x(x),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => custom::upsample2x(x),
         }
     }
 
     /// Halves height and width (rounding down), keeping the largest of each 2x2.
     pub fn max_pool2x2(self, x: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Path::Plain => plain::max_pool2x2(x),
-            Path::Fast => fast::max_pool2x2(x),
+            Way::Plain => plain::max_pool2x2(x),
+            Way::Cpu => fast::max_pool2x2(x),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => custom::max_pool2x2(x),
         }
     }
 }
@@ -139,16 +164,23 @@ impl Path {
 pub struct FrozenConv2d(Frozen);
 
 enum Frozen {
-    Plain { weight: Tensor, bias: Tensor },
-    Fast(fast::FrozenConv2d),
+    Plain {
+        weight: Tensor,
+        bias: Tensor,
+    },
+    Cpu(fast::FrozenConv2d),
+    #[cfg(feature = "cuda")]
+    Cuda(custom::FrozenConv2d),
 }
 
 impl FrozenConv2d {
     /// `weight` is `[outputs, inputs, 3, 3]`, `bias` `[outputs]`.
     pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
-        Ok(FrozenConv2d(match weight.device().is_cpu() {
-            true => Frozen::Fast(fast::FrozenConv2d::new(weight, bias)?),
-            false => Frozen::Plain {
+        Ok(FrozenConv2d(match Path::Fast.on(weight) {
+            Way::Cpu => Frozen::Cpu(fast::FrozenConv2d::new(weight, bias)?),
+            #[cfg(feature = "cuda")]
+            Way::Cuda => Frozen::Cuda(custom::FrozenConv2d::new(weight, bias)?),
+            Way::Plain => Frozen::Plain {
                 weight: weight.detach(),
                 bias: bias.detach(),
             },
@@ -159,7 +191,9 @@ impl FrozenConv2d {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Frozen::Plain { weight, bias } => plain::frozen_conv2d(x, weight, bias),
-            Frozen::Fast(conv) => conv.forward(x),
+            Frozen::Cpu(conv) => conv.forward(x),
+            #[cfg(feature = "cuda")]
+            Frozen::Cuda(conv) => conv.forward(x),
         }
     }
 }

@@ -7,3 +7,4 @@ mod network;
 mod numbers;
 mod outer;
 mod resize;
+mod training;

@@ -215,6 +215,14 @@ fn parameters_are_laid_out_alike() {
         Parameters::Shrink(Default::default()),
         Parameters::Fields(Default::default()),
         Parameters::Leave(Default::default()),
+        Parameters::Product(Default::default()),
+        Parameters::PackWeights(Default::default()),
+        Parameters::WeightGradient(Default::default()),
+        Parameters::SumWeightGradient(Default::default()),
+        Parameters::Norm(Default::default()),
+        Parameters::Resize(Default::default()),
+        Parameters::Gate(Default::default()),
+        Parameters::Fold(Default::default()),
     ]
     .map(|p| p.size());
     assert_eq!(sizes, faststyle_cuda_host::parameter_sizes());

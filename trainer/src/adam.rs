@@ -7,6 +7,21 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
+/// The gradient of all `parameters`, one after the other.
+pub fn gradient(parameters: &[Var], gradients: &GradStore) -> Result<Tensor> {
+    let gradients = parameters
+        .iter()
+        .map(|parameter| match gradients.get(parameter) {
+            Some(gradient) => gradient.flatten_all(),
+            None => bail!(
+                "a parameter of shape {:?} has no gradient",
+                parameter.dims()
+            ),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&gradients, 0)
+}
+
 /// The optimiser's memory: running means of each gradient and of its square.
 ///
 /// All parameters, in the order in which they are always given, are one long
@@ -48,20 +63,9 @@ impl Adam {
         self.steps
     }
 
-    /// Moves `parameters`, the same in the same order each time, against
-    /// `gradients` by about `rate`.
-    pub fn step(&mut self, parameters: &[Var], gradients: &GradStore, rate: f64) -> Result<()> {
-        let gradients = parameters
-            .iter()
-            .map(|parameter| match gradients.get(parameter) {
-                Some(gradient) => gradient.flatten_all(),
-                None => bail!(
-                    "a parameter of shape {:?} has no gradient",
-                    parameter.dims()
-                ),
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let gradient = Tensor::cat(&gradients, 0)?;
+    /// Moves `parameters`, the same in the same order each time, against their
+    /// [`gradient`] by about `rate`.
+    pub fn step(&mut self, parameters: &[Var], gradient: &Tensor, rate: f64) -> Result<()> {
         let values = parameters
             .iter()
             .map(|parameter| parameter.as_detached_tensor().flatten_all())
@@ -69,7 +73,7 @@ impl Adam {
         let values = Tensor::cat(&values, 0)?;
 
         self.steps += 1;
-        self.mean = ((&self.mean * BETA1)? + (&gradient * (1.0 - BETA1))?)?;
+        self.mean = ((&self.mean * BETA1)? + (gradient * (1.0 - BETA1))?)?;
         self.variance = ((&self.variance * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?;
         // Both means started at 0 and are that much too small.
         let rate = rate / (1.0 - BETA1.powf(self.steps as f64));

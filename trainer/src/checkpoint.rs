@@ -7,8 +7,10 @@
 //! | `recent` | `[steps, 5]` | total, content, style, tv, stability of the last steps |
 //!
 //! Metadata: `format` = `faststyle-checkpoint`, `format_version`, `recipe`
-//! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them).
+//! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them), and
+//! `loss_scale` (JSON of [`LossScale`]) of a training on a CUDA device.
 
+use crate::loss_scale::LossScale;
 use crate::metrics::Losses;
 use crate::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
@@ -37,6 +39,8 @@ pub struct Checkpoint {
     pub mean: Tensor,
     /// Adam's mean of their squares, `[count]`.
     pub variance: Tensor,
+    /// Where gradients had 16 bits.
+    pub loss_scale: Option<LossScale>,
     /// The losses of the last steps, oldest first.
     pub recent: Vec<Losses>,
 }
@@ -80,7 +84,11 @@ impl Checkpoint {
             ("seconds", self.seconds.to_string()),
         ];
         let metadata = metadata.map(|(key, value)| (key.to_string(), value));
-        let file = safetensors::serialize(views, Some(HashMap::from(metadata)))?;
+        let mut metadata = HashMap::from(metadata);
+        if let Some(scale) = self.loss_scale {
+            metadata.insert("loss_scale".into(), serde_json::to_string(&scale)?);
+        }
+        let file = safetensors::serialize(views, Some(metadata))?;
         write_atomically(path, &file)
             .with_context(|| format!("cannot write the checkpoint {}", path.display()))
     }
@@ -123,6 +131,10 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
     let recipe: Recipe = serde_json::from_value(recipe).context("its metadata `recipe`")?;
     let step = value(&strings, "step")?;
     let seconds = value(&strings, "seconds")?;
+    let loss_scale = match strings.contains_key("loss_scale") {
+        true => Some(value(&strings, "loss_scale")?),
+        false => None,
+    };
     if let Err(reason) = recipe.architecture.check() {
         bail!("its architecture: {reason}");
     }
@@ -137,6 +149,7 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint {
         step,
         seconds,
+        loss_scale,
         mean: tensor(&tensors, "adam.mean", &[count])?,
         variance: tensor(&tensors, "adam.variance", &[count])?,
         weights: parameters

@@ -3,7 +3,8 @@
 //! [`train`] holds the loop. Each step takes photos from [`dataset`], repaints
 //! them with the network of [`gstfaststyle::network`], measures the result by
 //! the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees, and moves the
-//! weights by [`adam`].
+//! weights by [`adam`]. Where gradients have 16 bits, [`loss_scale`] keeps them
+//! in range.
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
 //! A training's knobs are named in [`cli`], gathered by [`config`] and kept as
 //! a [`recipe`]. The [`log`] tells how it goes: [`progress`], [`metrics`],
@@ -31,6 +32,7 @@ pub mod layers;
 pub mod lbfgs;
 pub mod log;
 pub mod loss;
+pub mod loss_scale;
 pub mod metrics;
 pub mod objective;
 pub mod onnx;

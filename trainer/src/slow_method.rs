@@ -3,10 +3,12 @@
 //! by L-BFGS with the pixels kept within 0..255).
 
 use crate::lbfgs::Lbfgs;
+use crate::loss_scale::{self, LossScale};
 use crate::metrics::Losses;
 use crate::objective::Objective;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Tensor, Var};
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 /// What a pixel's red, green and blue can be.
@@ -27,6 +29,8 @@ pub struct SlowMethod<'a> {
 struct Content {
     features: Vec<Tensor>,
     photo: Tensor,
+    /// Where gradients have 16 bits.
+    loss_scale: Cell<Option<LossScale>>,
 }
 
 impl<'a> SlowMethod<'a> {
@@ -45,6 +49,7 @@ impl<'a> SlowMethod<'a> {
         let content = Content {
             features: objective.content(photo)?,
             photo: photo.clone(),
+            loss_scale: Cell::new(LossScale::on(photo.device())),
         };
         let start = start.flatten_all()?.to_vec1()?;
         let search = Lbfgs::new(start, RANGE, FIRST_STEP, |x| {
@@ -103,12 +108,10 @@ fn measure(objective: &Objective, content: &Content, x: &[f32]) -> Result<(Losse
         losses.are_finite(),
         "the loss is not finite: {losses}; smaller weights may help"
     );
-    let gradient: Vec<f32> = total
-        .backward()?
-        .get(&picture)
-        .context("the loss has no gradient")?
-        .flatten_all()?
-        .to_vec1()?;
+    let mut scale = content.loss_scale.get();
+    let gradient = loss_scale::gradient(&mut scale, &total, &[picture])?;
+    content.loss_scale.set(scale);
+    let gradient: Vec<f32> = gradient.to_vec1()?;
     ensure!(
         gradient.iter().all(|g| g.is_finite()),
         "the gradient of the loss is not finite: smaller weights may help"

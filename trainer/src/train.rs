@@ -6,6 +6,7 @@ use crate::cli::TrainArgs;
 use crate::dataset::Batches;
 use crate::files::Files;
 use crate::log::Log;
+use crate::loss_scale::{self, LossScale};
 use crate::metrics::{Losses, Row};
 use crate::objective::Objective;
 use crate::recipe::Recipe;
@@ -154,6 +155,8 @@ pub struct Trainer {
     network: Network,
     objective: Objective,
     adam: Adam,
+    /// Where gradients have 16 bits.
+    loss_scale: Option<LossScale>,
     batches: Batches,
     recent: VecDeque<Losses>,
     /// Seconds spent on all steps, and in the last one on waiting for photos.
@@ -190,6 +193,9 @@ impl Trainer {
             checkpoint.step,
         );
         let mut trainer = Trainer::assemble(checkpoint.recipe, checkpoint.weights, adam, device)?;
+        if trainer.loss_scale.is_some() {
+            trainer.loss_scale = checkpoint.loss_scale.or(trainer.loss_scale);
+        }
         trainer.recent = checkpoint.recent.into();
         trainer.seconds = checkpoint.seconds;
         Ok(trainer)
@@ -233,6 +239,7 @@ impl Trainer {
             network,
             objective,
             adam,
+            loss_scale: LossScale::on(device),
             batches,
             recent: VecDeque::with_capacity(RECENT),
             seconds: 0.0,
@@ -264,7 +271,9 @@ impl Trainer {
             self.adam.steps() + 1
         );
         let rate = recipe.rate(self.adam.steps());
-        self.adam.step(&self.parameters, &total.backward()?, rate)?;
+        let gradient = loss_scale::gradient(&mut self.loss_scale, &total, &self.parameters)
+            .with_context(|| format!("step {}", self.adam.steps() + 1))?;
+        self.adam.step(&self.parameters, &gradient, rate)?;
 
         if self.recent.len() == RECENT {
             self.recent.pop_front();
@@ -324,6 +333,7 @@ impl Trainer {
             weights: self.named_weights().collect::<anyhow::Result<_>>()?,
             mean: mean.to_device(&Device::Cpu)?,
             variance: variance.to_device(&Device::Cpu)?,
+            loss_scale: self.loss_scale,
             recent: self.recent.iter().copied().collect(),
         })
     }

@@ -2,7 +2,7 @@
 //! another implementation.
 
 use candle_core::{Device, Tensor, Var};
-use faststyle_train::adam::Adam;
+use faststyle_train::adam::{self, Adam};
 use faststyle_train::layers::{Layer, LayerWeights};
 use faststyle_train::loss;
 use faststyle_train::vgg_weights::VggWeights;
@@ -143,7 +143,8 @@ fn adam_by_hand() -> Result {
         let p1 = (parameters[0].narrow(0, 1, 1)?.sum_all()? * 3.)?;
         let p2 = parameters[1].powf(3.)?.sum_all()?;
         let gradients = ((p0 + p1)? + p2)?.backward()?;
-        adam.step(&parameters, &gradients, 0.1)?;
+        let gradient = adam::gradient(&parameters, &gradients)?;
+        adam.step(&parameters, &gradient, 0.1)?;
 
         let slopes = [2. * expected[0].0, 3., 3. * expected[2].0 * expected[2].0];
         for ((p, m, v), g) in expected.iter_mut().zip(slopes) {

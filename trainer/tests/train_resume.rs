@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use common::Scene;
 use faststyle_train::checkpoint::Checkpoint;
 use faststyle_train::cli::TrainArgs;
+use faststyle_train::loss_scale::LossScale;
 use faststyle_train::painting::fingerprint;
 use faststyle_train::recipe::Recipe;
 use faststyle_train::train::Trainer;
@@ -68,6 +69,27 @@ fn resuming_is_exact() -> anyhow::Result<()> {
         assert_eq!(name, other);
         assert_eq!(bits(a)?, bits(b)?, "{name}");
     }
+    Ok(())
+}
+
+/// The scale of gradients in 16 bits is part of a training; where they have 32
+/// there is none.
+#[test]
+fn a_loss_scale_is_kept() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let trainer = Trainer::new(Recipe::new(&args(&scene))?, &Device::Cpu)?;
+    let path = scene.path("x.checkpoint.safetensors");
+    let mut checkpoint = trainer.checkpoint()?;
+    assert_eq!(checkpoint.loss_scale, None);
+    checkpoint.save(&path)?;
+    assert_eq!(Checkpoint::load(&path)?.loss_scale, None);
+    let scale: LossScale = serde_json::from_str(r#"{"scale":4096.0,"gradients":77}"#)?;
+    checkpoint.loss_scale = Some(scale);
+    checkpoint.save(&path)?;
+    let checkpoint = Checkpoint::load(&path)?;
+    assert_eq!(checkpoint.loss_scale, Some(scale));
+    let trainer = Trainer::resume(checkpoint, &Device::Cpu)?;
+    assert_eq!(trainer.checkpoint()?.loss_scale, None);
     Ok(())
 }
 

@@ -1,15 +1,13 @@
 //! A real device, by way of its driver.
 
+use crate::ops::cuda::loaded::Loaded;
 use crate::ops::cuda::parameters::Address;
 use crate::ops::cuda::{Gpu, GpuError, Launch, Limits};
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaStream, sys,
+    CudaContext, CudaEvent, CudaGraph, CudaStream, sys,
 };
-use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
-use std::collections::HashMap;
-use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -39,17 +37,11 @@ const MODULES: [&[u8]; 14] = modules!(
     "settle_bf16"
 );
 
-/// Shared memory that a block has without asking for more.
-const SHARED_UNASKED: u32 = 48 << 10;
-
 /// A device, with a stream of its own: threads may take turns with it.
 pub struct Driver {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    modules: Vec<Arc<candle_core::cuda_backend::cudarc::driver::CudaModule>>,
-    limits: Limits,
-    /// Those in use, by name, and the shared memory that they may have.
-    functions: Mutex<HashMap<String, (CudaFunction, u32)>>,
+    kernels: Loaded,
 }
 
 /// Memory of the device.
@@ -125,79 +117,13 @@ impl Driver {
     }
 
     fn new(device: &CudaDevice) -> Result<Self, GpuError> {
-        use sys::CUdevice_attribute_enum as Attribute;
         let stream = device.cuda_stream();
         let context = stream.context().clone();
-        let load = |module: &&[u8]| {
-            context
-                .load_module(Ptx::from_binary(module.to_vec()))
-                .map_err(|error| {
-                    let (major, minor) = context.compute_capability().unwrap_or_default();
-                    GpuError::Failed(format!(
-                        "no kernels for compute capability {major}.{minor}: {error}"
-                    ))
-                })
-        };
-        let modules = MODULES.iter().map(load).collect::<Result<_, _>>()?;
-        let number = |attribute| -> Result<u32, GpuError> {
-            Ok(context.attribute(attribute)?.max(0) as u32)
-        };
-        let shared = Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
-        let limits = Limits {
-            multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-            shared: number(shared)?,
-        };
         Ok(Driver {
-            limits,
-            modules,
+            kernels: Loaded::new(&context, &MODULES)?,
             stream,
             context,
-            functions: Mutex::default(),
         })
-    }
-
-    /// The kernel of that name, allowed to have so much shared memory.
-    fn function(&self, name: &str, shared: u32) -> Result<CudaFunction, GpuError> {
-        use sys::CUfunction_attribute_enum as Attribute;
-        let mut functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((function, allowed)) = functions.get(name)
-            && shared <= *allowed
-        {
-            return Ok(function.clone());
-        }
-        let found = self.modules.iter().find_map(|m| m.load_function(name).ok());
-        let function =
-            found.ok_or_else(|| GpuError::Failed(format!("there is no kernel {name}")))?;
-        if shared > SHARED_UNASKED {
-            let attribute = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            function.set_attribute(attribute, shared as i32)?;
-        }
-        let allowed = shared.max(SHARED_UNASKED);
-        functions.insert(name.to_owned(), (function.clone(), allowed));
-        Ok(function)
-    }
-
-    /// See [`Gpu::launch`].
-    unsafe fn launch_on(&self, stream: &CudaStream, launch: &Launch) -> Result<(), GpuError> {
-        let function = self.function(&launch.kernel, launch.shared)?;
-        self.context.bind_to_thread()?;
-        let mut arguments = [launch.parameters.pointer() as *mut c_void];
-        // SAFETY: the kernel takes this structure by value; the rest is the
-        // caller's promise.
-        unsafe {
-            result::launch_kernel(
-                function.cu_function(),
-                (launch.blocks.0, launch.blocks.1, 1),
-                (launch.threads, 1, 1),
-                launch.shared,
-                stream.cu_stream(),
-                &mut arguments,
-            )?;
-        }
-        Ok(())
     }
 }
 
@@ -301,14 +227,14 @@ impl Gpu for Driver {
 
     unsafe fn launch(&self, launch: &Launch) -> Result<(), GpuError> {
         // SAFETY: the caller's promise.
-        unsafe { self.launch_on(&self.stream, launch) }
+        unsafe { self.kernels.launch(&self.stream, launch) }
     }
 
     unsafe fn graph(&self, launches: &[Launch]) -> Result<Graph, GpuError> {
         use sys::CUstreamCaptureMode_enum as Mode;
         // Kernels are loaded before, which a capture does not allow.
         for launch in launches {
-            self.function(&launch.kernel, launch.shared)?;
+            self.kernels.function(&launch.kernel, launch.shared)?;
         }
         // Recorded beside the stream that all networks of the device share:
         // nothing of another thread's must come between.
@@ -317,7 +243,7 @@ impl Gpu for Driver {
         // SAFETY: the caller's promise.
         let launched = launches
             .iter()
-            .try_for_each(|launch| unsafe { self.launch_on(&recorder, launch) });
+            .try_for_each(|launch| unsafe { self.kernels.launch(&recorder, launch) });
         let graph = recorder.end_capture(sys::CUgraphInstantiate_flags(0));
         launched?;
         let graph = graph?.ok_or_else(|| GpuError::Failed("an empty graph".into()))?;
@@ -346,7 +272,7 @@ impl Gpu for Driver {
     }
 
     fn limits(&self) -> Limits {
-        self.limits
+        self.kernels.limits()
     }
 }
 

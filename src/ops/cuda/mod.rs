@@ -7,12 +7,15 @@
 //!
 //! Images are [16-bit floats](Numbers) `[height, width, channels]`, with as many channels
 //! of zeros behind the true ones as make their number a multiple of 16; sums
-//! are 32-bit floats.
+//! are 32-bit floats. [`training`] has kernels of its own.
 
+#[cfg(feature = "cuda")]
+pub mod loaded;
 mod numbers;
 pub mod pack;
 pub mod parameters;
 pub mod shapes;
+pub mod training;
 
 pub use numbers::Numbers;
 

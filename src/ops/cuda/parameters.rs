@@ -179,6 +179,143 @@ pub struct Leave {
     pub keep_opacity: i32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gather {
+    pub image: Address,
+    pub height: i32,
+    pub width: i32,
+    pub channels: i32,
+    pub batch: i32,
+    pub down: i32,
+    pub across: i32,
+    pub stride: i32,
+    pub before_y: i32,
+    pub before_x: i32,
+    pub taps_down: i32,
+    pub taps_across: i32,
+    pub block: i32,
+    pub mirrored: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Product {
+    pub gather: Gather,
+    pub weights: Address,
+    pub bias: Address,
+    pub output: Address,
+    pub output_height: i32,
+    pub output_width: i32,
+    pub outputs: i32,
+    pub step: i32,
+    pub first_y: i32,
+    pub first_x: i32,
+    pub relu: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PackWeights {
+    pub weights: Address,
+    pub packed: Address,
+    pub column_stride: i32,
+    pub channel_stride: i32,
+    pub side: i32,
+    pub first_y: i32,
+    pub first_x: i32,
+    pub step: i32,
+    pub taps_down: i32,
+    pub taps_across: i32,
+    pub channels: i32,
+    pub block: i32,
+    pub columns: i32,
+    pub padded_columns: i32,
+    pub chunks: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WeightGradient {
+    pub gather: Gather,
+    pub gradient: Address,
+    pub outputs: i32,
+    pub sums: Address,
+    pub padded_rows: i32,
+    pub padded_columns: i32,
+    pub pixels_of_line: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SumWeightGradient {
+    pub sums: Address,
+    pub gradient: Address,
+    pub lines: i32,
+    pub padded_rows: i32,
+    pub padded_columns: i32,
+    pub outputs: i32,
+    pub channels: i32,
+    pub taps: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Norm {
+    pub x: Address,
+    pub scale: Address,
+    pub shift: Address,
+    pub y: Address,
+    pub y_gradient: Address,
+    pub x_gradient: Address,
+    pub scale_gradient: Address,
+    pub shift_gradient: Address,
+    pub sums: Address,
+    pub statistics: Address,
+    pub means: Address,
+    pub eps: f32,
+    pub relu: i32,
+    pub batch: i32,
+    pub pixels: i32,
+    pub channels: i32,
+    pub slices: i32,
+    pub pixels_of_slice: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resize {
+    pub from: Address,
+    pub to: Address,
+    pub large: Address,
+    pub small: Address,
+    pub batch: i32,
+    pub height: i32,
+    pub width: i32,
+    pub channels: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gate {
+    pub gradient: Address,
+    pub result: Address,
+    pub gated: Address,
+    pub count: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fold {
+    pub mirrored: Address,
+    pub folded: Address,
+    pub batch: i32,
+    pub height: i32,
+    pub width: i32,
+    pub channels: i32,
+    pub reach: i32,
+}
+
 /// One of the structures above.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant)]
@@ -192,6 +329,14 @@ pub enum Parameters {
     Shrink(Shrink),
     Fields(Fields),
     Leave(Leave),
+    Product(Product),
+    PackWeights(PackWeights),
+    WeightGradient(WeightGradient),
+    SumWeightGradient(SumWeightGradient),
+    Norm(Norm),
+    Resize(Resize),
+    Gate(Gate),
+    Fold(Fold),
 }
 
 impl Parameters {
@@ -207,6 +352,14 @@ impl Parameters {
             Parameters::Shrink(p) => ptr::from_ref(p).cast(),
             Parameters::Fields(p) => ptr::from_ref(p).cast(),
             Parameters::Leave(p) => ptr::from_ref(p).cast(),
+            Parameters::Product(p) => ptr::from_ref(p).cast(),
+            Parameters::PackWeights(p) => ptr::from_ref(p).cast(),
+            Parameters::WeightGradient(p) => ptr::from_ref(p).cast(),
+            Parameters::SumWeightGradient(p) => ptr::from_ref(p).cast(),
+            Parameters::Norm(p) => ptr::from_ref(p).cast(),
+            Parameters::Resize(p) => ptr::from_ref(p).cast(),
+            Parameters::Gate(p) => ptr::from_ref(p).cast(),
+            Parameters::Fold(p) => ptr::from_ref(p).cast(),
         }
     }
 
@@ -222,6 +375,14 @@ impl Parameters {
             Parameters::Shrink(_) => size_of::<Shrink>(),
             Parameters::Fields(_) => size_of::<Fields>(),
             Parameters::Leave(_) => size_of::<Leave>(),
+            Parameters::Product(_) => size_of::<Product>(),
+            Parameters::PackWeights(_) => size_of::<PackWeights>(),
+            Parameters::WeightGradient(_) => size_of::<WeightGradient>(),
+            Parameters::SumWeightGradient(_) => size_of::<SumWeightGradient>(),
+            Parameters::Norm(_) => size_of::<Norm>(),
+            Parameters::Resize(_) => size_of::<Resize>(),
+            Parameters::Gate(_) => size_of::<Gate>(),
+            Parameters::Fold(_) => size_of::<Fold>(),
         }
     }
 }

@@ -229,6 +229,11 @@ void copy_later(void* to, const void* from, int bytes) {
     fiber.copies.push_back({to, from, bytes, fiber.groups});
 }
 
+void copy_or_clear_later(void* to, const void* from, bool copied) {
+    static const uint4 zeros = {0, 0, 0, 0};
+    copy_later(to, copied ? from : &zeros, 16);
+}
+
 void end_copies() { block->fibers[block->current].groups++; }
 
 void wait_for_copies(int pending) {
@@ -240,19 +245,42 @@ void wait_for_copies(int pending) {
     }
 }
 
+namespace {
+
+// Pairs of a matrix's rows in the same banks.
+void count_conflicts(const Meeting& lanes, int matrix) {
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < i; j++) {
+            const char* a = static_cast<const char*>(lanes.in[matrix * 8 + i]);
+            const char* b = static_cast<const char*>(lanes.in[matrix * 8 + j]);
+            if (a != b && (a - b) % 128 == 0) block->conflicts++;
+        }
+}
+
+}  // namespace
+
 void load_matrices(unsigned (&to)[4], const void* row) {
     check_shared(row, 16, 16, "a matrix");
     meet("load_matrices", row, to, [](const Meeting& lanes) {
         for (int matrix = 0; matrix < 4; matrix++) {
-            for (int i = 0; i < 8; i++)
-                for (int j = 0; j < i; j++) {
-                    const char* a = static_cast<const char*>(lanes.in[matrix * 8 + i]);
-                    const char* b = static_cast<const char*>(lanes.in[matrix * 8 + j]);
-                    if (a != b && (a - b) % 128 == 0) block->conflicts++;
-                }
+            count_conflicts(lanes, matrix);
             for (int lane = 0; lane < LANES; lane++) {
                 const char* row = static_cast<const char*>(lanes.in[matrix * 8 + lane / 4]);
                 memcpy(static_cast<unsigned*>(lanes.out[lane]) + matrix, row + lane % 4 * 4, 4);
+            }
+        }
+    });
+}
+
+void load_transposed(unsigned (&to)[4], const void* row) {
+    check_shared(row, 16, 16, "a matrix");
+    meet("load_transposed", row, to, [](const Meeting& lanes) {
+        for (int matrix = 0; matrix < 4; matrix++) {
+            count_conflicts(lanes, matrix);
+            for (int lane = 0; lane < LANES; lane++) {
+                const uint16_t* first = static_cast<const uint16_t*>(lanes.in[matrix * 8 + lane % 4 * 2]);
+                const uint16_t* second = static_cast<const uint16_t*>(lanes.in[matrix * 8 + lane % 4 * 2 + 1]);
+                static_cast<unsigned*>(lanes.out[lane])[matrix] = first[lane / 4] | unsigned(second[lane / 4]) << 16;
             }
         }
     });

@@ -49,9 +49,11 @@ uint16_t float_to_bf16(float value);
 
 char* shared();
 void copy_later(void* to, const void* from, int bytes);
+void copy_or_clear_later(void* to, const void* from, bool copied);
 void end_copies();
 void wait_for_copies(int pending);
 void load_matrices(unsigned (&to)[4], const void* row);
+void load_transposed(unsigned (&to)[4], const void* row);
 void multiply(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 void multiply_bf16(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 float from_lane_across(float value, int mask);
@@ -74,8 +76,10 @@ inline void wait_for_copies() {
     emulator::wait_for_copies(PENDING);
 }
 
+using emulator::copy_or_clear_later;
 using emulator::from_lane_across;
 using emulator::load_matrices;
+using emulator::load_transposed;
 using emulator::multiply;
 using emulator::wait_for_block;
 using emulator::wait_for_warp;

@@ -3,6 +3,11 @@
 #include "entry.h"
 #include "network.h"
 
+#include "../kernels/training/norm.cu"
+#include "../kernels/training/pixels.cu"
+#include "../kernels/training/product.cu"
+#include "../kernels/training/weights.cu"
+
 namespace emulator {
 const char* launch(size_t (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
                    const void* parameters, bool backwards, unsigned long long* conflicts);
@@ -10,8 +15,34 @@ const char* launch(size_t (*kernel)(const void*), dim3 grid, unsigned threads, u
 
 namespace {
 
+const Entry TRAINING[] = {
+#define PRODUCT(alignment, columns, ...) ENTRY(Product, multiply_##alignment##_##columns),
+#define WEIGHT_GRADIENT(alignment, columns, ...) ENTRY(WeightGradient, weight_gradient_##alignment##_##columns),
+#include "../kernels/training/shapes.h"
+#undef WEIGHT_GRADIENT
+#undef PRODUCT
+    ENTRY(PackWeights, pack_weights),
+    ENTRY(SumWeightGradient, sum_weight_gradient),
+    ENTRY(Norm, settle_statistics),
+    ENTRY(Norm, settle_norm_gradient),
+#define BY_CHANNELS(parameters, kernel) ENTRY(parameters, kernel##_8), ENTRY(parameters, kernel##_1)
+    BY_CHANNELS(Norm, sum_norm),
+    BY_CHANNELS(Norm, sum_norm_gradient),
+    BY_CHANNELS(Norm, normalise),
+    BY_CHANNELS(Norm, normalise_gradient),
+    BY_CHANNELS(Resize, max_pool),
+    BY_CHANNELS(Resize, max_pool_gradient),
+    BY_CHANNELS(Resize, upsample),
+    BY_CHANNELS(Resize, upsample_gradient),
+    BY_CHANNELS(Gate, gate),
+    BY_CHANNELS(Fold, fold),
+#undef BY_CHANNELS
+};
+
 const Entry* find(const char* name) {
     for (const Entry& entry : NETWORK)
+        if (strcmp(entry.name, name) == 0) return &entry;
+    for (const Entry& entry : TRAINING)
         if (strcmp(entry.name, name) == 0) return &entry;
     return find_bf16(name);
 }
@@ -19,9 +50,14 @@ const Entry* find(const char* name) {
 }  // namespace
 
 // Bytes of each kernel's parameters, in the order of the enum in parameters.rs.
-extern "C" void faststyle_parameter_sizes(size_t (&sizes)[9]) {
-    const size_t all[] = {sizeof(Convolution), sizeof(First),  sizeof(Last),   sizeof(Residual), sizeof(Settle),
-                          sizeof(Enter),       sizeof(Shrink), sizeof(Fields), sizeof(Leave)};
+extern "C" void faststyle_parameter_sizes(size_t (&sizes)[17]) {
+    const size_t all[] = {
+        sizeof(Convolution), sizeof(First),       sizeof(Last),           sizeof(Residual),
+        sizeof(Settle),      sizeof(Enter),       sizeof(Shrink),         sizeof(Fields),
+        sizeof(Leave),       sizeof(Product),     sizeof(PackWeights),    sizeof(WeightGradient),
+        sizeof(SumWeightGradient), sizeof(Norm),  sizeof(Resize),         sizeof(Gate),
+        sizeof(Fold)};
+    static_assert(sizeof all == sizeof sizes, "one for each");
     memcpy(sizes, all, sizeof sizes);
 }
 

@@ -51,6 +51,13 @@ DEVICE void copy_later(void* to, const void* from) {
                      "n"(BYTES));
 }
 
+// Starts to copy 16 bytes to shared memory, or to clear them there. By way of the
+// first-level cache: for what is soon copied again.
+DEVICE void copy_or_clear_later(void* to, const void* from, bool copied) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+                 "r"(copied ? 16 : 0));
+}
+
 // Ends a group of copies.
 DEVICE void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
@@ -65,6 +72,15 @@ DEVICE void wait_for_copies() {
 // elements 2 * (lane % 4) and the next.
 DEVICE void load_matrices(unsigned (&to)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+
+// The same, with each matrix transposed: of column lane / 4 of each matrix the
+// elements 2 * (lane % 4) and the next.
+DEVICE void load_transposed(unsigned (&to)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
                  : "r"(shared_address(row))
                  : "memory");

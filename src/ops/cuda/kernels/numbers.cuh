@@ -18,6 +18,10 @@ struct Affine8 {
     DEVICE float of(float x, int i) const { return fmaf(x, factor[i], offset[i]); }
 };
 
+// One 16-bit float.
+DEVICE float widen(Half x) { return unpack(x).x; }
+DEVICE Half narrow(float x) { return Half(pack(x, 0.0f)); }
+
 DEVICE void unpack8(const uint4& words, float (&to)[8]) {
     const unsigned word[4] = {words.x, words.y, words.z, words.w};
     UNROLL
@@ -35,6 +39,23 @@ DEVICE uint4 pack8(const float (&x)[8]) {
     words.z = pack(x[4], x[5]);
     words.w = pack(x[6], x[7]);
     return words;
+}
+
+// N consecutive numbers, 8 or 1 of them.
+template <int N>
+DEVICE void load(const Half* from, float (&to)[N]) {
+    if constexpr (N == 8)
+        unpack8(*reinterpret_cast<const uint4*>(from), to);
+    else
+        to[0] = widen(*from);
+}
+
+template <int N>
+DEVICE void store(const float (&from)[N], Half* to) {
+    if constexpr (N == 8)
+        *reinterpret_cast<uint4*>(to) = pack8(from);
+    else
+        *to = narrow(from[0]);
 }
 
 // In f32 and rounded once, which tensor cores leave ample time for.

@@ -171,3 +171,122 @@ struct Leave {
     // Whether opacity is taken from the frame before; else there is none.
     int keep_opacity;
 };
+
+// Of training. Images are [batch][height][width][channels] with the true number
+// of channels, whatever it is.
+
+// What the inner dimension of a product is gathered from: for each pixel of a
+// grid, the channels of all taps. `block` channels of each tap make a round over
+// the taps; then come the next `block`.
+struct Gather {
+    const Half* image;
+    int height, width, channels;
+    // The grid of pixels.
+    int batch, down, across;
+    // Its pixel (y, x) meets tap (i, j) at y * stride - before_y + i, and so on.
+    int stride, before_y, before_x;
+    int taps_down, taps_across;
+    int block;
+    // Whether the image is mirrored beyond its border; else there are zeros.
+    int mirrored;
+};
+
+// A convolution, or the gradient of its input.
+struct Product {
+    Gather gather;
+    // [chunks of 32 of the inner dimension][columns of all blocks][32]
+    const Half* weights;
+    // Null if there is none.
+    const float* bias;
+    Half* output;
+    int output_height, output_width, outputs;
+    // Pixel (y, x) of the grid is (y * step + first_y, ..) of the output.
+    int step, first_y, first_x;
+    int relu;
+};
+
+// Weights as a product wants them.
+struct PackWeights {
+    const float* weights;
+    Half* packed;
+    // From one column and one channel to the next, and the kernel's side.
+    int column_stride, channel_stride, side;
+    // Tap (i, j) is the kernel's (first_y + i * step, first_x + j * step); there is
+    // nothing beyond its sides.
+    int first_y, first_x, step;
+    int taps_down, taps_across;
+    int channels, block;
+    int columns, padded_columns;
+    int chunks;
+};
+
+struct WeightGradient {
+    Gather gather;
+    // [pixels of the grid][outputs]
+    const Half* gradient;
+    int outputs;
+    // [gridDim.y][padded_rows][padded_columns]
+    float* sums;
+    int padded_rows, padded_columns;
+    // That a line of blocks sums up; a multiple of 32.
+    int pixels_of_line;
+};
+
+struct SumWeightGradient {
+    const float* sums;
+    // [outputs][channels][taps]
+    float* gradient;
+    int lines, padded_rows, padded_columns;
+    int outputs, channels, taps;
+};
+
+// Normalisation and its gradients.
+struct Norm {
+    const Half* x;
+    const float* scale;
+    const float* shift;
+    // The result, and its gradient.
+    Half* y;
+    const Half* y_gradient;
+    Half* x_gradient;
+    float* scale_gradient;
+    float* shift_gradient;
+    // [batch][slices][channels][2]
+    float* sums;
+    // [batch][channels][2]: mean, and 1 by the deviation.
+    float* statistics;
+    // [batch][channels][2]: means of the gradient, and of it times x.
+    float* means;
+    float eps;
+    int relu;
+    int batch, pixels, channels;
+    // Of an image's pixels, for sums.
+    int slices, pixels_of_slice;
+};
+
+// Halving and doubling of images.
+struct Resize {
+    const Half* from;
+    Half* to;
+    // Of a pooling's gradient: what was pooled, and the result.
+    const Half* large;
+    const Half* small;
+    // The larger image's.
+    int batch, height, width, channels;
+};
+
+// A gradient where a ReLU let through, else 0.
+struct Gate {
+    const Half* gradient;
+    const Half* result;
+    Half* gated;
+    long long count;
+};
+
+// The sum of a mirrored image's gradients: of `reach` pixels more on each side.
+struct Fold {
+    const Half* mirrored;
+    Half* folded;
+    int batch, height, width, channels;
+    int reach;
+};
