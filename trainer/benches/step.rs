@@ -6,11 +6,11 @@
 //! ```
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::recipe::Recipe;
 use faststyle_train::train::Trainer;
+use gstfaststyle::engine::DeviceChoice;
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -32,6 +32,9 @@ struct Options {
     /// Steps to time; before them come two that are not
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
+    /// Where to compute: cpu, cuda or cuda:N
+    #[arg(long, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
     /// What Cargo adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -47,7 +50,10 @@ fn main() -> Result<()> {
     }
     let painting = folder.path().join("painting.png");
     paint(&painting, options.size, 100)?;
-    let mut trainer = Trainer::new(recipe(&options, &painting, &photos)?, &Device::Cpu)?;
+    let mut trainer = Trainer::new(
+        recipe(&options, &painting, &photos)?,
+        &options.device.open()?,
+    )?;
     let mut seconds = Vec::new();
     for _ in 0..options.steps + 2 {
         let start = Instant::now();
@@ -61,6 +67,7 @@ fn main() -> Result<()> {
         "width": options.width,
         "batch": options.batch,
         "size": options.size,
+        "device": options.device.to_string(),
         "threads": rayon::current_num_threads(),
         "steps": options.steps,
         "s_median": seconds[seconds.len() / 2],

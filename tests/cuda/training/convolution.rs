@@ -45,6 +45,8 @@ fn cases() -> Vec<Conv> {
         conv((1, 4, 5), (128, 96), (3, 1), Same),
         conv((1, 5, 4), (3, 64), (3, 1), Same),
         conv((1, 5, 4), (20, 36), (3, 1), Same),
+        // Pixels enough for several lines of blocks.
+        conv((3, 17, 13), (8, 16), (3, 1), Reflect),
         // Mirrored again and again.
         conv((3, 2, 1), (3, 5), (9, 1), Reflect),
         // Some pixels that no tap meets.

@@ -73,9 +73,9 @@ struct WeightMultiplier {
     DEVICE void load_stage(int first_pixel, int stage) {
         char* to = stages + stage * S::STAGE_BYTES;
         for (int i = thread / S::ROW_PARTS; i < S::PIXELS; i += S::THREADS / S::ROW_PARTS) {
-            Origin origin(p.gather, next);
+            // Beyond the line's last pixel, too: the gradient is 0 there.
+            const Origin origin(p.gather, next);
             next.advance(p.gather, S::THREADS / S::ROW_PARTS);
-            if (first_pixel + i >= end) origin.image = -1;
             gather8<S::IS_ALIGNED>(p.gather, origin, place, to + i * S::ROW_PITCH + thread % S::ROW_PARTS * 16);
         }
         to += S::PIXELS * S::ROW_PITCH;
