@@ -3,35 +3,139 @@
 use crate::engine::frame::{Colorimetry, Family, Format, FrameInfo, Range};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo, VideoMultiviewMode};
 
-/// All that the pixel code reads and writes.
-pub fn template() -> gst::Caps {
-    let formats = Format::ALL
-        .iter()
-        .map(|f| VideoFormat::from_string(f.name()));
-    gst_video::VideoCapsBuilder::new()
-        .format_list(formats)
-        .build()
+/// The caps feature of frames on an NVIDIA GPU.
+const CUDA_MEMORY: &str = "memory:CUDAMemory";
+
+/// Formats that GStreamer keeps there, of those that the pixel code reads and
+/// writes.
+const CUDA_FORMATS: [Format; 21] = [
+    Format::Nv12,
+    Format::Nv21,
+    Format::I420,
+    Format::Yv12,
+    Format::Y42b,
+    Format::Y444,
+    Format::Yuy2,
+    Format::Uyvy,
+    Format::P010_10Le,
+    Format::I420_10Le,
+    Format::I422_10Le,
+    Format::Rgba,
+    Format::Bgra,
+    Format::Argb,
+    Format::Abgr,
+    Format::Rgbx,
+    Format::Bgrx,
+    Format::Rgb,
+    Format::Bgr,
+    Format::Rgb10A2Le,
+    Format::Bgr10A2Le,
+];
+
+/// Where frames lie.
+#[derive(Clone, Copy, PartialEq)]
+enum Memory {
+    Host,
+    Cuda,
+}
+
+impl Memory {
+    /// Kinds of memory, best first.
+    fn all(cuda: bool) -> &'static [Memory] {
+        match cuda {
+            true => &[Memory::Cuda, Memory::Host],
+            false => &[Memory::Host],
+        }
+    }
+
+    /// That of caps with these features, if it is one of ours.
+    fn of(features: &gst::CapsFeaturesRef) -> Option<Self> {
+        let cuda = gst::CapsFeatures::new([CUDA_MEMORY]);
+        if features.is_equal(gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY.as_ref()) {
+            Some(Memory::Host)
+        } else {
+            features.is_equal(cuda.as_ref()).then_some(Memory::Cuda)
+        }
+    }
+
+    fn features(self) -> gst::CapsFeatures {
+        gst::CapsFeatures::new([match self {
+            Memory::Host => gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str(),
+            Memory::Cuda => CUDA_MEMORY,
+        }])
+    }
+
+    fn formats(self) -> &'static [Format] {
+        match self {
+            Memory::Host => Format::ALL,
+            Memory::Cuda => &CUDA_FORMATS,
+        }
+    }
+}
+
+/// Whether frames of these caps lie on an NVIDIA GPU.
+pub fn is_cuda(caps: &gst::CapsRef) -> bool {
+    let features = caps.features(0);
+    features.is_some_and(|features| Memory::of(features) == Some(Memory::Cuda))
+}
+
+/// All that the pixel code reads and writes, in CUDA's memory too or not.
+pub fn template(cuda: bool) -> gst::Caps {
+    let mut all = gst::Caps::new_empty();
+    for memory in Memory::all(cuda) {
+        let formats = memory.formats().iter();
+        let mut caps = gst_video::VideoCapsBuilder::new()
+            .format_list(formats.map(|f| VideoFormat::from_string(f.name())))
+            .build();
+        if *memory == Memory::Cuda {
+            caps.make_mut().set_features_simple(Some(memory.features()));
+        }
+        all.merge(caps);
+    }
+    all
 }
 
 /// What the other pad can have when one has `caps`: first the same, then any
-/// format of the same size, rate and so on.
-pub fn other_side(caps: &gst::CapsRef) -> gst::Caps {
-    let mut others = caps.to_owned();
-    for structure in others.make_mut().iter_mut() {
-        let formats = Format::ALL.iter().map(|f| f.name());
-        structure.set("format", gst::List::new(formats));
-        structure.remove_fields(["colorimetry", "chroma-site"]);
+/// format of the same size, rate and so on, in CUDA's memory too or not.
+pub fn other_side(caps: &gst::CapsRef, cuda: bool) -> gst::Caps {
+    if caps.is_any() {
+        return template(cuda);
     }
-    let mut all = caps.to_owned();
-    all.make_mut().append(others);
+    let kinds = Memory::all(cuda);
+    let ours = |features| Memory::of(features).is_some_and(|memory| kinds.contains(&memory));
+    let same = caps.iter_with_features();
+    let same: Vec<_> = same.filter(|(_, features)| ours(features)).collect();
+    let mut all = gst::Caps::new_empty();
+    for (structure, features) in &same {
+        let structure = (*structure).to_owned();
+        let features = (*features).to_owned();
+        all.make_mut()
+            .append_structure_full(structure, Some(features));
+    }
+    for memory in kinds {
+        for (structure, _) in &same {
+            let mut other = (*structure).to_owned();
+            let formats = memory.formats().iter().map(|f| f.name());
+            other.set("format", gst::List::new(formats));
+            other.remove_fields(["colorimetry", "chroma-site"]);
+            all.make_mut()
+                .append_structure_full(other, Some(memory.features()));
+        }
+    }
     all
 }
 
 /// Chooses from `others` what loses least of `caps`: the same format and
-/// colours if they are there, else the nearest format.
-pub fn fixate(caps: &gst::Caps, mut others: gst::Caps) -> gst::Caps {
-    let same = others.intersect(caps);
-    if !same.is_empty() {
+/// colours if they are there, else the nearest format. `cuda` tells whether the
+/// GPU's memory is best.
+pub fn fixate(caps: &gst::Caps, mut others: gst::Caps, cuda: bool) -> gst::Caps {
+    let mut there = caps.clone();
+    if cuda {
+        let features = Memory::Cuda.features();
+        there.make_mut().set_features_simple(Some(features));
+    }
+    let same = [there, caps.clone()].map(|caps| others.intersect(&caps));
+    if let Some(same) = same.into_iter().find(|same| !same.is_empty()) {
         others = same;
     } else if let Some(nearest) = caps.structure(0).and_then(|from| nearest(from, &others)) {
         others = nearest;
@@ -43,18 +147,20 @@ pub fn fixate(caps: &gst::Caps, mut others: gst::Caps) -> gst::Caps {
 /// The structure and format of `others` that are nearest to `from`.
 fn nearest(from: &gst::StructureRef, others: &gst::CapsRef) -> Option<gst::Caps> {
     let format = formats(from).next()?;
-    let candidates = others.iter().flat_map(|to| {
-        let formats = formats(to).collect::<Vec<_>>();
+    let candidates = others.iter_with_features().flat_map(|to| {
+        let formats = formats(to.0).collect::<Vec<_>>();
         formats.into_iter().map(move |format| (to, format))
     });
-    let (to, chosen) = candidates.min_by_key(|&(_, other)| loss(format, other))?;
+    let ((to, features), chosen) = candidates.min_by_key(|&(_, other)| loss(format, other))?;
     let mut to = to.to_owned();
     to.set("format", chosen.name());
     if chosen.family() == format.family() {
         keep(from, &mut to, "colorimetry");
         keep(from, &mut to, "chroma-site");
     }
-    Some(gst::Caps::builder_full().structure(to).build())
+    let features = features.to_owned();
+    let caps = gst::Caps::builder_full().structure_with_features(to, features);
+    Some(caps.build())
 }
 
 /// The formats that a structure lists, in its order.

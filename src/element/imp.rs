@@ -1,6 +1,7 @@
 //! The element's behaviour: what GStreamer calls.
 
 use super::caps;
+use super::cuda_memory::{self, Context};
 use super::loader::{Job, Loader};
 use super::report::Report;
 use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
@@ -136,6 +137,8 @@ pub struct FastStyle {
     /// noted here, since the streaming state may be busy for a frame's time.
     sink_keeps_time: AtomicBool,
     sink_was_late: AtomicBool,
+    /// Whether the network runs on a CUDA device, once that is known.
+    on_cuda: Mutex<Option<bool>>,
 }
 
 /// The property that tells what the element has done.
@@ -201,6 +204,19 @@ impl ElementImpl for FastStyle {
         Some(&METADATA)
     }
 
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // Before its neighbours, from the sink on, look for a context.
+        if transition == gst::StateChange::NullToReady
+            && let Some(cuda) = self.cuda_context()
+        {
+            cuda.announce(self.obj().upcast_ref());
+        }
+        self.parent_change_state(transition)
+    }
+
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let pads = [
@@ -209,7 +225,8 @@ impl ElementImpl for FastStyle {
             ];
             let template = |(name, direction)| {
                 let always = gst::PadPresence::Always;
-                gst::PadTemplate::new(name, direction, always, &caps::template())
+                let caps = caps::template(cuda_memory::is_available());
+                gst::PadTemplate::new(name, direction, always, &caps)
             };
             pads.into_iter().flat_map(template).collect()
         });
@@ -235,10 +252,17 @@ impl BaseTransformImpl for FastStyle {
         self.started.store(false, Relaxed);
         self.loader.cancel();
         *lock(&self.streaming) = Streaming::default();
+        *lock(&self.on_cuda) = None;
         Ok(())
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if query.type_() == gst::QueryType::Context
+            && let Some(cuda) = self.cuda_context()
+            && cuda.answer(self.obj().upcast_ref(), query)
+        {
+            return true;
+        }
         let answered = BaseTransformImplExt::parent_query(self, direction, query);
         if direction == gst::PadDirection::Src
             && answered
@@ -265,7 +289,7 @@ impl BaseTransformImpl for FastStyle {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let mut others = caps::other_side(caps);
+        let mut others = caps::other_side(caps, self.takes_cuda());
         if let Some(filter) = filter {
             others = filter.intersect_with_mode(&others, gst::CapsIntersectMode::First);
         }
@@ -283,9 +307,32 @@ impl BaseTransformImpl for FastStyle {
         caps: &gst::Caps,
         others: gst::Caps,
     ) -> gst::Caps {
-        let chosen = caps::fixate(caps, others);
+        let on_cuda = *lock(&self.on_cuda) == Some(true);
+        let chosen = caps::fixate(caps, others, on_cuda && self.takes_cuda());
         gst::debug!(CAT, imp = self, "{direction:?} {caps}: chose {chosen}");
         chosen
+    }
+
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        match cuda_caps(query) {
+            // Without, it is for those after this element to say.
+            Some(caps) if decide_query.is_some() => self.propose_cuda(&caps, query),
+            _ => self.parent_propose_allocation(decide_query, query),
+        }
+    }
+
+    fn decide_allocation(
+        &self,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        if let Some(caps) = cuda_caps(query) {
+            self.decide_on_cuda(&caps, query)?;
+        }
+        self.parent_decide_allocation(query)
     }
 
     fn submit_input_buffer(
@@ -411,11 +458,70 @@ impl VideoFilterImpl for FastStyle {
 impl FastStyle {
     fn begin(&self) -> Result<(), Fault> {
         let settings = lock(&self.settings).clone();
-        let mut streaming = Streaming::new(Painter::new(settings.threads()?));
+        let painter = Painter::new(settings.threads()?);
         let model = settings.load(self.plugin().as_deref())?;
+        // What is negotiated stays so with other models, wherever they run.
+        let on_cuda = model.as_ref().map(|m| m.prepared.device().is_cuda());
+        *lock(&self.on_cuda) = on_cuda;
+        let mut streaming = Streaming::new(painter, self.cuda_context());
         *lock(&self.report) = Report::default();
         self.use_model(model, &mut streaming);
         *lock(&self.streaming) = streaming;
+        Ok(())
+    }
+
+    /// The context for frames on a CUDA device, if there can be any.
+    fn cuda_context(&self) -> Option<Context> {
+        let ordinal = lock(&self.settings).device_choice().ok()?.cuda_ordinal()?;
+        if !cuda_memory::is_available() {
+            return None;
+        }
+        let context = Context::of_device(ordinal);
+        context
+            .inspect_err(|reason| gst::info!(CAT, imp = self, "no CUDA memory: {reason}"))
+            .ok()
+    }
+
+    /// Whether frames may lie in CUDA's memory.
+    fn takes_cuda(&self) -> bool {
+        let choice = lock(&self.settings).device_choice();
+        cuda_memory::is_available()
+            && choice.is_ok_and(|choice| choice.cuda_ordinal().is_some())
+            && *lock(&self.on_cuda) != Some(false)
+    }
+
+    /// Offers memory of CUDA to the element before.
+    fn propose_cuda(
+        &self,
+        caps: &gst::Caps,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        if let Some(cuda) = self.cuda_context() {
+            let (pool, size) = cuda.pool(caps, frame_bytes(caps)?, (0, 0))?;
+            query.add_allocation_pool(Some(&pool), size, 0, 0);
+        }
+        Ok(())
+    }
+
+    /// Takes memory of CUDA for what goes out: from a pool of its own, since
+    /// those of others may be in another context.
+    fn decide_on_cuda(
+        &self,
+        caps: &gst::Caps,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        let Some(cuda) = self.cuda_context() else {
+            return Err(gst::loggable_error!(CAT, "no CUDA context for {caps}"));
+        };
+        let asked = query.allocation_pools().next();
+        let (least, most) = asked.map_or((0, 0), |(_, _, least, most)| (least, most));
+        let (pool, size) = cuda.pool(caps, frame_bytes(caps)?, (least, most))?;
+        let count = query.allocation_pools().count();
+        match count {
+            0 => query.add_allocation_pool(Some(&pool), size, least, most),
+            _ => query.set_nth_allocation_pool(0, Some(&pool), size, least, most),
+        }
         Ok(())
     }
 
@@ -516,4 +622,16 @@ impl FastStyle {
         let message = gst::message::Latency::builder().src(&*element).build();
         let _ = element.post_message(message);
     }
+}
+
+/// The caps that a query is about, if they are of CUDA's memory.
+fn cuda_caps(query: &gst::query::Allocation) -> Option<gst::Caps> {
+    let caps = query.get().0?;
+    caps::is_cuda(caps).then(|| caps.to_owned())
+}
+
+/// Bytes of a frame of these caps in the host's memory.
+fn frame_bytes(caps: &gst::Caps) -> Result<u32, gst::LoggableError> {
+    let info = VideoInfo::from_caps(caps)?;
+    u32::try_from(info.size()).map_err(|_| gst::loggable_error!(CAT, "{caps}: too large"))
 }

@@ -42,6 +42,15 @@
  * even the smallest is too much, late frames are dropped, see
  * #GstBaseTransform:qos. Otherwise, say from file to file, nothing is lowered.
  *
+ * ## Memory of an NVIDIA GPU
+ *
+ * Builds with CUDA take and give `video/x-raw(memory:CUDAMemory)`, too, where
+ * GStreamer's CUDA library is installed and #faststyle:device is not `cpu`. The
+ * network then reads and writes the frames where they are, on either side or on
+ * both. The element offers its neighbours the context that it runs in; frames
+ * of another one, which an application may have set, are copied by way of the
+ * host's memory. None of this has been run on a GPU yet.
+ *
  * ## Latency and statistics
  *
  * The latency that the element reports is the time that 95 of 100 frames do not
@@ -70,6 +79,9 @@
  * |[
  * gst-launch-1.0 filesrc location=film.mp4 ! decodebin ! faststyle model=scream.safetensors stroke-scale=2 keep-color=true ! autovideosink
  * ]| Large strokes in the film's own colors, as fast as the film plays.
+ * |[
+ * gst-launch-1.0 filesrc location=film.mp4 ! parsebin ! nvh264dec ! faststyle model=scream.safetensors ! nvh264enc ! h264parse ! matroskamux ! filesink location=styled.mkv
+ * ]| From file to file on an NVIDIA GPU, in a build with CUDA.
  *
  * Since: 0.1.0
  */
@@ -77,6 +89,8 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
+#[cfg_attr(not(feature = "cuda"), path = "cuda_memory/absent.rs")]
+mod cuda_memory;
 mod imp;
 mod loader;
 mod models;

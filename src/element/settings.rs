@@ -136,7 +136,8 @@ impl Settings {
         Ok(Some(Loaded { prepared, name }))
     }
 
-    fn device_choice(&self) -> Result<DeviceChoice, Fault> {
+    /// Where to run.
+    pub fn device_choice(&self) -> Result<DeviceChoice, Fault> {
         match self.device.as_deref() {
             None => Ok(DeviceChoice::default()),
             Some(text) => text.parse().map_err(|fault| {

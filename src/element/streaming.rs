@@ -1,6 +1,7 @@
 //! What lives from start to stop: the painter, the caps, the pace.
 
 use super::caps;
+use super::cuda_memory::Context;
 use super::pace::{Pace, Size, Wish};
 use super::settings::Settings;
 use crate::engine::frame::{Frame, FrameInfo, FrameMut, MAX_PLANES, Plane, PlaneMut};
@@ -29,6 +30,8 @@ pub struct Streaming {
     terms: Option<Terms>,
     /// Whether frames come, or must be there, at a time of their own.
     hurried: bool,
+    /// In which frames can be painted without a copy.
+    cuda: Option<Context>,
 }
 
 /// What a [`Pace`] depends on.
@@ -46,9 +49,10 @@ pub struct Painted {
 }
 
 impl Streaming {
-    pub fn new(painter: Painter) -> Self {
+    pub fn new(painter: Painter, cuda: Option<Context>) -> Self {
         Streaming {
             painter: Some(painter),
+            cuda,
             ..Default::default()
         }
     }
@@ -136,29 +140,31 @@ impl Streaming {
                 ["a buffer before start or caps"]
             ));
         };
-        let input_planes = planes(input, &negotiated.input, &negotiated.input_frame)
-            .map_err(|reason| wrong_buffer("input", &reason))?;
-        let output_planes = planes(output, &negotiated.output, &negotiated.output_frame)
-            .map_err(|reason| wrong_buffer("output", &reason))?;
-        let input = input
-            .map_readable()
-            .map_err(|error| wrong_buffer("input", &error.message))?;
-        let mut output = output
-            .map_writable()
-            .map_err(|error| wrong_buffer("output", &error.message))?;
-        let input = frame(&input, input_planes, negotiated.input_frame)
-            .map_err(|reason| wrong_buffer("input", &reason))?;
-        let mut output = frame_mut(&mut output, output_planes, negotiated.output_frame)
-            .map_err(|reason| wrong_buffer("output", &reason))?;
-
+        let input = Side {
+            planes: planes(input, &negotiated.input, &negotiated.input_frame)
+                .map_err(|reason| wrong_buffer("input", &reason))?,
+            buffer: input,
+            info: negotiated.input_frame,
+        };
+        let mut output = Side {
+            planes: planes(output, &negotiated.output, &negotiated.output_frame)
+                .map_err(|reason| wrong_buffer("output", &reason))?,
+            buffer: output,
+            info: negotiated.output_frame,
+        };
         let look = Look {
             strength: settings.strength(),
             keep_colours: settings.keep_color,
             size: self.pace.size(),
         };
-        let spent = painter
-            .paint(&input, &mut output, look)
-            .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))?;
+        let directly = match &self.cuda {
+            Some(cuda) => cuda.paint(painter, &input, &mut output, look)?,
+            None => None,
+        };
+        let spent = match directly {
+            Some(spent) => spent,
+            None => paint(painter, &input, &mut output, look)?,
+        };
         self.pace.observe(spent);
         let size = look.size;
         Ok(Painted { spent, size })
@@ -197,7 +203,38 @@ impl Streaming {
 /// Of frames whose caps and buffers do not tell how long they are.
 const USUAL_DURATION: Duration = Duration::from_millis(33);
 
-fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
+/// A buffer, and where in it what frame lies.
+pub struct Side<B> {
+    pub buffer: B,
+    pub planes: Planes,
+    pub info: FrameInfo,
+}
+
+/// Paints from one buffer into the other in the host's memory.
+fn paint(
+    painter: &mut Painter,
+    input: &Side<&gst::BufferRef>,
+    output: &mut Side<&mut gst::BufferRef>,
+    look: Look,
+) -> Result<Spent, gst::ErrorMessage> {
+    let bytes = input
+        .buffer
+        .map_readable()
+        .map_err(|error| wrong_buffer("input", &error.message))?;
+    let mut to_bytes = output
+        .buffer
+        .map_writable()
+        .map_err(|error| wrong_buffer("output", &error.message))?;
+    let from = frame(&bytes, &input.planes, input.info)
+        .map_err(|reason| wrong_buffer("input", &reason))?;
+    let mut to = frame_mut(&mut to_bytes, &output.planes, output.info)
+        .map_err(|reason| wrong_buffer("output", &reason))?;
+    painter
+        .paint(&from, &mut to, look)
+        .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
+}
+
+pub fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
     gst::error_msg!(
         gst::StreamError::Format,
         ("An {which} buffer is not a frame of its caps: {reason}")
@@ -206,7 +243,7 @@ fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
 
 /// Where in a buffer each plane lies, and its stride. Planes that the format
 /// lacks are empty.
-type Planes = [(Range<usize>, usize); MAX_PLANES];
+pub type Planes = [(Range<usize>, usize); MAX_PLANES];
 
 /// As the buffer's own meta says or, without one, as its caps do.
 fn planes(buffer: &gst::BufferRef, caps: &VideoInfo, info: &FrameInfo) -> Result<Planes, String> {
@@ -244,18 +281,24 @@ fn fits(meta: &VideoMeta, caps: &VideoInfo) -> bool {
     meta.format() == caps.format() && meta.width() >= caps.width() && meta.height() >= caps.height()
 }
 
-fn frame(bytes: &[u8], planes: Planes, info: FrameInfo) -> Result<Frame<'_>, String> {
-    let planes = planes.map(|(range, stride)| Plane {
-        data: &bytes[range],
-        stride,
+/// The frame in a buffer's bytes.
+pub fn frame<'a>(bytes: &'a [u8], planes: &Planes, info: FrameInfo) -> Result<Frame<'a>, String> {
+    let planes = planes.each_ref().map(|(range, stride)| Plane {
+        data: &bytes[range.clone()],
+        stride: *stride,
     });
     let count = info.format.plane_count();
     Frame::new(info, planes.into_iter().take(count)).map_err(|e| e.to_string())
 }
 
-fn frame_mut(bytes: &mut [u8], planes: Planes, info: FrameInfo) -> Result<FrameMut<'_>, String> {
+/// The same, to be written.
+pub fn frame_mut<'a>(
+    bytes: &'a mut [u8],
+    planes: &Planes,
+    info: FrameInfo,
+) -> Result<FrameMut<'a>, String> {
     let strides = planes.each_ref().map(|(_, stride)| *stride);
-    let ranges = planes.map(|(range, _)| range);
+    let ranges = planes.each_ref().map(|(range, _)| range.clone());
     let slices = bytes.get_disjoint_mut(ranges).map_err(|e| e.to_string())?;
     let planes = slices.into_iter().zip(strides);
     let planes = planes.map(|(data, stride)| PlaneMut { data, stride });

@@ -47,6 +47,17 @@ impl DeviceChoice {
 }
 
 /// Opened once: all that runs on a device shares its context and its stream.
+impl DeviceChoice {
+    /// The number of the CUDA device that may be meant.
+    pub fn cuda_ordinal(self) -> Option<usize> {
+        match self {
+            DeviceChoice::Auto => Some(0),
+            DeviceChoice::Cpu => None,
+            DeviceChoice::Cuda(ordinal) => Some(ordinal),
+        }
+    }
+}
+
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
     use std::collections::HashMap;

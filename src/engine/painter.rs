@@ -1,8 +1,10 @@
 //! Whole video frames, from one memory into another.
 
+#[cfg(feature = "cuda")]
+use super::CudaNetwork;
 use super::colour::keep_colours;
 #[cfg(feature = "cuda")]
-use super::cuda::Overlay;
+use super::cuda::{Overlay, Source, Target};
 use super::frame::{Frame, FrameMut};
 use super::pixels::{self, Mix};
 use super::upsample::Upsampler;
@@ -181,6 +183,32 @@ impl Painter {
 
 #[cfg(feature = "cuda")]
 impl Painter {
+    /// Paints where one of the frames lies on the device or both do. Nothing is
+    /// done if the network is elsewhere, or has nothing to do.
+    ///
+    /// # Errors
+    /// As [`Painter::paint`].
+    pub fn paint_directly(
+        &mut self,
+        input: Source<'_>,
+        output: &mut Target<'_, '_>,
+        look: Look,
+    ) -> Result<Option<Spent>, EngineError> {
+        let mut watch = Stopwatch::start();
+        // What lies on this side is copied by them.
+        let threads = self.threads.clone();
+        let Some(network) = self.network_on_cuda(look) else {
+            return Ok(None);
+        };
+        let overlay = Overlay::of(look);
+        let kernels = threads.run(|| network.paint_directly(input, output, look.size, overlay))?;
+        Ok(Some(Spent {
+            network: kernels,
+            convert: watch.lap().saturating_sub(kernels),
+            ..Spent::default()
+        }))
+    }
+
     /// Does all of it on the device, where the network is there. Tells how long
     /// the kernels took.
     fn paint_on_cuda(
@@ -189,16 +217,32 @@ impl Painter {
         output: &mut FrameMut<'_>,
         look: Look,
     ) -> Result<Option<Duration>, EngineError> {
-        let engine = self.engine.as_mut();
-        match engine.and_then(super::Engine::on_cuda) {
-            Some(network) if look.strength > 0.0 => {
-                let overlay = Overlay {
-                    strength: look.strength,
-                    keep_colours: look.keep_colours,
-                };
+        match self.network_on_cuda(look) {
+            Some(network) => {
+                let overlay = Overlay::of(look);
                 network.paint(input, output, look.size, overlay).map(Some)
             }
-            _ => Ok(None),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether frames of this look are painted on a CUDA device.
+    pub fn paints_on_cuda(&mut self, look: Look) -> bool {
+        self.network_on_cuda(look).is_some()
+    }
+
+    fn network_on_cuda(&mut self, look: Look) -> Option<&mut CudaNetwork> {
+        let engine = self.engine.as_mut().filter(|_| look.strength > 0.0);
+        engine.and_then(Engine::on_cuda)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Overlay {
+    fn of(look: Look) -> Self {
+        Overlay {
+            strength: look.strength,
+            keep_colours: look.keep_colours,
         }
     }
 }

@@ -13,7 +13,7 @@ use half::f16;
 
 #[path = "../pixels/common.rs"]
 #[allow(dead_code)]
-mod common;
+pub mod common;
 
 /// Around pairs, groups of 6 and blocks of 256 threads.
 const SIZES: [(usize, usize); 6] = [(1, 1), (2, 1), (3, 5), (23, 4), (12, 2), (259, 3)];

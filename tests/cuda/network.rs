@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 #[path = "../common/mod.rs"]
-mod common;
+pub mod common;
 
 /// Waves of colours: what a picture is like, more than noise.
 pub fn picture(width: usize, height: usize) -> Image {

@@ -2,8 +2,9 @@
 //! CPU.
 
 use crate::emulated::Emulated;
+use crate::frames::common::{self, Buffer, info, usual};
+use crate::network::common as models;
 use crate::network::{difference, network, picture};
-use common::{Buffer, info, usual};
 use gstfaststyle::engine::colour::keep_colours;
 use gstfaststyle::engine::cuda::{CudaNetwork, Overlay};
 use gstfaststyle::engine::frame::Format;
@@ -11,12 +12,6 @@ use gstfaststyle::engine::pixels::{self, Mix};
 use gstfaststyle::engine::resize;
 use gstfaststyle::engine::upsample::Upsampler;
 use gstfaststyle::network::{Architecture, Model};
-
-#[path = "../pixels/common.rs"]
-#[allow(dead_code)]
-mod common;
-#[path = "../common/mod.rs"]
-mod models;
 
 fn model() -> Model {
     models::model(Architecture {

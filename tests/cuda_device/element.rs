@@ -7,7 +7,7 @@ use gst_video::VideoFormat;
 
 #[path = "../element/common.rs"]
 #[allow(dead_code)]
-mod common;
+pub mod common;
 
 /// The mean difference of all bytes.
 #[track_caller]

@@ -3,5 +3,6 @@
 
 mod element;
 mod engine;
+mod memory;
 mod missing;
 mod stand_in;

@@ -94,6 +94,25 @@ impl From<DriverError> for GpuError {
     }
 }
 
+/// The context of a device that all of this process share: its handle, and the
+/// device's. It stays until the process ends, so that others may have memory in
+/// it.
+///
+/// # Errors
+/// If the device is not there.
+pub fn primary_context(ordinal: usize) -> Result<(sys::CUcontext, sys::CUdevice), GpuError> {
+    static HELD: Mutex<Vec<Arc<CudaContext>>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let context = match held.iter().find(|held| held.ordinal() == ordinal) {
+        Some(context) => context.clone(),
+        None => CudaContext::new(ordinal)?,
+    };
+    if !held.contains(&context) {
+        held.push(context.clone());
+    }
+    Ok((context.cu_ctx(), context.cu_device()))
+}
+
 /// Those in use: networks of one device share one, with its kernels and its
 /// stream.
 static DRIVERS: Mutex<Vec<Weak<Driver>>> = Mutex::new(Vec::new());

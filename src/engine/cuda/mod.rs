@@ -7,6 +7,7 @@
 //!
 //! All of it is written against [`Gpu`], so that tests run it without a device.
 
+mod direct;
 pub mod layout;
 mod plan;
 mod staging;
@@ -15,8 +16,9 @@ mod weights;
 #[cfg(feature = "cuda")]
 mod driver;
 
+pub use direct::{DeviceFrame, Source, Target};
 #[cfg(feature = "cuda")]
-pub use driver::Driver;
+pub use driver::{Driver, primary_context};
 pub use weights::Weights;
 
 use super::frame::{Frame, FrameMut};
@@ -226,7 +228,7 @@ impl<G: Gpu> CudaNetwork<G> {
                 keep_opacity: i32::from(keep_opacity),
             }),
         };
-        // SAFETY: `start` has made room for both frames, `prepare` for the
+        // SAFETY: there is room for both frames, `prepare` has made it for the
         // rest; all of it lives as long as this.
         let start = gpu.event()?;
         unsafe {

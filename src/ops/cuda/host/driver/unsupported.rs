@@ -1,11 +1,16 @@
 //! What programs name and do not need here: it says so and fails.
 
+use std::sync::Once;
+
 macro_rules! unsupported {
     ($status:literal: $($name:ident)+) => {
         $(
             #[unsafe(no_mangle)]
             pub extern "C" fn $name() -> u32 {
-                eprintln!("faststyle-cuda-driver: {} is not there", stringify!($name));
+                static TOLD: Once = Once::new();
+                TOLD.call_once(|| {
+                    eprintln!("faststyle-cuda-driver: {} is not there", stringify!($name));
+                });
                 $status
             }
         )+
@@ -42,4 +47,23 @@ unsupported! {
     cuGLGetDevices_v2
     cuTexObjectCreate
     cuTexObjectDestroy
+}
+
+// Of the video decoder: without that library GStreamer's plugin has no elements
+// at all.
+unsupported! {
+    801:
+    cuvidCreateDecoder
+    cuvidCreateVideoParser
+    cuvidCtxLock
+    cuvidCtxLockCreate
+    cuvidCtxLockDestroy
+    cuvidCtxUnlock
+    cuvidDecodePicture
+    cuvidDestroyDecoder
+    cuvidDestroyVideoParser
+    cuvidGetDecoderCaps
+    cuvidMapVideoFrame64
+    cuvidParseVideoData
+    cuvidUnmapVideoFrame64
 }

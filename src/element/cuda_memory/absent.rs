@@ -1,0 +1,47 @@
+//! In place of `cuda_memory` in builds without feature `cuda`: there is no such
+//! memory.
+
+use super::streaming::Side;
+use crate::engine::{Look, Painter, Spent};
+use gst::glib;
+
+pub fn is_available() -> bool {
+    false
+}
+
+/// A device's context, of which there is none.
+#[derive(Clone)]
+pub enum Context {}
+
+impl Context {
+    pub fn of_device(_ordinal: usize) -> Result<Self, String> {
+        Err("this build has no CUDA support".into())
+    }
+
+    pub fn answer(&self, _element: &gst::Element, _query: &mut gst::QueryRef) -> bool {
+        match *self {}
+    }
+
+    pub fn announce(&self, _element: &gst::Element) {
+        match *self {}
+    }
+
+    pub fn pool(
+        &self,
+        _caps: &gst::Caps,
+        _size: u32,
+        _frames: (u32, u32),
+    ) -> Result<(gst::BufferPool, u32), glib::BoolError> {
+        match *self {}
+    }
+
+    pub fn paint(
+        &self,
+        _painter: &mut Painter,
+        _input: &Side<&gst::BufferRef>,
+        _output: &mut Side<&mut gst::BufferRef>,
+        _look: Look,
+    ) -> Result<Option<Spent>, gst::ErrorMessage> {
+        match *self {}
+    }
+}
