@@ -353,7 +353,7 @@ fn mistakes_are_explained() -> anyhow::Result<()> {
         (&["--strength", "1.5"], a.clone(), "0..=1"),
         (&["--quality", "0"], a.clone(), "1..=100"),
         (&["--format", "bmp"], a.clone(), "possible values"),
-        (&["--precision", "f8"], a.clone(), "f32 or fast"),
+        (&["--precision", "f8"], a.clone(), "bf16 or fast"),
         (&["--device", "tpu"], a.clone(), "cpu"),
     ];
     for (more, picture, expected) in cases {
