@@ -178,24 +178,33 @@ fn fast_products_paint_nearly_the_same() {
 }
 
 #[test]
-fn precision_is_what_the_cpu_can_speed_up() {
+fn precision_is_what_the_device_makes_of_it() {
     let model = model(Architecture::with_width(2));
-    for precision in [Precision::F32, Precision::Fast] {
+    let faster = Level::current().multiplies_pairs();
+    for (text, on_cuda) in [
+        ("auto", Precision::F16),
+        ("f32", Precision::F32),
+        ("f16", Precision::F16),
+        ("bf16", Precision::Bf16),
+        ("fast", Precision::F16),
+    ] {
+        let precision: Precision = text.parse().unwrap();
+        assert_eq!(precision.to_string(), text);
+        assert_eq!(precision.on_cuda(), on_cuda);
         let options = Options {
             device: DeviceChoice::Cpu,
             precision,
             threads: 1,
         };
         let engine = Engine::with_options(&model, options).unwrap();
-        let faster = Level::current().multiplies_pairs();
-        assert_eq!(
-            engine.prepared().precision() == precision,
-            faster || precision == Precision::F32
-        );
+        let expected = match precision == Precision::Fast && faster {
+            true => Precision::Fast,
+            false => Precision::F32,
+        };
+        assert_eq!(engine.prepared().precision(), expected, "{text}");
         assert_eq!(engine.prepared().threads().count(), 1);
     }
-    assert_eq!("fast".parse(), Ok(Precision::Fast));
-    assert!("bf16".parse::<Precision>().is_err());
+    assert!("f8".parse::<Precision>().is_err());
 }
 
 /// Buffers go from frame to frame: none may leak into the next picture.
