@@ -126,7 +126,8 @@ impl<G: Gpu> CudaNetwork<G> {
             Source::Device(frame) => frame.layout(),
             Source::Host(frame) => {
                 let memory = at_least(gpu, &mut self.before, planes[0].len)?;
-                // SAFETY: as in `paint`.
+                // SAFETY: all that uses them waits for what was started before,
+                // and so do they when they are dropped.
                 unsafe { self.staging.upload(gpu, frame, &planes[0], memory)? };
                 let layout = layout::of_frame(&from, &planes[0]);
                 layout::at(layout, &planes[0], gpu.address(memory))

@@ -26,7 +26,6 @@ use super::{EngineError, Image, Precision};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, Launch, Numbers};
-use layout::Planes;
 use plan::{Plan, Sizes};
 use staging::Staging;
 use std::sync::Arc;
@@ -161,29 +160,8 @@ impl<G: Gpu> CudaNetwork<G> {
         size: (usize, usize),
         overlay: Overlay,
     ) -> Result<Duration, EngineError> {
-        let (from, to) = (*input.info(), *output.info());
-        super::pixels::check_size((from.width, from.height), &to)?;
-        let weights = self.weights.clone();
-        let gpu = &*weights.gpu;
-        let planes = [Planes::packed(&from), Planes::packed(&to)];
-        let before = at_least(gpu, &mut self.before, planes[0].len)?;
-        // SAFETY: all that uses them waits for what was started before, and so
-        // do they when they are dropped.
-        unsafe { self.staging.upload(gpu, input, &planes[0], before)? };
-        let before = gpu.address(before);
-        let before = layout::at(layout::of_frame(&from, &planes[0]), &planes[0], before);
-        let after = gpu.address(at_least(gpu, &mut self.after, planes[1].len)?);
-        let after = layout::at(layout::of_frame(&to, &planes[1]), &planes[1], after);
-        let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
-        let sizes = Sizes {
-            frame: (from.height, from.width),
-            picture: (size.1.min(from.height), size.0.min(from.width)),
-        };
-        let [start, end] = self.run(sizes, [before, after], overlay, keep_opacity)?;
-        if let Some((after, _)) = &self.after {
-            self.staging.download(gpu, after, &planes[1], output)?;
-        }
-        Ok(gpu.between(&start, &end)?)
+        let output = &mut Target::Host(output);
+        self.paint_directly(Source::Host(input), output, size, overlay)
     }
 
     /// Starts the kernels for one frame. Tells when they start and end.
