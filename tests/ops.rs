@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor, Var};
 use gstfaststyle::ops::cpu::Level;
 use gstfaststyle::ops::cpu::conv::Conv;
-use gstfaststyle::ops::{FrozenConv2d, Padding, Path, plain};
+use gstfaststyle::ops::{FrozenConv2d, Padding, Path, Products, plain};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -331,11 +331,32 @@ fn resampling_equals_plain_candle() {
 }
 
 #[test]
+fn fast_products_of_a_frozen_convolution_are_close() {
+    for (h, w, inputs, outputs) in [(9, 7, 3, 20), (12, 18, 33, 40), (10, 10, 512, 64)] {
+        let weight = random(1, &[outputs, inputs, 3, 3]);
+        let bias = random(2, &[outputs]);
+        let run = |products| -> Result<(Tensor, Tensor)> {
+            let x = Var::from_tensor(&random(3, &[1, h, w, inputs]))?;
+            let y = FrozenConv2d::new(&weight, &bias, products)?.forward(&x)?;
+            let gradients = (&y * random(99, y.dims()))?.sum_all()?.backward()?;
+            Ok((y, gradients.get(&x).cloned().expect("a gradient")))
+        };
+        let (y, gradient) = run(Products::Fast).unwrap();
+        let (exact_y, exact_gradient) = run(Products::Exact).unwrap();
+        assert_close("fast products", &y, &exact_y, 1e-2);
+        // By its length: ReLU may open where the exact sum is just below 0.
+        let length = |t: &Tensor| values(t).iter().map(|x| x * x).sum::<f32>().sqrt();
+        let apart = length(&(gradient - &exact_gradient).unwrap()) / length(&exact_gradient);
+        assert!(apart < 0.05, "{inputs} channels: gradient off by {apart}");
+    }
+}
+
+#[test]
 fn frozen_convolution_equals_plain_candle() {
     for (h, w, inputs, outputs) in [(1, 1, 3, 64), (9, 7, 3, 20), (12, 18, 32, 40)] {
         let weight = random(1, &[outputs, inputs, 3, 3]);
         let bias = random(2, &[outputs]);
-        let frozen = FrozenConv2d::new(&weight, &bias).unwrap();
+        let frozen = FrozenConv2d::new(&weight, &bias, Products::Exact).unwrap();
         compare(
             "frozen",
             &[random(3, &[2, h, w, inputs])],

@@ -1,10 +1,10 @@
 //! The operations as Candle custom operations: our kernels forward and
 //! backward on the CPU.
 
-use super::Padding;
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
 use super::cpu::winograd::{self, Finish, Kind};
 use super::cpu::{LANES, Level, norm, pool};
+use super::{Padding, Products};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -196,22 +196,34 @@ struct Frozen {
     backward: OnceLock<winograd::Weights>,
     weight: Tensor,
     bias: Vec<f32>,
+    products: Products,
+}
+
+impl Products {
+    /// `weights` as they are to be multiplied.
+    fn of(self, weights: winograd::Weights) -> winograd::Weights {
+        match self {
+            Products::Fast if Level::current().multiplies_pairs() => weights.rounded(),
+            _ => weights,
+        }
+    }
 }
 
 impl FrozenConv2d {
     /// See [`super::FrozenConv2d::new`].
-    pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
+    pub fn new(weight: &Tensor, bias: &Tensor, products: Products) -> Result<Self> {
         let (outputs, inputs, _, _) = weight.dims4()?;
         let mut padded_bias = bias.to_vec1::<f32>()?;
         padded_bias.resize(outputs.next_multiple_of(LANES), 0.0);
         let forward = with_slice(weight, |w| {
-            Ok(winograd_weights(Kind::Same, w, outputs, inputs))
+            Ok(products.of(winograd_weights(Kind::Same, w, outputs, inputs)))
         })?;
         Ok(FrozenConv2d(Arc::new(Frozen {
             forward,
             backward: OnceLock::new(),
             weight: weight.detach(),
             bias: padded_bias,
+            products,
         })))
     }
 
@@ -227,7 +239,8 @@ impl FrozenConv2d {
         }
         let (outputs, inputs, _, _) = self.0.weight.dims4()?;
         let weights = with_slice(&self.0.weight, |w| {
-            Ok(mirrored_winograd_weights(w, outputs, inputs))
+            let weights = mirrored_winograd_weights(w, outputs, inputs);
+            Ok(self.0.products.of(weights))
         })?;
         Ok(self.0.backward.get_or_init(|| weights))
     }

@@ -8,6 +8,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
+use faststyle_train::memory;
 use faststyle_train::recipe::Recipe;
 use faststyle_train::train::Trainer;
 use gstfaststyle::engine::DeviceChoice;
@@ -17,6 +18,10 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
+
+// As the program itself does it.
+#[global_allocator]
+static ALLOCATOR: memory::Allocator = memory::ALLOCATOR;
 
 #[derive(Parser)]
 struct Options {
@@ -41,6 +46,7 @@ struct Options {
 }
 
 fn main() -> Result<()> {
+    memory::keep();
     let options = Options::parse();
     let folder = tempfile::tempdir()?;
     let photos = folder.path().join("photos");

@@ -16,7 +16,8 @@
 //!
 //! [`stylize`] repaints pictures with a trained network, [`info`] tells what a
 //! model file holds.
-//! [`import`] makes model files of networks that others trained.
+//! [`import`] makes model files of networks that others trained. [`memory`] says
+//! how programs allocate.
 
 pub mod adam;
 pub mod checkpoint;
@@ -33,6 +34,7 @@ pub mod lbfgs;
 pub mod log;
 pub mod loss;
 pub mod loss_scale;
+pub mod memory;
 pub mod metrics;
 pub mod objective;
 pub mod onnx;

@@ -2,29 +2,14 @@
 
 use faststyle_train::cli::{Cli, Command};
 use faststyle_train::train::{self, Outcome};
-use faststyle_train::{config, evaluate, import, info, onnx, optimize, stylize, vgg_weights};
-use std::ffi::{c_int, c_long};
+use faststyle_train::{
+    config, evaluate, import, info, memory, onnx, optimize, stylize, vgg_weights,
+};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-// Training makes and drops tensors of many megabytes all the time.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-unsafe extern "C" {
-    /// Of mimalloc's `mimalloc.h`.
-    fn mi_option_set(option: c_int, value: c_long);
-}
-
-/// Keeps memory that one step gave back for the next one: a third of the time
-/// of a step went into fresh pages when mimalloc returned them after its usual
-/// 10 ms.
-fn keep_memory() {
-    const MI_OPTION_PURGE_DELAY: c_int = 15;
-    const NEVER: c_long = -1;
-    // SAFETY: any option may be set to any number at any time.
-    unsafe { mi_option_set(MI_OPTION_PURGE_DELAY, NEVER) }
-}
+static ALLOCATOR: memory::Allocator = memory::ALLOCATOR;
 
 /// Set by Ctrl-C and SIGTERM.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -33,7 +18,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    keep_memory();
+    memory::keep();
     match config::parse(std::env::args_os()).and_then(run) {
         Ok(code) => code,
         Err(error) => {

@@ -9,6 +9,7 @@ use crate::vgg_weights::VggWeights;
 use crate::vgg19::Vgg19;
 use anyhow::Context;
 use candle_core::{Device, Error, Result, Tensor, bail};
+use gstfaststyle::ops::Products;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -76,7 +77,7 @@ impl Objective {
 
     /// For paintings in files, the shorter side of each, or of the part of it
     /// that is wanted, scaled to `style_size` pixels, with the weights of
-    /// VGG-19 in the file `vgg`, or the built-in ones.
+    /// VGG-19 in the file `vgg`, or the built-in ones, multiplied by `products`.
     ///
     /// # Errors
     /// A file that cannot be read; a part that is outside of its painting.
@@ -85,6 +86,7 @@ impl Objective {
         style_size: usize,
         vgg: Option<&Path>,
         weights: LossWeights,
+        products: Products,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let paintings = paintings
@@ -95,7 +97,7 @@ impl Objective {
             Some(path) => VggWeights::load(path, device)?,
             None => VggWeights::builtin(device)?,
         };
-        Objective::new(Vgg19::new(&vgg, device)?, &paintings, weights)
+        Objective::new(Vgg19::new(&vgg, products, device)?, &paintings, weights)
             .context("cannot measure the painting's style")
     }
 

@@ -8,6 +8,7 @@ use crate::slow_method::SlowMethod;
 use crate::train::Outcome;
 use crate::{output, painting, picture};
 use candle_core::Tensor;
+use gstfaststyle::ops::Products;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         args.loss.style_size.unwrap_or(args.size) as usize,
         args.loss.vgg.as_deref(),
         args.loss.weights(LossWeights::default()),
+        Products::Exact,
         &device,
     )?;
     let start = match args.start {
@@ -138,7 +140,11 @@ mod tests {
     fn a_loss_that_is_not_finite_leaves_the_last_good_picture() -> anyhow::Result<()> {
         let device = Device::Cpu;
         let vgg = || -> anyhow::Result<Vgg19> {
-            Ok(Vgg19::new(&VggWeights::builtin(&device)?, &device)?)
+            Ok(Vgg19::new(
+                &VggWeights::builtin(&device)?,
+                Products::Exact,
+                &device,
+            )?)
         };
         let black = Tensor::zeros((1, 3, 32, 32), DType::F32, &device)?;
         let (photo, painting) = (noise(&black, 1)?, noise(&black, 2)?);

@@ -18,6 +18,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
 use gstfaststyle::network::{Model, Network};
+use gstfaststyle::ops::Products;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,6 +220,7 @@ impl Trainer {
             recipe.style_size as usize,
             recipe.vgg.as_deref(),
             recipe.loss_weights(),
+            Products::Fast,
             device,
         )?;
         let mut names = Vec::with_capacity(weights.len());

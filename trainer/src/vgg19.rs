@@ -3,7 +3,7 @@
 use crate::layers::Layer;
 use crate::vgg_weights::VggWeights;
 use candle_core::{DType, Device, Result, Tensor, bail};
-use gstfaststyle::ops::{FrozenConv2d, Path, plain};
+use gstfaststyle::ops::{FrozenConv2d, Path, Products, plain};
 
 /// The mean of its training pictures, as B, G, R, which it expects taken off.
 const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];
@@ -23,7 +23,7 @@ pub struct Vgg19 {
 
 impl Vgg19 {
     /// With the given weights, on `device`.
-    pub fn new(weights: &VggWeights, device: &Device) -> Result<Self> {
+    pub fn new(weights: &VggWeights, products: Products, device: &Device) -> Result<Self> {
         let scale = (!device.is_cpu()).then_some(SCALE);
         let mut layers = Vec::with_capacity(weights.layers.len());
         for (index, (weight, bias)) in weights.layers.iter().enumerate() {
@@ -37,7 +37,7 @@ impl Vgg19 {
             if let Some(scale) = scale {
                 bias = (bias * scale)?;
             }
-            layers.push(FrozenConv2d::new(&weight, &bias)?);
+            layers.push(FrozenConv2d::new(&weight, &bias, products)?);
         }
         let count = Layer::all().count();
         if layers.len() != count {

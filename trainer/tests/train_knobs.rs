@@ -14,12 +14,17 @@ use faststyle_train::schedule::Schedule;
 use faststyle_train::train::Trainer;
 use faststyle_train::vgg_weights::VggWeights;
 use faststyle_train::vgg19::Vgg19;
+use gstfaststyle::ops::Products;
 
 type Result<T = ()> = anyhow::Result<T>;
 
 fn vgg() -> Result<Vgg19> {
     let device = Device::Cpu;
-    Ok(Vgg19::new(&VggWeights::builtin(&device)?, &device)?)
+    Ok(Vgg19::new(
+        &VggWeights::builtin(&device)?,
+        Products::Exact,
+        &device,
+    )?)
 }
 
 /// A picture of 32x32 pixels that `number` makes different from others.

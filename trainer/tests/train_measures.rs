@@ -5,8 +5,10 @@ use candle_core::{Device, Tensor, Var};
 use faststyle_train::adam::{self, Adam};
 use faststyle_train::layers::{Layer, LayerWeights};
 use faststyle_train::loss;
+use faststyle_train::objective::{LossWeights, Objective};
 use faststyle_train::vgg_weights::VggWeights;
 use faststyle_train::vgg19::Vgg19;
+use gstfaststyle::ops::Products;
 use serde_json::Value;
 
 type Result<T = ()> = anyhow::Result<T>;
@@ -176,7 +178,7 @@ fn vgg19_sees_what_it_sees_elsewhere() -> Result {
     // Written by tests/data/vgg19_reference.py, in numpy, from f16 weights.
     let reference: Value = serde_json::from_str(include_str!("data/vgg19_reference.json"))?;
     let device = Device::Cpu;
-    let vgg = Vgg19::new(&VggWeights::builtin(&device)?, &device)?;
+    let vgg = Vgg19::new(&VggWeights::builtin(&device)?, Products::Exact, &device)?;
     let size = 64;
     let mut image = Vec::with_capacity(3 * size * size);
     for c in 0..3 {
@@ -213,5 +215,52 @@ fn vgg19_sees_what_it_sees_elsewhere() -> Result {
     // Alone, and from a shorter walk, it is the same.
     let content = &vgg.features(&image, &[Layer::CONTENT])?[0];
     assert_close(content, &features[5], 0.)?;
+    Ok(())
+}
+
+/// How long `a - b` is beside `b`.
+fn relative_difference(a: &Tensor, b: &Tensor) -> Result<f64> {
+    let length = |t: &Tensor| -> Result<f64> {
+        Ok(f64::from(t.sqr()?.sum_all()?.to_scalar::<f32>()?).sqrt())
+    };
+    Ok(length(&(a - b)?)? / length(b)?)
+}
+
+#[test]
+fn fast_products_give_the_same_losses_and_gradient() -> Result {
+    let device = Device::Cpu;
+    let waves = |down: f32, across: f32| -> Result<Tensor> {
+        let mut image = Vec::new();
+        for c in 0..3 {
+            for y in 0..80 {
+                image.extend((0..96).map(|x| {
+                    let phase = (y as f32 * down + x as f32 * across) * (1.0 + c as f32 / 4.0);
+                    // With an edge, and a flat part.
+                    128.0 + if x < y { 100.0 * phase.sin() } else { -60.0 }
+                }));
+            }
+        }
+        Ok(Tensor::from_vec(image, (1, 3, 80, 96), &device)?)
+    };
+    let (painting, photo, picture) = (waves(0.9, 0.4)?, waves(0.1, 0.2)?, waves(0.3, 0.1)?);
+    let weights = VggWeights::builtin(&device)?;
+    let measure = |products| -> Result<_> {
+        let vgg = Vgg19::new(&weights, products, &device)?;
+        let paintings = [(1.0, painting.clone())];
+        let objective = Objective::new(vgg, &paintings, LossWeights::default())?;
+        let picture = Var::from_tensor(&picture)?;
+        let (total, losses) = objective.measure(&picture, &objective.content(&photo)?)?;
+        let gradient = total.backward()?.remove(&picture).expect("a gradient");
+        Ok((losses, gradient))
+    };
+    let (losses, gradient) = measure(Products::Fast)?;
+    let (exact, exact_gradient) = measure(Products::Exact)?;
+    for (fast, exact) in losses.as_array().into_iter().zip(exact.as_array()) {
+        close(fast.into(), exact.into(), 3e-3, "a loss");
+    }
+    // A hair decides which of nearly equal pixels a maximum is taken from, and
+    // on which side of 0 a sum lies: the gradient's direction is what counts.
+    let difference = relative_difference(&gradient, &exact_gradient)?;
+    assert!(difference < 0.25, "the gradient differs by {difference}");
     Ok(())
 }

@@ -79,6 +79,7 @@ mod tests {
     use crate::vgg_weights::VggWeights;
     use crate::vgg19::Vgg19;
     use candle_core::{Device, Tensor};
+    use gstfaststyle::ops::Products;
 
     /// A picture that `number` makes different from others.
     fn picture(number: usize) -> Result<Tensor> {
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn finds_the_iteration_that_a_picture_is_from() -> Result<()> {
         let vgg = VggWeights::builtin(&Device::Cpu)?;
-        let vgg = Vgg19::new(&vgg, &Device::Cpu)?;
+        let vgg = Vgg19::new(&vgg, Products::Exact, &Device::Cpu)?;
         let objective = Objective::new(vgg, &[(1.0, picture(5)?)], LossWeights::default())?;
         let photo = picture(3)?;
         let new = || SlowMethod::new(&objective, &photo, &photo);

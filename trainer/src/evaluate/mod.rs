@@ -24,6 +24,7 @@ use candle_core::{Device, Tensor};
 use equivalent::Iterations;
 use gstfaststyle::engine::{Engine, Image};
 use gstfaststyle::network::{Model, write_atomically};
+use gstfaststyle::ops::Products;
 use image::RgbImage;
 use photos::Photo;
 use report::{Figures, Report};
@@ -111,6 +112,7 @@ impl Evaluation {
                 setting.style_size as usize,
                 args.loss.vgg.as_deref(),
                 setting.weights.clone(),
+                Products::Exact,
                 &device,
             )?,
             setting,

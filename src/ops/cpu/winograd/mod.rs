@@ -462,7 +462,7 @@ where
             row = layout.tile / 2;
             for (point, scale) in scales.as_flattened_mut().iter_mut().enumerate() {
                 let point = &mut points[point * layout.point..][..count * layout.tile];
-                *scale = fixed::round_in_place(simd, point);
+                *scale = fixed::round_in_place(simd, point, inputs);
             }
         }
         for panel in 0..self.weights.panels() {
