@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | the network's | as in the model file | the weights |
 //! | `adam.mean`, `adam.variance` | `[count]` | the optimiser's moments |
+//! | `soap.statistics`, `soap.bases` | `[numbers]` | its basis, if it is SOAP |
 //! | `recent` | `[steps, 5]` | total, content, style, tv, stability of the last steps |
 //!
 //! Metadata: `format` = `faststyle-checkpoint`, `format_version`, `recipe`
@@ -12,6 +13,7 @@
 
 use crate::loss_scale::LossScale;
 use crate::metrics::Losses;
+use crate::optimizer::{EigenbasisState, Method, State};
 use crate::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -25,6 +27,12 @@ use std::path::Path;
 const FORMAT: &str = "faststyle-checkpoint";
 const VERSION: u64 = 1;
 
+/// Names of the optimiser's tensors.
+const MEAN: &str = "adam.mean";
+const VARIANCE: &str = "adam.variance";
+const STATISTICS: &str = "soap.statistics";
+const BASES: &str = "soap.bases";
+
 /// A training between two steps.
 pub struct Checkpoint {
     /// What is being trained, and how.
@@ -35,10 +43,8 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// The weights, on the CPU, in the order of the architecture's parameters.
     pub weights: Vec<(String, Tensor)>,
-    /// Adam's mean of the gradients, `[count]`.
-    pub mean: Tensor,
-    /// Adam's mean of their squares, `[count]`.
-    pub variance: Tensor,
+    /// The optimiser's memory, on the CPU.
+    pub optimizer: State,
     /// Where gradients had 16 bits.
     pub loss_scale: Option<LossScale>,
     /// The losses of the last steps, oldest first.
@@ -52,10 +58,15 @@ impl Checkpoint {
     /// Weights that are not finite; a file that cannot be written. What was
     /// there before stays.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let mut tensors = Vec::with_capacity(self.weights.len() + 3);
-        let moments = [("adam.mean", &self.mean), ("adam.variance", &self.variance)];
-        let weights = self.weights.iter().map(|(name, w)| (name.as_str(), w));
-        for (name, tensor) in weights.chain(moments) {
+        let state = &self.optimizer;
+        let mut all: Vec<(&str, &Tensor)> = Vec::with_capacity(self.weights.len() + 5);
+        all.extend(self.weights.iter().map(|(name, w)| (name.as_str(), w)));
+        all.extend([(MEAN, &state.mean), (VARIANCE, &state.variance)]);
+        if let Some(basis) = &state.basis {
+            all.extend([(STATISTICS, &basis.statistics), (BASES, &basis.bases)]);
+        }
+        let mut tensors = Vec::with_capacity(all.len() + 1);
+        for (name, tensor) in all {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             ensure!(
                 values.iter().all(|v| v.is_finite()),
@@ -150,8 +161,17 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
         step,
         seconds,
         loss_scale,
-        mean: tensor(&tensors, "adam.mean", &[count])?,
-        variance: tensor(&tensors, "adam.variance", &[count])?,
+        optimizer: State {
+            mean: tensor(&tensors, MEAN, &[count])?,
+            variance: tensor(&tensors, VARIANCE, &[count])?,
+            basis: match recipe.optimizer {
+                Method::Adam => None,
+                Method::Soap => Some(EigenbasisState {
+                    statistics: vector(&tensors, STATISTICS)?,
+                    bases: vector(&tensors, BASES)?,
+                }),
+            },
+        },
         weights: parameters
             .into_iter()
             .map(|(name, shape)| {
@@ -171,17 +191,30 @@ fn value<T: DeserializeOwned>(strings: &HashMap<String, String>, key: &str) -> a
     serde_json::from_str(text).with_context(|| format!("its metadata `{key}`"))
 }
 
+/// A tensor of the given shape.
 fn tensor(tensors: &SafeTensors, name: &str, shape: &[usize]) -> anyhow::Result<Tensor> {
-    let (found, values) = read(tensors, name)?;
+    let (found, values) = finite(tensors, name)?;
     ensure!(
         found == shape,
         "its tensor {name} has shape {found:?}, expected {shape:?}"
     );
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// A tensor with one dimension, of any size.
+fn vector(tensors: &SafeTensors, name: &str) -> anyhow::Result<Tensor> {
+    let (_, values) = finite(tensors, name)?;
+    let count = values.len();
+    Ok(Tensor::from_vec(values, count, &Device::Cpu)?)
+}
+
+fn finite(tensors: &SafeTensors, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
+    let (shape, values) = read(tensors, name)?;
     ensure!(
         values.iter().all(|v| v.is_finite()),
         "its tensor {name} holds numbers that are not finite"
     );
-    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    Ok((shape, values))
 }
 
 fn read(tensors: &SafeTensors, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {

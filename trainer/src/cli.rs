@@ -3,6 +3,7 @@
 use crate::layers::LayerWeights;
 use crate::metrics::Format;
 use crate::objective::LossWeights;
+use crate::optimizer::Method;
 use crate::painting::Crop;
 use crate::preset::Preset;
 use crate::schedule::Schedule;
@@ -225,6 +226,9 @@ pub struct TrainArgs {
     /// [default: 256]
     #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
     pub size: Option<u64>,
+    /// How weights are moved against their gradients [default: adam]
+    #[arg(long, value_enum, value_name = "METHOD", help_heading = "Recipe")]
+    pub optimizer: Option<Method>,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,

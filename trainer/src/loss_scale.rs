@@ -9,7 +9,7 @@
 //! gradient overflows. That gradient is computed anew, from the same forward
 //! pass: no step and no photo is left out.
 
-use crate::adam;
+use crate::optimizer;
 use anyhow::ensure;
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -72,14 +72,14 @@ impl LossScale {
         self.scale
     }
 
-    /// The gradient of `loss`, as [`adam::gradient`] gives it.
+    /// The gradient of `loss`, as [`optimizer::gradient`] gives it.
     ///
     /// # Errors
     /// If it is not finite at any scale.
     fn gradient(&mut self, loss: &Tensor, parameters: &[Var]) -> anyhow::Result<Tensor> {
         loop {
             let gradients = (loss * self.scale)?.backward()?;
-            let gradient = adam::gradient(parameters, &gradients)?;
+            let gradient = optimizer::gradient(parameters, &gradients)?;
             let finite = is_finite(&gradient)?;
             let gradient = (gradient / self.scale)?;
             if finite {
@@ -103,7 +103,7 @@ impl LossScale {
     }
 }
 
-/// The gradient of `loss`, as [`adam::gradient`] gives it, by way of the scale if
+/// The gradient of `loss`, as [`optimizer::gradient`] gives it, by way of the scale if
 /// there is one.
 ///
 /// # Errors
@@ -115,7 +115,7 @@ pub fn gradient(
 ) -> anyhow::Result<Tensor> {
     match scale {
         Some(scale) => scale.gradient(loss, parameters),
-        None => Ok(adam::gradient(parameters, &loss.backward()?)?),
+        None => Ok(optimizer::gradient(parameters, &loss.backward()?)?),
     }
 }
 

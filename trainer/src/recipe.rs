@@ -5,6 +5,7 @@ use crate::dataset;
 use crate::layers::LayerWeights;
 use crate::metrics::Format;
 use crate::objective::LossWeights;
+use crate::optimizer::Method;
 use crate::painting::{self, Crop, Painting};
 use crate::schedule::Schedule;
 use anyhow::{Context, bail, ensure};
@@ -42,6 +43,9 @@ pub struct Recipe {
     pub size: u64,
     /// Shorter side of the painting, in pixels.
     pub style_size: u64,
+    /// How the weights are moved.
+    #[serde(default)]
+    pub optimizer: Method,
     /// Learning rate, before it falls.
     pub lr: f64,
     /// How it falls.
@@ -103,6 +107,7 @@ impl Recipe {
             batch: args.batch.unwrap_or(4),
             size,
             style_size: args.loss.style_size.unwrap_or(size),
+            optimizer: args.optimizer.unwrap_or_default(),
             lr: args.lr.unwrap_or(1e-3),
             lr_schedule: args.lr_schedule.unwrap_or_default(),
             lr_final: args.lr_final.unwrap_or(1.0),
@@ -141,6 +146,7 @@ impl Recipe {
         same("--size", args.size, self.size)?;
         same("--style-size", args.loss.style_size, self.style_size)?;
         same("--seed", args.seed, self.seed)?;
+        same("--optimizer", args.optimizer, self.optimizer)?;
 
         same(
             "--content-layers",
@@ -260,6 +266,7 @@ impl Recipe {
             "batch": self.batch,
             "size": self.size,
             "style_size": self.style_size,
+            "optimizer": self.optimizer,
             "lr": self.lr,
             "lr_schedule": self.lr_schedule,
             "lr_final": self.lr_final,

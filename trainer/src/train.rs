@@ -1,6 +1,5 @@
 //! The training: a painting and a folder of photos in, a model file out.
 
-use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
 use crate::cli::TrainArgs;
 use crate::dataset::Batches;
@@ -9,6 +8,8 @@ use crate::log::Log;
 use crate::loss_scale::{self, LossScale};
 use crate::metrics::{Losses, Row};
 use crate::objective::Objective;
+use crate::optimizer::Optimizer;
+use crate::part::Part;
 use crate::recipe::Recipe;
 use crate::report::State;
 use crate::stability::View;
@@ -17,7 +18,7 @@ use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::engine::DeviceChoice;
-use gstfaststyle::network::{Model, Network};
+use gstfaststyle::network::{Architecture, Model, Network};
 use gstfaststyle::ops::Products;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
@@ -155,7 +156,7 @@ pub struct Trainer {
     parameters: Vec<Var>,
     network: Network,
     objective: Objective,
-    adam: Adam,
+    optimizer: Optimizer,
     /// Where gradients have 16 bits.
     loss_scale: Option<LossScale>,
     batches: Batches,
@@ -181,19 +182,21 @@ impl Trainer {
                 None => bail!("the network has no tensor {name}"),
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let count = weights.iter().map(|(_, w)| w.elem_count()).sum();
-        let adam = Adam::new(count, device)?;
-        Trainer::assemble(recipe, weights, adam, device)
+        let optimizer = Optimizer::new(recipe.optimizer, &shapes(architecture), device)?;
+        Trainer::assemble(recipe, weights, optimizer, device)
     }
 
     /// The training that `checkpoint` holds.
     pub fn resume(checkpoint: Checkpoint, device: &Device) -> anyhow::Result<Self> {
-        let adam = Adam::restore(
-            checkpoint.mean.to_device(device)?,
-            checkpoint.variance.to_device(device)?,
+        let recipe = checkpoint.recipe;
+        let optimizer = Optimizer::restore(
+            recipe.optimizer,
+            &shapes(&recipe.architecture),
+            checkpoint.optimizer,
             checkpoint.step,
-        );
-        let mut trainer = Trainer::assemble(checkpoint.recipe, checkpoint.weights, adam, device)?;
+            device,
+        )?;
+        let mut trainer = Trainer::assemble(recipe, checkpoint.weights, optimizer, device)?;
         if trainer.loss_scale.is_some() {
             trainer.loss_scale = checkpoint.loss_scale.or(trainer.loss_scale);
         }
@@ -205,7 +208,7 @@ impl Trainer {
     fn assemble(
         recipe: Recipe,
         weights: Vec<(String, Tensor)>,
-        adam: Adam,
+        optimizer: Optimizer,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let batches = Batches::open(
@@ -213,7 +216,7 @@ impl Trainer {
             recipe.batch as usize,
             recipe.size as usize,
             recipe.seed,
-            adam.steps(),
+            optimizer.steps(),
         )?;
         let objective = Objective::open(
             &recipe.paintings,
@@ -240,7 +243,7 @@ impl Trainer {
             parameters,
             network,
             objective,
-            adam,
+            optimizer,
             loss_scale: LossScale::on(device),
             batches,
             recent: VecDeque::with_capacity(RECENT),
@@ -259,9 +262,10 @@ impl Trainer {
         let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
         self.waited = started.elapsed().as_secs_f64();
-        let content = self.objective.content(&inside(&photos)?)?;
+        let part = Part::random(recipe.size as usize, recipe.seed, self.optimizer.steps());
+        let content = self.objective.content(&part.of(&photos)?)?;
         let painted = self.network.forward(&photos)?;
-        let (mut total, mut losses) = self.objective.measure(&inside(&painted)?, &content)?;
+        let (mut total, mut losses) = self.objective.measure(&part.of(&painted)?, &content)?;
         if recipe.stability > 0.0 {
             let unstable = self.instability(&photos, &painted)?;
             losses = losses.with_stability(unstable.to_scalar()?);
@@ -270,12 +274,12 @@ impl Trainer {
         ensure!(
             losses.are_finite(),
             "the loss of step {} is not finite: {losses}; a smaller --lr may help",
-            self.adam.steps() + 1
+            self.optimizer.steps() + 1
         );
-        let rate = recipe.rate(self.adam.steps());
+        let rate = recipe.rate(self.optimizer.steps());
         let gradient = loss_scale::gradient(&mut self.loss_scale, &total, &self.parameters)
-            .with_context(|| format!("step {}", self.adam.steps() + 1))?;
-        self.adam.step(&self.parameters, &gradient, rate)?;
+            .with_context(|| format!("step {}", self.optimizer.steps() + 1))?;
+        self.optimizer.step(&self.parameters, &gradient, rate)?;
 
         if self.recent.len() == RECENT {
             self.recent.pop_front();
@@ -304,7 +308,7 @@ impl Trainer {
     /// `painted`, and another view of them; weighted.
     fn instability(&self, photos: &Tensor, painted: &Tensor) -> candle_core::Result<Tensor> {
         let recipe = &self.recipe;
-        let step = self.adam.steps();
+        let step = self.optimizer.steps();
         let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
         let again = self.network.forward(&view.of(photos)?)?;
         view.difference(painted, &again)? * recipe.stability
@@ -312,7 +316,7 @@ impl Trainer {
 
     /// Steps done.
     pub fn step_count(&self) -> u64 {
-        self.adam.steps()
+        self.optimizer.steps()
     }
 
     /// How many numbers are learned.
@@ -327,14 +331,12 @@ impl Trainer {
 
     /// The training as it is now.
     pub fn checkpoint(&self) -> anyhow::Result<Checkpoint> {
-        let (mean, variance) = self.adam.moments();
         Ok(Checkpoint {
             recipe: self.recipe.clone(),
-            step: self.adam.steps(),
+            step: self.optimizer.steps(),
             seconds: self.seconds,
             weights: self.named_weights().collect::<anyhow::Result<_>>()?,
-            mean: mean.to_device(&Device::Cpu)?,
-            variance: variance.to_device(&Device::Cpu)?,
+            optimizer: self.optimizer.state()?,
             loss_scale: self.loss_scale,
             recent: self.recent.iter().copied().collect(),
         })
@@ -347,7 +349,7 @@ impl Trainer {
             styles: vec![self.recipe.about.clone()],
             training: json!({
                 "recipe": self.recipe.published(self.batches.photos()),
-                "steps": self.adam.steps(),
+                "steps": self.optimizer.steps(),
                 "losses": self.mean_losses(),
                 "seconds": self.seconds.round(),
                 "software": concat!("faststyle-train ", env!("CARGO_PKG_VERSION")),
@@ -367,15 +369,10 @@ impl Trainer {
     }
 }
 
-/// `pictures` `[n, 3, h, w]` without a sixteenth of their size at each border.
-///
-/// VGG-19 sees a black frame around pictures, its padding. A network whose own
-/// border lies there learns to answer with a frame of garish stripes.
-fn inside(pictures: &Tensor) -> candle_core::Result<Tensor> {
-    let (_, _, h, w) = pictures.dims4()?;
-    pictures
-        .narrow(2, h / 16, h - 2 * (h / 16))?
-        .narrow(3, w / 16, w - 2 * (w / 16))
+/// The shape of every tensor that is learned.
+fn shapes(architecture: &Architecture) -> Vec<Vec<usize>> {
+    let parameters = architecture.parameters().into_iter();
+    parameters.map(|(_, shape)| shape).collect()
 }
 
 /// What to type to go on with the training.

@@ -2,10 +2,10 @@
 //! another implementation.
 
 use candle_core::{Device, Tensor, Var};
-use faststyle_train::adam::{self, Adam};
 use faststyle_train::layers::{Layer, LayerWeights};
 use faststyle_train::loss;
 use faststyle_train::objective::{LossWeights, Objective};
+use faststyle_train::optimizer::{self, Method, Optimizer};
 use faststyle_train::vgg_weights::VggWeights;
 use faststyle_train::vgg19::Vgg19;
 use gstfaststyle::ops::Products;
@@ -136,7 +136,8 @@ fn adam_by_hand() -> Result {
         Var::new(&[1f32, -2.], &device)?,
         Var::new(&[[0.5f32]], &device)?,
     ];
-    let mut adam = Adam::new(3, &device)?;
+    let shapes = [vec![2], vec![1, 1]];
+    let mut adam = Optimizer::new(Method::Adam, &shapes, &device)?;
     // The same in f64, one number at a time.
     let mut expected = [(1f64, 0f64, 0f64), (-2., 0., 0.), (0.5, 0., 0.)];
     for step in 1..=5 {
@@ -145,7 +146,7 @@ fn adam_by_hand() -> Result {
         let p1 = (parameters[0].narrow(0, 1, 1)?.sum_all()? * 3.)?;
         let p2 = parameters[1].powf(3.)?.sum_all()?;
         let gradients = ((p0 + p1)? + p2)?.backward()?;
-        let gradient = adam::gradient(&parameters, &gradients)?;
+        let gradient = optimizer::gradient(&parameters, &gradients)?;
         adam.step(&parameters, &gradient, 0.1)?;
 
         let slopes = [2. * expected[0].0, 3., 3. * expected[2].0 * expected[2].0];

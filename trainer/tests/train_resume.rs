@@ -7,6 +7,7 @@ use common::Scene;
 use faststyle_train::checkpoint::Checkpoint;
 use faststyle_train::cli::TrainArgs;
 use faststyle_train::loss_scale::LossScale;
+use faststyle_train::optimizer::Method;
 use faststyle_train::painting::fingerprint;
 use faststyle_train::recipe::Recipe;
 use faststyle_train::train::Trainer;
@@ -37,34 +38,52 @@ fn bits(tensor: &Tensor) -> anyhow::Result<Vec<u32>> {
 
 #[test]
 fn resuming_is_exact() -> anyhow::Result<()> {
+    resuming_is_exact_with(Method::Adam)
+}
+
+#[test]
+fn resuming_is_exact_with_a_basis() -> anyhow::Result<()> {
+    resuming_is_exact_with(Method::Soap)
+}
+
+fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let recipe = Recipe::new(&args(&scene))?;
+    let recipe = Recipe::new(&TrainArgs {
+        optimizer: Some(optimizer),
+        ..args(&scene)
+    })?;
     let mut whole = Trainer::new(recipe.clone(), &Device::Cpu)?;
     let mut losses = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..13 {
         losses.push(whole.step()?);
     }
 
     let mut first = Trainer::new(recipe, &Device::Cpu)?;
-    for _ in 0..3 {
+    for _ in 0..9 {
         first.step()?;
     }
     let path = scene.path("x.checkpoint.safetensors");
     first.checkpoint()?.save(&path)?;
     drop(first);
     let checkpoint = Checkpoint::load(&path)?;
-    assert_eq!(checkpoint.step, 3);
-    assert_eq!(checkpoint.recent, losses[..3]);
+    assert_eq!(checkpoint.step, 9);
+    assert_eq!(checkpoint.recent, losses[..9]);
     let mut second = Trainer::resume(checkpoint, &Device::Cpu)?;
-    for loss in &losses[3..] {
+    for loss in &losses[9..] {
         assert_eq!(second.step()?, *loss);
     }
 
     let (whole, broken) = (whole.checkpoint()?, second.checkpoint()?);
-    assert_eq!((whole.step, broken.step), (6, 6));
+    assert_eq!((whole.step, broken.step), (13, 13));
     assert_eq!(whole.recent, broken.recent);
-    assert_eq!(bits(&whole.mean)?, bits(&broken.mean)?);
-    assert_eq!(bits(&whole.variance)?, bits(&broken.variance)?);
+    let (one, other) = (&whole.optimizer, &broken.optimizer);
+    assert_eq!(bits(&one.mean)?, bits(&other.mean)?);
+    assert_eq!(bits(&one.variance)?, bits(&other.variance)?);
+    assert_eq!(one.basis.is_some(), optimizer == Method::Soap);
+    if let (Some(one), Some(other)) = (&one.basis, &other.basis) {
+        assert_eq!(bits(&one.statistics)?, bits(&other.statistics)?);
+        assert_eq!(bits(&one.bases)?, bits(&other.bases)?);
+    }
     for ((name, a), (other, b)) in whole.weights.iter().zip(&broken.weights) {
         assert_eq!(name, other);
         assert_eq!(bits(a)?, bits(b)?, "{name}");
@@ -224,7 +243,7 @@ fn a_damaged_checkpoint_is_refused() -> anyhow::Result<()> {
     // Numbers that are not finite are never written over good ones.
     std::fs::write(&path, &file)?;
     let mut broken = trainer.checkpoint()?;
-    broken.mean = (broken.mean + f64::NAN)?;
+    broken.optimizer.mean = (broken.optimizer.mean + f64::NAN)?;
     let error = broken.save(&path).expect_err("NaN").to_string();
     assert!(error.contains("adam.mean"), "{error}");
     assert_eq!(std::fs::read(&path)?, file);
