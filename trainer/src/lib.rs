@@ -1,10 +1,10 @@
 //! Learns a painting's style: the parts of the program `faststyle-train`.
 //!
 //! [`train`] holds the loop. Each step takes photos from [`dataset`], repaints
-//! them with the network of [`gstfaststyle::network`], measures
-//! a [`part`] of the result by the [`objective`], a sum of [`loss`]es of what
-//! [`vgg19`] sees, and moves the weights by the [`optimizer`]. Where gradients
-//! have 16 bits, [`loss_scale`] keeps them in range.
+//! them with the network of [`gstfaststyle::network`], measures a [`part`] of
+//! the result by the [`objective`], a sum of [`loss`]es of what [`vgg19`] sees,
+//! and moves the weights by the [`optimizer`]. Where gradients have 16 bits,
+//! [`loss_scale`] keeps them in range.
 //! [`checkpoint`] keeps all of it, so that a training can stop and go on.
 //! A training's knobs are named in [`cli`], gathered by [`config`] and kept as
 //! a [`recipe`]. The [`log`] tells how it goes: [`progress`], [`metrics`],
