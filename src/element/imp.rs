@@ -6,7 +6,7 @@ use super::loader::{Job, Loader};
 use super::report::Report;
 use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
 use super::streaming::{Painted, Streaming};
-use crate::engine::Painter;
+use crate::engine::{DeviceChoice, Painter};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -132,7 +132,12 @@ pub struct FastStyle {
     report: Mutex<Report>,
     streaming: Mutex<Streaming>,
     loader: Loader,
-    started: AtomicBool,
+    /// The settings as they were at the start, from then until the stop: some
+    /// apply at the next start alone.
+    started: Mutex<Option<Settings>>,
+    /// Whether those after this element find a frame's rows by its meta. If not,
+    /// none with gaps between its rows may pass through.
+    metas_are_read: AtomicBool,
     /// Whether the sink keeps time, and whether frames have come to it late:
     /// noted here, since the streaming state may be busy for a frame's time.
     sink_keeps_time: AtomicBool,
@@ -241,15 +246,23 @@ impl BaseTransformImpl for FastStyle {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.loader.cancel();
-        // Models that are set from now on are for the loader.
-        self.started.store(true, Relaxed);
-        let begun = self.begin();
-        self.started.store(begun.is_ok(), Relaxed);
+        self.sink_keeps_time.store(false, Relaxed);
+        self.sink_was_late.store(false, Relaxed);
+        let settings = {
+            let settings = lock(&self.settings);
+            // Models that are set from now on are for the loader.
+            *lock(&self.started) = Some(settings.clone());
+            settings.clone()
+        };
+        let begun = self.begin(&settings);
+        if begun.is_err() {
+            *lock(&self.started) = None;
+        }
         Ok(begun?)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.started.store(false, Relaxed);
+        *lock(&self.started) = None;
         self.loader.cancel();
         *lock(&self.streaming) = Streaming::default();
         *lock(&self.on_cuda) = None;
@@ -276,7 +289,8 @@ impl BaseTransformImpl for FastStyle {
     fn src_event(&self, event: gst::Event) -> bool {
         if let gst::EventView::Qos(qos) = event.view() {
             let (_, _, jitter, _) = qos.get();
-            self.sink_keeps_time.store(true, Relaxed);
+            // One that does not wait for the clock has measured nothing.
+            self.sink_keeps_time.fetch_or(jitter != 0, Relaxed);
             self.sink_was_late
                 .fetch_or(jitter > LATE_NANOSECONDS, Relaxed);
         }
@@ -329,7 +343,14 @@ impl BaseTransformImpl for FastStyle {
         &self,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        if let Some(caps) = cuda_caps(query) {
+        let metas_are_read = query
+            .find_allocation_meta::<gst_video::VideoMeta>()
+            .is_some();
+        let cuda_caps = cuda_caps(query);
+        // The rows of such memory always lie where its meta says.
+        let metas_are_read = metas_are_read || cuda_caps.is_some();
+        self.metas_are_read.store(metas_are_read, Relaxed);
+        if let Some(caps) = cuda_caps {
             self.decide_on_cuda(&caps, query)?;
         }
         self.parent_decide_allocation(query)
@@ -345,6 +366,8 @@ impl BaseTransformImpl for FastStyle {
         let result = self.parent_submit_input_buffer(is_discont, buffer);
         if result == Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED) {
             lock(&self.report).dropped();
+        } else if result.is_ok() && self.obj().is_passthrough() {
+            lock(&self.report).passed_through();
         }
         result
     }
@@ -373,6 +396,7 @@ impl BaseTransformImpl for FastStyle {
                 streaming.late();
             }
             streaming.passes(strength)
+                && (self.metas_are_read.load(Relaxed) || streaming.is_as_caps_say(buffer))
         };
         if passthrough != element.is_passthrough() {
             element.set_passthrough(passthrough);
@@ -380,9 +404,6 @@ impl BaseTransformImpl for FastStyle {
             if !passthrough {
                 element.reconfigure_src();
             }
-        }
-        if passthrough {
-            lock(&self.report).passed_through();
         }
     }
 
@@ -400,7 +421,10 @@ impl BaseTransformImpl for FastStyle {
         })?;
         gst::trace!(CAT, imp = self, "network at {size:?}: {spent:?}");
         let mut report = lock(&self.report);
-        report.styled(spent, begin.elapsed(), size);
+        match size {
+            Some(size) => report.styled(spent, begin.elapsed(), size),
+            None => report.passed_through(),
+        }
         let latency_changed = report.latency_changed();
         drop(report);
         if latency_changed {
@@ -440,6 +464,7 @@ impl VideoFilterImpl for FastStyle {
         }
         let settings = lock(&self.settings).clone();
         let budget = streaming.budget(&settings, None);
+        let passthrough = streaming.passes(settings.strength());
         drop(streaming);
         // Until it has been measured.
         if let Some(budget) = budget
@@ -447,17 +472,15 @@ impl VideoFilterImpl for FastStyle {
         {
             self.post_latency();
         }
-        // Buffers of other caps must not slip through in the meantime.
-        if !same_caps {
-            self.obj().set_passthrough(false);
-        }
+        // The neighbours then agree on their buffers with each other.
+        self.metas_are_read.store(passthrough, Relaxed);
+        self.obj().set_passthrough(passthrough);
         Ok(())
     }
 }
 
 impl FastStyle {
-    fn begin(&self) -> Result<(), Fault> {
-        let settings = lock(&self.settings).clone();
+    fn begin(&self, settings: &Settings) -> Result<(), Fault> {
         let painter = Painter::new(settings.threads()?);
         let model = settings.load(self.plugin().as_deref())?;
         // What is negotiated stays so with other models, wherever they run.
@@ -470,9 +493,15 @@ impl FastStyle {
         Ok(())
     }
 
+    /// Where to run: as told at the start or, before, as told so far.
+    fn device_choice(&self) -> Result<DeviceChoice, Fault> {
+        let started = lock(&self.started).as_ref().map(Settings::device_choice);
+        started.unwrap_or_else(|| lock(&self.settings).device_choice())
+    }
+
     /// The context for frames on a CUDA device, if there can be any.
     fn cuda_context(&self) -> Option<Context> {
-        let ordinal = lock(&self.settings).device_choice().ok()?.cuda_ordinal()?;
+        let ordinal = self.device_choice().ok()?.cuda_ordinal()?;
         if !cuda_memory::is_available() {
             return None;
         }
@@ -484,9 +513,8 @@ impl FastStyle {
 
     /// Whether frames may lie in CUDA's memory.
     fn takes_cuda(&self) -> bool {
-        let choice = lock(&self.settings).device_choice();
         cuda_memory::is_available()
-            && choice.is_ok_and(|choice| choice.cuda_ordinal().is_some())
+            && (self.device_choice()).is_ok_and(|choice| choice.cuda_ordinal().is_some())
             && *lock(&self.on_cuda) != Some(false)
     }
 
@@ -528,14 +556,6 @@ impl FastStyle {
     /// Asks for another model: at the next start or, while started, as soon as
     /// it is loaded.
     fn set_model(&self, model: Option<String>) {
-        let settings = {
-            let mut settings = lock(&self.settings);
-            settings.model = model;
-            settings.clone()
-        };
-        if !self.started.load(Relaxed) {
-            return;
-        }
         let plugin = self.plugin();
         let element = self.obj().downgrade();
         let failed = move |fault: Fault| {
@@ -543,10 +563,19 @@ impl FastStyle {
                 element.imp().warn(&fault);
             }
         };
-        let loading = self.loader.load(Job {
-            load: Box::new(move || settings.load(plugin.as_deref())),
-            failed: Box::new(failed),
-        });
+        let loading = {
+            // Held until it is asked for: the last one set is the last one loaded.
+            let mut settings = lock(&self.settings);
+            settings.model = model.clone();
+            let Some(started) = lock(&self.started).clone() else {
+                return;
+            };
+            let wanted = Settings { model, ..started };
+            self.loader.load(Job {
+                load: Box::new(move || wanted.load(plugin.as_deref())),
+                failed: Box::new(failed),
+            })
+        };
         if let Err(error) = loading {
             self.warn(&Fault::failed(format!("Loading a model: {error}")));
         }

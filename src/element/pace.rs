@@ -58,6 +58,8 @@ const LEAST_SHARE: f64 = 0.5;
 pub struct Pace {
     /// All that there are, the largest first.
     sizes: Vec<Size>,
+    /// The largest that may be taken.
+    top: usize,
     current: usize,
     /// Time for a frame; none if there is no hurry.
     budget: Option<Duration>,
@@ -132,12 +134,12 @@ impl Pace {
         self.sizes.get(self.current).copied().unwrap_or((1, 1))
     }
 
-    /// Leaves out the sizes that are not `possible`, but the smallest.
-    pub fn keep(&mut self, possible: impl Fn(Size) -> bool) {
+    /// Takes none of the sizes that are not `possible`, but the smallest, until
+    /// asked again.
+    pub fn limit(&mut self, possible: impl Fn(Size) -> bool) {
         let impossible = self.sizes.iter().take_while(|size| !possible(**size));
-        let impossible = impossible.count().min(self.sizes.len().saturating_sub(1));
-        self.sizes.drain(..impossible);
-        self.current = self.current.saturating_sub(impossible);
+        self.top = impossible.count().min(self.sizes.len().saturating_sub(1));
+        self.current = self.current.max(self.top);
     }
 
     /// Hears what a frame of the current size has cost.
@@ -212,7 +214,7 @@ impl Pace {
         if self.costs.len() < (frames as usize).max(8) {
             return;
         }
-        let Some(larger) = self.current.checked_sub(1) else {
+        let Some(larger) = self.current.checked_sub(1).filter(|&at| at >= self.top) else {
             self.costs.pop_front();
             return;
         };
@@ -252,7 +254,8 @@ impl Pace {
     fn best(&self, cost: Cost, time: f64) -> usize {
         let fits = |size: &Size| cost.at(*size) <= COMFORT * time;
         let smallest = self.sizes.len() - 1;
-        self.sizes.iter().position(fits).unwrap_or(smallest)
+        let best = self.sizes.iter().position(fits).unwrap_or(smallest);
+        best.max(self.top)
     }
 
     /// The mean cost of the last `count` frames or fewer, without the dearest of
@@ -530,12 +533,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_possible_is_left_out() {
+    fn what_is_not_possible_is_not_taken() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
-        pace.keep(|(width, _)| width <= 320);
-        run(&mut pace, 100, |_| 1.0);
+        pace.limit(|(width, _)| width <= 320);
+        run(&mut pace, 1000, |_| 1.0);
         assert!((280..=320).contains(&pace.size().0));
-        pace.keep(|_| false);
+        pace.limit(|_| false);
+        run(&mut pace, 1000, |_| 1.0);
         assert!(pace.size().0 < 120);
+        pace.limit(|_| true);
+        run(&mut pace, 1000, |_| 1.0);
+        assert_eq!(pace.size(), VGA);
     }
 }

@@ -45,7 +45,8 @@ struct Terms {
 /// What has become of one frame.
 pub struct Painted {
     pub spent: Spent,
-    pub size: Size,
+    /// That of the network's picture, if it has run.
+    pub size: Option<Size>,
 }
 
 impl Streaming {
@@ -85,8 +86,8 @@ impl Streaming {
             self.pace.model_changed(cost(new) / cost(old));
         }
         painter.set_model(model);
-        // Another size may be possible now.
-        self.keep_possible_sizes();
+        // Other sizes may be possible now.
+        self.limit_sizes();
     }
 
     /// The model in use.
@@ -98,6 +99,15 @@ impl Streaming {
     pub fn passes(&self, strength: f32) -> bool {
         let same_caps = self.negotiated.as_ref().is_some_and(|n| n.same_caps);
         same_caps && (strength <= 0.0 || self.model().is_none())
+    }
+
+    /// Whether `buffer` holds its frame just as the caps alone say.
+    pub fn is_as_caps_say(&self, buffer: &gst::BufferRef) -> bool {
+        let (Some(meta), Some(negotiated)) = (buffer.meta::<VideoMeta>(), &self.negotiated) else {
+            return true;
+        };
+        let caps = &negotiated.input;
+        meta.offset() == caps.offset() && meta.stride() == caps.stride()
     }
 
     /// Frames come at a time of their own, or must be there at one, so that the
@@ -113,16 +123,16 @@ impl Streaming {
 
     /// The time for a frame, if that matters. `duration` is the frame's own.
     pub fn budget(&self, settings: &Settings, duration: Option<Duration>) -> Option<Duration> {
+        let seconds = |time: f64| Duration::try_from_secs_f64(time).unwrap_or(LONGEST_DURATION);
         if settings.target_fps > 0.0 {
-            return Some(Duration::from_secs_f64(1.0 / settings.target_fps));
+            return Some(seconds(1.0 / settings.target_fps).min(LONGEST_DURATION));
         }
-        let input = &self.negotiated.as_ref()?.input;
-        let (frames, seconds) = (input.fps().numer(), input.fps().denom());
-        let told = match frames > 0 && seconds > 0 {
-            true => Duration::from_secs_f64(f64::from(seconds) / f64::from(frames)),
+        let fps = self.negotiated.as_ref()?.input.fps();
+        let told = match fps.numer() > 0 && fps.denom() > 0 {
+            true => seconds(f64::from(fps.denom()) / f64::from(fps.numer())),
             false => duration.unwrap_or(USUAL_DURATION),
         };
-        Some(told).filter(|_| self.hurried)
+        Some(told.min(LONGEST_DURATION)).filter(|_| self.hurried)
     }
 
     /// Repaints one frame.
@@ -134,6 +144,7 @@ impl Streaming {
     ) -> Result<Painted, gst::ErrorMessage> {
         let duration = input.duration().map(Duration::from);
         self.set_terms(settings, duration);
+        self.heed_memory();
         let (Some(painter), Some(negotiated)) = (&mut self.painter, &self.negotiated) else {
             return Err(gst::error_msg!(
                 gst::CoreError::Negotiation,
@@ -165,8 +176,12 @@ impl Streaming {
             Some(spent) => spent,
             None => paint(painter, &input, &mut output, look)?,
         };
-        self.pace.observe(spent);
-        let size = look.size;
+        // Other frames tell nothing of the network's time.
+        let painted = look.strength > 0.0 && painter.model().is_some();
+        if painted {
+            self.pace.observe(spent);
+        }
+        let size = painted.then_some(look.size);
         Ok(Painted { spent, size })
     }
 
@@ -185,23 +200,35 @@ impl Streaming {
             let before = std::mem::take(&mut self.pace);
             self.pace = Pace::after(before, terms.frame, terms.wish, budget);
             self.terms = Some(terms);
-            self.keep_possible_sizes();
+            self.limit_sizes();
         } else if let Some(budget) = budget {
             self.pace.set_budget(budget);
         }
     }
 
-    /// Leaves out sizes for which there is not enough memory.
-    fn keep_possible_sizes(&mut self) {
+    /// Goes down to a size for which there is memory, if that has become scarce.
+    fn heed_memory(&mut self) {
+        if let (Some(terms), Some(painter)) = (self.terms, &self.painter)
+            && painter.check_memory(terms.frame, self.pace.size()).is_err()
+        {
+            self.limit_sizes();
+        }
+    }
+
+    /// Takes no sizes for which there is not enough memory.
+    fn limit_sizes(&mut self) {
         if let (Some(terms), Some(painter)) = (self.terms, &self.painter) {
             self.pace
-                .keep(|size| painter.check_memory(terms.frame, size).is_ok());
+                .limit(|size| painter.check_memory(terms.frame, size).is_ok());
         }
     }
 }
 
 /// Of frames whose caps and buffers do not tell how long they are.
 const USUAL_DURATION: Duration = Duration::from_millis(33);
+
+/// Longer than this no frame is waited for, whatever caps and properties say.
+const LONGEST_DURATION: Duration = Duration::from_secs(3600);
 
 /// A buffer, and where in it what frame lies.
 pub struct Side<B> {

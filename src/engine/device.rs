@@ -46,7 +46,6 @@ impl DeviceChoice {
     }
 }
 
-/// Opened once: all that runs on a device shares its context and its stream.
 impl DeviceChoice {
     /// The number of the CUDA device that may be meant.
     pub fn cuda_ordinal(self) -> Option<usize> {
@@ -58,6 +57,7 @@ impl DeviceChoice {
     }
 }
 
+/// Opened once: all that runs on a device shares its context and its stream.
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
     use std::collections::HashMap;

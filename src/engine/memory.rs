@@ -13,7 +13,10 @@ pub fn free() -> usize {
 fn told() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
-    // A container may be allowed less than the machine has.
-    let allowed = system.cgroup_limits().map(|limits| limits.free_memory);
-    Some(system.available_memory().min(allowed.unwrap_or(u64::MAX))).filter(|free| *free > 0)
+    let free = Some(system.available_memory()).filter(|free| *free > 0);
+    // A container may be allowed less than the machine has. What it keeps of files
+    // gives way to what is needed.
+    let limits = system.cgroup_limits();
+    let allowed = limits.map(|limits| limits.total_memory.saturating_sub(limits.rss));
+    free.into_iter().chain(allowed).min()
 }

@@ -7,7 +7,7 @@ use super::colour::keep_colours;
 use super::cuda::{Overlay, Source, Target};
 use super::frame::{Frame, FrameMut};
 use super::pixels::{self, Mix};
-use super::upsample::Upsampler;
+use super::upsample::{self, Upsampler};
 use super::{Engine, EngineError, Image, Prepared, Threads, memory, resize, tiles};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +70,10 @@ impl Painter {
     pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
         match (&mut self.engine, model) {
             (Some(engine), Some(model)) => engine.set_model(model),
-            (engine, model) => *engine = model.map(Engine::of),
+            (engine, model) => {
+                *engine = model.map(Engine::of);
+                self.granted = 0;
+            }
         }
     }
 
@@ -107,7 +110,13 @@ impl Painter {
             Some(engine) => engine.memory_needed(size),
             None => 0,
         };
-        network.saturating_add(tiles::pictures_memory(frame))
+        let upsampler = match size == frame {
+            true => 0,
+            false => upsample::memory_needed(size),
+        };
+        network
+            .saturating_add(upsampler)
+            .saturating_add(tiles::pictures_memory(frame))
     }
 
     /// Paints `input` into `output`, a frame of the same size.

@@ -67,6 +67,13 @@ const TASKS_PER_THREAD: usize = 4;
 /// Fewer pixels than these are not worth waking a thread for.
 const PIXELS_PER_TASK: usize = 1 << 15;
 
+/// Bytes that an [`Upsampler`] takes for styled pictures of `size` (width, height),
+/// but for a few rows.
+pub fn memory_needed((width, height): (usize, usize)) -> usize {
+    const ROW: usize = (SOURCES + FIELDS) * size_of::<f32>();
+    stride(width).saturating_mul(height).saturating_mul(ROW)
+}
+
 /// Enlarges styled pictures. Its buffers are kept from frame to frame.
 #[derive(Default)]
 pub struct Upsampler {

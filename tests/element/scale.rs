@@ -150,15 +150,45 @@ fn too_many_frames_a_second_lower_it() {
 /// Where nothing waits for frames, they are painted as well as can be.
 #[test]
 fn without_haste_it_is_not_lowered() {
-    let line = format!(
-        "videotestsrc num-buffers=30 ! video/x-raw,width=322,height=242,framerate=1000/1 \
-         ! faststyle name=style model={} device=cpu ! fakesink",
-        model().display()
-    );
-    let pipeline = run(&line).unwrap();
-    let element = pipeline.by_name("style").unwrap();
+    for sink in ["fakesink", "fakesink qos=true sync=false"] {
+        let line = format!(
+            "videotestsrc num-buffers=30 ! video/x-raw,width=322,height=242,framerate=1000/1 \
+             ! faststyle name=style model={} device=cpu ! {sink}",
+            model().display()
+        );
+        let pipeline = run(&line).unwrap();
+        let element = pipeline.by_name("style").unwrap();
+        assert_eq!(network_size(&element), (322, 242), "{sink}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
+/// A sink that kept time before the last stop says nothing of the next start.
+#[test]
+fn haste_ends_with_a_stop() {
+    let info = info(VideoFormat::I420, 322, 242);
+    let element = element();
+    let mut harness = harness(&element, &info, &info);
+    harness.push_and_pull(noise(&info, 1)).unwrap();
+    let time = gst::ClockTime::ZERO;
+    harness.push_upstream_event(gst::event::Qos::new(gst::QOSType::Overflow, 0.5, -1, time));
+    element.set_state(gst::State::Ready).unwrap();
+    harness.play();
+    harness.push_and_pull(noise(&info, 2)).unwrap();
     assert_eq!(network_size(&element), (322, 242));
-    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+/// The longest that a frame may take is long enough for all, and no panic.
+#[test]
+fn hardly_any_frames_a_second() {
+    let info = info(VideoFormat::I420, 64, 48);
+    let element = element();
+    element.set_property("target-fps", 1e-300);
+    let mut harness = harness(&element, &info, &info);
+    for seed in 0..8 {
+        harness.push_and_pull(noise(&info, seed)).unwrap();
+    }
+    assert_eq!(network_size(&element), (64, 48));
 }
 
 /// Plays until all that is to happen has happened, in this order.

@@ -45,6 +45,22 @@ fn frames_are_counted() {
     assert!(stats.get::<f64>("upsample-mean-ms").unwrap() > 0.0);
 }
 
+/// What the network has not seen is not styled, though it has been converted.
+#[test]
+fn converted_frames_are_not_styled_ones() {
+    let input = info(VideoFormat::I420, 64, 48);
+    let output = info(VideoFormat::Rgb, 64, 48);
+    let element = element();
+    let mut harness = harness(&element, &input, &output);
+    for strength in [0.0, 1.0, 0.0] {
+        element.set_property("strength", strength);
+        harness.push_and_pull(noise(&input, 1)).unwrap();
+    }
+    let stats = stats(&element);
+    assert_eq!(stats.get::<u64>("styled"), Ok(1));
+    assert_eq!(stats.get::<u64>("passed-through"), Ok(2));
+}
+
 #[test]
 fn they_begin_anew_with_each_start() {
     let info = info(VideoFormat::I420, 16, 12);
@@ -83,10 +99,12 @@ fn drops_are_counted_and_told() {
     harness.push(frame(40)).unwrap();
     assert!(harness.try_pull().is_none());
     harness.push_and_pull(frame(4000)).unwrap();
-    let stats = stats(&element);
-    assert_eq!(stats.get::<u64>("frames-in"), Ok(3));
-    assert_eq!(stats.get::<u64>("styled"), Ok(2));
-    assert_eq!(stats.get::<u64>("dropped"), Ok(1));
+    let counts = || {
+        let stats = stats(&element);
+        let names = ["frames-in", "styled", "passed-through", "dropped"];
+        names.map(|name| stats.get::<u64>(name).unwrap())
+    };
+    assert_eq!(counts(), [3, 2, 0, 1]);
     let message = bus.pop_filtered(&[gst::MessageType::Qos]).unwrap();
     match message.view() {
         gst::MessageView::Qos(qos) => {
@@ -96,6 +114,18 @@ fn drops_are_counted_and_told() {
         }
         _ => unreachable!(),
     }
+    // One that would have passed through is counted once, too.
+    element.set_property("strength", 0.0);
+    harness.push_and_pull(frame(4040)).unwrap();
+    harness.push_upstream_event(gst::event::Qos::new(
+        gst::QOSType::Underflow,
+        2.0,
+        100_000_000,
+        gst::ClockTime::from_mseconds(4040),
+    ));
+    harness.push(frame(4080)).unwrap();
+    assert!(harness.try_pull().is_none());
+    assert_eq!(counts(), [5, 2, 1, 2]);
 }
 
 #[test]

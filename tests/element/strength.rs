@@ -3,7 +3,7 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_controller::prelude::*;
-use gst_video::VideoFormat;
+use gst_video::{VideoFormat, VideoFrameFlags, VideoMeta};
 
 #[test]
 fn none_passes_the_very_buffer() {
@@ -75,6 +75,43 @@ fn it_changes_while_playing() {
             );
         }
     }
+}
+
+/// Where downstream does not know of gaps between rows, none pass through once
+/// frames have been painted: upstream has been told that they may be there.
+#[test]
+fn gaps_between_rows_do_not_slip_through() {
+    let info = info(VideoFormat::Rgb, 16, 8);
+    let element = element();
+    let mut harness = harness(&element, &info, &info);
+    harness.push_and_pull(noise(&info, 1)).unwrap();
+    element.set_property("strength", 0.0);
+
+    let tight = noise(&info, 2);
+    let bytes = tight.map_readable().unwrap().to_vec();
+    let mut wide = Vec::new();
+    for row in bytes.chunks(3 * 16) {
+        wide.extend_from_slice(row);
+        wide.extend([0x55; 12]);
+    }
+    let mut buffer = gst::Buffer::from_mut_slice(wide);
+    let flags = VideoFrameFlags::empty();
+    let buffer_mut = buffer.get_mut().unwrap();
+    VideoMeta::add_full(
+        buffer_mut,
+        flags,
+        VideoFormat::Rgb,
+        16,
+        8,
+        &[0],
+        &[3 * 16 + 12],
+    )
+    .unwrap();
+    let passed = harness.push_and_pull(buffer).unwrap();
+    assert_eq!(passed.map_readable().unwrap().as_slice(), bytes);
+    // Without gaps the buffer itself goes on.
+    let pointer = tight.as_ptr();
+    assert_eq!(harness.push_and_pull(tight).unwrap().as_ptr(), pointer);
 }
 
 #[test]

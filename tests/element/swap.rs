@@ -82,6 +82,19 @@ fn another_model_while_playing() {
     assert_eq!(found, after);
 }
 
+/// What applies at the next start does not at the next model.
+#[test]
+fn another_model_runs_as_the_one_before() {
+    let info = info(VideoFormat::Rgb, 16, 12);
+    let element = element();
+    let mut harness = harness(&element, &info, &info);
+    element.set_property_from_str("precision", "fast");
+    let (path, _) = other_model("same-precision.safetensors", 77);
+    set_model(&element, &path);
+    wait_for(&mut harness, &info, path.to_str().unwrap());
+    assert_eq!(stats(&element).get::<&str>("precision"), Ok("f32"));
+}
+
 #[test]
 fn a_bad_model_while_playing_warns_and_changes_nothing() {
     let info = info(VideoFormat::Rgb, 16, 12);
