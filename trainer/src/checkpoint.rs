@@ -8,8 +8,11 @@
 //! | `recent` | `[steps, 5]` | total, content, style, tv, stability of the last steps |
 //!
 //! Metadata: `format` = `faststyle-checkpoint`, `format_version`, `recipe`
-//! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them), and
-//! `loss_scale` (JSON of [`LossScale`]) of a training on a CUDA device.
+//! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them), `photos`
+//! ([`Batches::fingerprint`]), and `loss_scale` (JSON of [`LossScale`]) of a training
+//! on a CUDA device.
+//!
+//! [`Batches::fingerprint`]: crate::dataset::Batches::fingerprint
 
 use crate::loss_scale::LossScale;
 use crate::metrics::Losses;
@@ -47,6 +50,8 @@ pub struct Checkpoint {
     pub optimizer: State,
     /// Where gradients had 16 bits.
     pub loss_scale: Option<LossScale>,
+    /// What tells the photos from others; checkpoints of old did not say.
+    pub photos: Option<String>,
     /// The losses of the last steps, oldest first.
     pub recent: Vec<Losses>,
 }
@@ -98,6 +103,9 @@ impl Checkpoint {
         let mut metadata = HashMap::from(metadata);
         if let Some(scale) = self.loss_scale {
             metadata.insert("loss_scale".into(), serde_json::to_string(&scale)?);
+        }
+        if let Some(photos) = &self.photos {
+            metadata.insert("photos".into(), photos.clone());
         }
         let file = safetensors::serialize(views, Some(metadata))?;
         write_atomically(path, &file)
@@ -161,6 +169,7 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
         step,
         seconds,
         loss_scale,
+        photos: strings.get("photos").cloned(),
         optimizer: State {
             mean: tensor(&tensors, MEAN, &[count])?,
             variance: tensor(&tensors, VARIANCE, &[count])?,

@@ -185,7 +185,7 @@ pub struct TrainArgs {
     /// and the painting's names can be changed
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
-    /// Start anew even though there is a checkpoint beside OUTPUT
+    /// Start anew even though OUTPUT is there, or a checkpoint beside it
     #[arg(long)]
     pub overwrite: bool,
     /// Start from the weights of another style's model rather than from random

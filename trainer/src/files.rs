@@ -4,6 +4,27 @@ use crate::output;
 use crate::recipe::stem;
 use std::path::{Path, PathBuf};
 
+/// What the checkpoint has in its name after the model's.
+const CHECKPOINT: &str = ".checkpoint.safetensors";
+
+/// What the folder of small previews and the latest preview have in their names,
+/// after the model's.
+const PREVIEWS: &str = ".previews";
+const PREVIEW: &str = ".preview-";
+
+/// Whether this is a preview of a training whose model or checkpoint lies beside it, or
+/// the folder of them.
+pub fn is_preview(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = name.strip_suffix(PREVIEWS);
+    let latest = || name.strip_suffix(".png")?.split_once(PREVIEW);
+    let Some(stem) = folder.or_else(|| Some(latest()?.0)) else {
+        return false;
+    };
+    let beside = |end: &str| path.with_file_name(format!("{stem}{end}")).exists();
+    beside(".safetensors") || beside(CHECKPOINT)
+}
+
 /// Where everything goes, for a model `STEM.safetensors`.
 pub struct Files {
     /// The model itself.
@@ -28,13 +49,13 @@ impl Files {
     pub fn beside(model: &Path) -> anyhow::Result<Self> {
         let stem = stem(model)?;
         output::check("--output", model)?;
-        let beside = |end: &str| model.with_file_name(format!("{stem}.{end}"));
+        let beside = |end: &str| model.with_file_name(format!("{stem}{end}"));
         Ok(Files {
             model: model.to_path_buf(),
-            checkpoint: beside("checkpoint.safetensors"),
-            metrics: beside("metrics"),
-            report: beside("report.html"),
-            previews: beside("previews"),
+            checkpoint: beside(CHECKPOINT),
+            metrics: beside(".metrics"),
+            report: beside(".report.html"),
+            previews: beside(PREVIEWS),
             stem,
         })
     }
@@ -42,6 +63,6 @@ impl Files {
     /// The latest picture of the preview called `name`.
     pub fn preview(&self, name: &str) -> PathBuf {
         self.model
-            .with_file_name(format!("{}.preview-{name}.png", self.stem))
+            .with_file_name(format!("{}{PREVIEW}{name}.png", self.stem))
     }
 }

@@ -3,6 +3,7 @@
 use crate::cli::InfoArgs;
 use crate::metrics::Losses;
 use crate::recipe::upgrade;
+use crate::say::{printable, say};
 use anyhow::{Context, ensure};
 use gstfaststyle::network::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -27,7 +28,7 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
             Ok(card) => card.text(),
             Err(error) => {
                 failed += 1;
-                eprintln!("{error:#}");
+                say(format_args!("{error:#}"));
                 continue;
             }
         };
@@ -92,9 +93,10 @@ impl Card {
         let mut text = format!("{}\n", self.file);
         for (what, line) in lines {
             // Writing to a string cannot fail.
+            let line = line.replace('\n', " ");
             let _ = writeln!(text, "  {what:<14} {line}");
         }
-        text
+        printable(&text)
     }
 }
 

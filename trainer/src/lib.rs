@@ -17,7 +17,11 @@
 //! [`stylize`] repaints pictures with a trained network, [`info`] tells what a
 //! model file holds.
 //! [`import`] makes model files of networks that others trained. [`memory`] says
-//! how programs allocate.
+//! how programs allocate, [`interrupt`] what ends them early, [`mod@say`] how they
+//! speak.
+
+// Unlike these, `say` does not panic where nobody listens.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod checkpoint;
 pub mod cli;
@@ -28,6 +32,7 @@ pub mod files;
 pub mod import;
 pub mod info;
 pub mod input;
+pub mod interrupt;
 pub mod layers;
 pub mod lbfgs;
 pub mod log;
@@ -49,6 +54,7 @@ pub mod progress;
 pub mod recipe;
 pub mod report;
 pub mod safetensors_file;
+pub mod say;
 pub mod schedule;
 pub mod slow_method;
 pub mod stability;

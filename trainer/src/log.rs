@@ -8,6 +8,7 @@ use crate::previews::Preview;
 use crate::progress::Progress;
 use crate::report::history::History;
 use crate::report::{Report, State};
+use crate::say::say;
 use crate::tensorboard::EventFile;
 use crate::train::Trainer;
 use candle_core::Device;
@@ -143,15 +144,15 @@ impl Log {
     pub fn finish(&self) {
         self.progress.finish();
         if self.seconds > 0.0 {
-            eprintln!(
+            say(format_args!(
                 "waited {:.1} % of the time for photos",
                 100.0 * self.part_waited()
-            );
+            ));
         }
         match self.left_out.len() {
             0 => (),
-            1 => eprintln!("left out 1 photo"),
-            count => eprintln!("left out {count} photos"),
+            1 => say("left out 1 photo"),
+            count => say(format_args!("left out {count} photos")),
         }
     }
 

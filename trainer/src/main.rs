@@ -1,9 +1,10 @@
 //! The command line of `faststyle-train`.
 
 use faststyle_train::cli::{Cli, Command};
+use faststyle_train::say::say;
 use faststyle_train::train::{self, Outcome};
 use faststyle_train::{
-    config, evaluate, import, info, memory, onnx, optimize, stylize, vgg_weights,
+    config, evaluate, import, info, interrupt, memory, onnx, optimize, stylize, vgg_weights,
 };
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[global_allocator]
 static ALLOCATOR: memory::Allocator = memory::ALLOCATOR;
 
-/// Set by Ctrl-C and SIGTERM.
+/// Set by Ctrl-C and other requests to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// What shells expect of a command that an interrupt ended.
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
             if let Some(error) = error.downcast_ref::<clap::Error>() {
                 error.exit();
             }
-            eprintln!("faststyle-train: {error:#}");
+            say(format_args!("faststyle-train: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -60,7 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn stoppable(
     command: impl FnOnce(&AtomicBool) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<ExitCode> {
-    ctrlc::set_handler(|| {
+    interrupt::on_request(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             // Asked twice: whoever asks does not want to wait.
             std::process::exit(INTERRUPTED.into());

@@ -4,9 +4,11 @@ use crate::cli::{OptimizeArgs, Start};
 use crate::metrics::SearchMetrics;
 use crate::objective::{LossWeights, Objective};
 use crate::progress::Progress;
+use crate::say::say;
 use crate::slow_method::SlowMethod;
 use crate::train::Outcome;
 use crate::{output, painting, picture};
+use anyhow::Context;
 use candle_core::Tensor;
 use gstfaststyle::ops::Products;
 use rand::{Rng, SeedableRng};
@@ -53,53 +55,63 @@ fn improve(
     stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
     let name = args.output.display();
-    let save = |slow: &SlowMethod| picture::save(&args.output, &picture::rgb(&slow.picture()?)?);
     let metrics = args.metrics.as_deref().map(SearchMetrics::create);
     let mut metrics = metrics.transpose()?;
+    let mut progress = Progress::of_search(args.iterations);
+    let ended = iterate(slow, args, stop, &mut metrics, &mut progress);
+    progress.finish();
+    save(slow, args)?;
+
+    let (done, losses) = (slow.iterations(), slow.losses());
+    let settled = ended
+        .with_context(|| format!("{name} holds the picture as it was after iteration {done}"))?;
+    if done < args.iterations && !settled {
+        say(format_args!(
+            "stopped: {name} is the picture after iteration {done}"
+        ));
+        return Ok(Outcome::Interrupted);
+    }
+    if settled {
+        say(format_args!(
+            "nothing better than after iteration {done} is found"
+        ));
+    }
+    say(format_args!("{name} is ready: {losses}"));
+    Ok(Outcome::Finished)
+}
+
+/// Iterates until there are enough, until it is to stop, or until nothing better is
+/// found; whether that is so.
+fn iterate(
+    slow: &mut SlowMethod,
+    args: &OptimizeArgs,
+    stop: &AtomicBool,
+    metrics: &mut Option<SearchMetrics>,
+    progress: &mut Progress,
+) -> anyhow::Result<bool> {
     let started = Instant::now();
-    if let Some(metrics) = &mut metrics {
+    if let Some(metrics) = metrics {
         metrics.add(0, &slow.losses(), 0.0)?;
     }
-    let mut progress = Progress::of_search(args.iterations);
-    let mut settled = false;
-    while slow.iterations() < args.iterations && !settled && !stop.load(Ordering::SeqCst) {
+    while slow.iterations() < args.iterations && !stop.load(Ordering::SeqCst) {
         let iteration = Instant::now();
-        match slow.step() {
-            Ok(moved) => settled = !moved,
-            Err(error) => {
-                progress.finish();
-                save(slow)?;
-                let done = slow.iterations();
-                return Err(error.context(format!(
-                    "{name} holds the picture as it was after iteration {done}"
-                )));
-            }
-        }
-        if settled {
-            break;
+        if !slow.step()? {
+            return Ok(true);
         }
         let (done, losses) = (slow.iterations(), slow.losses());
-        if let Some(metrics) = &mut metrics {
+        if let Some(metrics) = metrics {
             metrics.add(done, &losses, started.elapsed().as_secs_f64())?;
         }
         progress.step(done, &losses, iteration.elapsed().as_secs_f64());
         if done.is_multiple_of(args.preview_every) && done < args.iterations {
-            save(slow)?;
+            save(slow, args)?;
         }
     }
-    progress.finish();
-    save(slow)?;
+    Ok(false)
+}
 
-    let (done, losses) = (slow.iterations(), slow.losses());
-    if done < args.iterations && !settled {
-        eprintln!("stopped: {name} is the picture after iteration {done}");
-        return Ok(Outcome::Interrupted);
-    }
-    if settled {
-        eprintln!("nothing better than after iteration {done} is found");
-    }
-    eprintln!("{name} is ready: {losses}");
-    Ok(Outcome::Finished)
+fn save(slow: &SlowMethod, args: &OptimizeArgs) -> anyhow::Result<()> {
+    picture::save(&args.output, &picture::rgb(&slow.picture()?)?)
 }
 
 /// A picture like `photo` in size whose every number is random.

@@ -39,13 +39,21 @@ pub fn check_png(flag: &str, path: &Path, inputs: &[&Path]) -> anyhow::Result<()
         "{flag} {}: pictures are written as PNG; give it a name that ends in .png",
         path.display()
     );
+    spare(flag, path, inputs)
+}
+
+/// Whether `path`, given by `flag`, is none of the files `inputs`.
+///
+/// # Errors
+/// It is, and the file would be lost.
+pub fn spare(flag: &str, path: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     let same = |input: &&Path| match (path.canonicalize(), input.canonicalize()) {
         (Ok(output), Ok(input)) => output == input,
         _ => false,
     };
     ensure!(
         !inputs.iter().any(same),
-        "{flag} {}: this is one of the pictures to read; it would be lost",
+        "{flag} {}: this is one of the files to read; it would be lost",
         path.display()
     );
     Ok(())

@@ -105,8 +105,12 @@ pub fn choose(
         sum.is_finite() && sum > 0.0 && paintings.iter().all(|p| p.weight >= 0.0),
         "the weights of the paintings must be at least 0, and one of them above 0"
     );
-    for painting in &mut paintings {
-        painting.weight /= sum;
+    // Known ones add up to 1 already: to divide them again could change a bit, and
+    // make them others.
+    if (sum - 1.0).abs() > 1e-9 {
+        for painting in &mut paintings {
+            painting.weight /= sum;
+        }
     }
     Ok(paintings)
 }
@@ -115,10 +119,15 @@ pub fn choose(
 pub fn fingerprint(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the painting {}", path.display()))?;
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    Ok(fingerprint_of(bytes))
+}
+
+/// The same of bytes in memory.
+pub fn fingerprint_of(bytes: impl IntoIterator<Item = u8>) -> String {
+    let hash = (bytes.into_iter()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    Ok(format!("{hash:016x}"))
+    format!("{hash:016x}")
 }
 
 /// A rectangle of a picture, in pixels.

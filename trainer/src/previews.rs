@@ -5,6 +5,7 @@
 use crate::files::Files;
 use crate::picture;
 use crate::recipe::stem;
+use crate::say::say;
 use anyhow::Context;
 use candle_core::{Device, Tensor};
 use gstfaststyle::network::{Network, write_atomically};
@@ -50,7 +51,8 @@ impl Preview {
     /// training that is lost.
     ///
     /// # Errors
-    /// A photo that cannot be read, a picture that cannot be removed.
+    /// A photo that cannot be read, unless steps are done; a picture that cannot be
+    /// removed.
     pub fn open(photos: &[PathBuf], files: &Files, step: u64) -> anyhow::Result<Vec<Self>> {
         let mut previews: Vec<Preview> = Vec::with_capacity(photos.len());
         for photo in photos {
@@ -61,7 +63,14 @@ impl Preview {
                 name = format!("{stem}-{number}");
                 number += 1;
             }
-            let pixels = picture::load_bounded(photo, LONGEST, &Device::Cpu)?;
+            let pixels = match picture::load_bounded(photo, LONGEST, &Device::Cpu) {
+                // A training that has begun can do without.
+                Err(error) if step > 0 => {
+                    say(format_args!("no more preview: {error:#}"));
+                    continue;
+                }
+                pixels => pixels?,
+            };
             let preview = Preview {
                 photo: jpeg(&picture::rgb(&pixels)?)?,
                 latest: None,

@@ -2,6 +2,7 @@
 //! moves, or a line now and then where nothing can move.
 
 use crate::metrics::Losses;
+use crate::say::{printable, say};
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -45,7 +46,10 @@ impl Display {
                 bar.set_position(step);
             }
             None if self.last_line.is_none_or(|last| last.elapsed() >= PAUSE) => {
-                eprintln!("{} {step}/{}  {message}", self.unit, self.steps);
+                say(format_args!(
+                    "{} {step}/{}  {message}",
+                    self.unit, self.steps
+                ));
                 self.last_line = Some(Instant::now());
             }
             None => (),
@@ -54,8 +58,8 @@ impl Display {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.println(printable(text)),
+            None => say(text),
         }
     }
 

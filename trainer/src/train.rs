@@ -9,9 +9,11 @@ use crate::loss_scale::{self, LossScale};
 use crate::metrics::{Losses, Row};
 use crate::objective::Objective;
 use crate::optimizer::Optimizer;
+use crate::output;
 use crate::part::Part;
 use crate::recipe::Recipe;
 use crate::report::State;
+use crate::say::say;
 use crate::stability::View;
 use crate::widen::widen;
 use anyhow::{Context, bail, ensure};
@@ -22,6 +24,7 @@ use gstfaststyle::network::{Architecture, Model, Network};
 use gstfaststyle::ops::Products;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -43,7 +46,7 @@ pub enum Outcome {
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     if let Some(preset) = args.preset {
-        eprintln!("{preset}, unless something else is asked for");
+        say(format_args!("{preset}, unless something else is asked for"));
     }
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
@@ -52,24 +55,27 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         checkpoint.recipe = checkpoint.recipe.resumed(args)?;
         Trainer::resume(checkpoint, &device)?
     } else {
-        ensure!(
-            args.overwrite || !files.checkpoint.exists(),
-            "there is a training already, {}: --resume goes on with it, --overwrite starts anew",
-            files.checkpoint.display()
-        );
-        Trainer::new(Recipe::new(args)?, &device)?
+        check_output(args, &files)?;
+        let trainer = Trainer::new(Recipe::new(args)?, &device)?;
+        if files.checkpoint.exists() {
+            // The one there goes before what belongs to it does.
+            trainer.checkpoint()?.save(&files.checkpoint)?;
+        }
+        trainer
     };
     let steps = trainer.recipe.steps;
     let first = trainer.step_count();
     let mut log = Log::open(&trainer, &files)?;
-    eprintln!(
+    say(format_args!(
         "{} photos, {} weights, step {first} of {steps}, on {}",
         trainer.photos(),
         trainer.weights(),
         if device.is_cpu() { "the CPU" } else { "CUDA" },
-    );
+    ));
     if first >= steps {
-        eprintln!("all {steps} steps are done already: --steps with a larger number adds some");
+        say(format_args!(
+            "all {steps} steps are done already: --steps with a larger number adds some"
+        ));
     }
 
     let mut saved = first;
@@ -94,17 +100,38 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let step = trainer.step_count();
     if step < steps {
         log.report(&trainer, State::Stopped);
-        eprintln!("stopped after step {step} of {steps}. To go on:");
-        eprintln!("  {}", command_to_go_on(args));
+        say(format_args!("stopped after step {step} of {steps}"));
+        match files.checkpoint.exists() {
+            true => say(format_args!("To go on:\n  {}", command_to_go_on(args))),
+            false => say("nothing is saved yet"),
+        }
         return Ok(Outcome::Interrupted);
     }
     log.report(&trainer, State::Finished);
-    eprintln!(
+    say(format_args!(
         "{} is ready: {}",
         files.model.display(),
         trainer.mean_losses()
-    );
+    ));
     Ok(Outcome::Finished)
+}
+
+/// Whether nothing is lost that the user may want to keep.
+fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
+    let given = args.style.iter().chain(&args.preview).chain(&args.loss.vgg);
+    let given: Vec<&Path> = given.map(PathBuf::as_path).collect();
+    output::spare("--output", &files.model, &given)?;
+    ensure!(
+        args.overwrite || !files.checkpoint.exists(),
+        "there is a training already, {}: --resume goes on with it, --overwrite starts anew",
+        files.checkpoint.display()
+    );
+    ensure!(
+        args.overwrite || !files.model.exists(),
+        "there is a model already, {}: --overwrite writes over it",
+        files.model.display()
+    );
+    Ok(())
 }
 
 /// Takes steps, and saves now and then. `saved` is the step of the last
@@ -128,7 +155,11 @@ fn improve(
             seconds: trainer.seconds,
             waited: trainer.waited,
         };
-        log.step(&row, started.elapsed().as_secs_f64())?;
+        if let Err(error) = log.step(&row, started.elapsed().as_secs_f64()) {
+            // The step itself is good.
+            let _ = save(trainer, files, log, saved);
+            return Err(error);
+        }
         log.left_out(trainer.batches.skipped());
         if row.step.is_multiple_of(trainer.recipe.checkpoint_every) && row.step < steps {
             save(trainer, files, log, saved)?;
@@ -199,6 +230,13 @@ impl Trainer {
         let mut trainer = Trainer::assemble(recipe, checkpoint.weights, optimizer, device)?;
         if trainer.loss_scale.is_some() {
             trainer.loss_scale = checkpoint.loss_scale.or(trainer.loss_scale);
+        }
+        let photos = checkpoint.photos;
+        if photos.is_some_and(|photos| photos != trainer.batches.fingerprint()) {
+            let folder = trainer.recipe.photos.display();
+            say(format_args!(
+                "the photos in {folder} are not those of the steps so far: others follow than would have"
+            ));
         }
         trainer.recent = checkpoint.recent.into();
         trainer.seconds = checkpoint.seconds;
@@ -338,6 +376,7 @@ impl Trainer {
             weights: self.named_weights().collect::<anyhow::Result<_>>()?,
             optimizer: self.optimizer.state()?,
             loss_scale: self.loss_scale,
+            photos: Some(self.batches.fingerprint()),
             recent: self.recent.iter().copied().collect(),
         })
     }

@@ -179,6 +179,17 @@ fn several_paintings_are_trained_and_kept() -> Result {
     };
     let text = refused(|args| args.loss.style_blend = vec![1.0, 1.0]);
     assert!(text.contains("--style-blend 0.25, not 0.5"), "{text}");
+    // Of which the sum, divided by itself, would be a bit less than 1.
+    paint(&scene.path("third.png"), 50, 40, 10)?;
+    args.style.push(scene.path("third.png"));
+    args.loss.style_blend = vec![7.0, 2.0, 1.0];
+    let three = Recipe::new(&args)?;
+    let plain = TrainArgs {
+        output: scene.path("out.safetensors"),
+        ..Default::default()
+    };
+    assert_eq!(three.clone().resumed(&plain)?, three);
+
     paint(&scene.path("second.png"), 50, 40, 8)?;
     let text = refused(|_| ());
     assert!(text.contains("another painting"), "{text}");

@@ -7,6 +7,8 @@
 
 pub mod photo;
 
+use crate::files;
+use crate::painting::fingerprint_of;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use photo::Cutter;
@@ -124,6 +126,16 @@ impl Batches {
         self.source.photos.len()
     }
 
+    /// 64 bits that tell the photos' names, on which batches depend, from others.
+    pub fn fingerprint(&self) -> String {
+        let Source { dir, photos, .. } = &*self.source;
+        let names = photos
+            .iter()
+            .map(|photo| photo.strip_prefix(dir).unwrap_or(photo));
+        let ended = |name: &Path| [name.as_os_str().as_encoded_bytes(), &[0]].concat();
+        fingerprint_of(names.flat_map(ended))
+    }
+
     /// The next batch, `f32` `[batch, 3, size, size]`, R, G, B from 0 to 255.
     ///
     /// # Errors
@@ -178,7 +190,8 @@ pub(crate) fn list(dir: &Path) -> Result<Listing> {
     let (mut photos, mut unread) = (Vec::new(), Vec::new());
     // People collect photos by links, too; walkdir notices circles.
     let walk = WalkDir::new(dir).follow_links(true).into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
+    let wanted = |entry: &DirEntry| !is_hidden(entry) && !files::is_preview(entry.path());
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || wanted(entry)) {
         match entry {
             // What is not a regular file, a pipe say, could keep us waiting.
             Ok(entry) if entry.file_type().is_file() && is_photo(entry.path()) => {

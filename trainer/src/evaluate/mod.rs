@@ -16,6 +16,7 @@ use crate::metrics::Losses;
 use crate::objective::Objective;
 use crate::painting::{self, Painting};
 use crate::progress::Progress;
+use crate::say::say;
 use crate::slow_method::SlowMethod;
 use crate::train::Outcome;
 use crate::{output, picture};
@@ -52,15 +53,25 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
     let learned = setting::learned(args, &model)?;
     let paintings = painting::choose(&args.style, &args.loss, &learned)?;
     if let Some(note) = other_paintings(args, &learned, &paintings) {
-        eprintln!("{note}");
+        say(note);
     }
-    let say = |text: &str| eprintln!("{text}");
-    let photos = photos::choose(&args.photos, args.count as usize, setting.size as u32, say)?;
+    let say_text = |text: &str| say(text);
+    let photos = photos::choose(
+        &args.photos,
+        args.count as usize,
+        setting.size as u32,
+        say_text,
+    )?;
     let mut evaluation = Evaluation::new(args, &model, &paintings, setting)?;
 
     let (mut figures, mut rows) = (Vec::new(), Vec::new());
     for (number, photo) in photos.iter().enumerate() {
-        eprintln!("photo {} of {}: {}", number + 1, photos.len(), photo.name);
+        say(format_args!(
+            "photo {} of {}: {}",
+            number + 1,
+            photos.len(),
+            photo.name
+        ));
         let found = evaluation
             .photo(photo, stop)
             .with_context(|| format!("photo {}", photo.name))?;
@@ -83,7 +94,7 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         }
     }
     if done < all {
-        eprintln!("stopped after {done} of {all} photos");
+        say(format_args!("stopped after {done} of {all} photos"));
         return Ok(Outcome::Interrupted);
     }
     Ok(Outcome::Finished)
@@ -227,7 +238,7 @@ fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) 
 
 /// The table on standard error, the JSON to its file or to standard output.
 fn tell(report: &Report, json: Option<&Path>) -> Result<()> {
-    eprintln!("{report}");
+    say(report);
     let text = format!("{}\n", serde_json::to_string_pretty(report)?);
     match json {
         Some(path) => write_atomically(path, text.as_bytes())

@@ -12,6 +12,7 @@ use crate::input::read_bounded;
 use crate::output;
 use crate::recipe::about;
 use crate::safetensors_file::Safetensors;
+use crate::say::say;
 use crate::torch_file::{self, Kind, SavedTensor};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
@@ -49,11 +50,11 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let style = about(&args.about, &output, Style::default())?;
     let (model, family) = read(input, style).with_context(|| input.display().to_string())?;
     model.save(&output).context("cannot write the model")?;
-    eprintln!(
+    say(format_args!(
         "{} is ready: width {}, from {family}",
         output.display(),
         model.architecture.width,
-    );
+    ));
     Ok(())
 }
 

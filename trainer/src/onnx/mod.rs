@@ -6,6 +6,7 @@ mod proto;
 
 use crate::cli::ExportOnnxArgs;
 use crate::output;
+use crate::say::say;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use graph::Builder;
@@ -36,7 +37,11 @@ pub fn run(args: &ExportOnnxArgs) -> Result<()> {
     let model = Model::load(&args.model)?;
     let bytes = export(&model, args.size)?;
     write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
-    eprintln!("{} is ready: {} bytes", path.display(), bytes.len());
+    say(format_args!(
+        "{} is ready: {} bytes",
+        path.display(),
+        bytes.len()
+    ));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod picture;
 
 use crate::cli::StylizeArgs;
 use crate::progress::PictureProgress;
+use crate::say::say;
 use crate::train::Outcome;
 use anyhow::{Context, ensure};
 use canvas::{Interrupted, PictureCanvas};
@@ -62,8 +63,13 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     painter.progress.finish();
     let seconds = started.elapsed().as_secs_f64();
     match (done, &jobs[..]) {
-        (1, [job]) if all == 1 => eprintln!("{} is ready: {seconds:.1} s", job.output.display()),
-        _ => eprintln!("{done} of {all} pictures are ready: {seconds:.1} s"),
+        (1, [job]) if all == 1 => say(format_args!(
+            "{} is ready: {seconds:.1} s",
+            job.output.display()
+        )),
+        _ => say(format_args!(
+            "{done} of {all} pictures are ready: {seconds:.1} s"
+        )),
     }
     if interrupted {
         return Ok(Outcome::Interrupted);

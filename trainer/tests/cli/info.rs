@@ -82,6 +82,23 @@ fn a_card_tells_everything() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names cannot take control of the terminal.
+#[test]
+fn control_characters_are_written_out() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let mut model = Model::random(Architecture::with_width(2), 1)?;
+    model.styles = vec![Style {
+        title: Some("\u{1b}[2Jtwo\nlines".into()),
+        ..Style::default()
+    }];
+    model.save(scene.path("odd.safetensors"))?;
+    let path = scene.path("odd.safetensors");
+    let text = told(&[&path.to_string_lossy()], &scene)?;
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(text.contains("two lines"), "{text:?}");
+    Ok(())
+}
+
 #[test]
 fn json_is_for_programs() -> anyhow::Result<()> {
     let card: Value = serde_json::from_str(&told(&["--json"], &scene()?)?)?;

@@ -54,7 +54,7 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     let preview = image::open(scene.path("out.preview-look.png"))?;
     assert_eq!((preview.width(), preview.height()), (30, 22));
 
-    // Not over what is there.
+    // Not over what is there, with a checkpoint or without.
     let text = refusal(&mut train(&scene, &["--steps", "2"]));
     assert!(text.contains("--overwrite"), "{text}");
 
@@ -259,6 +259,114 @@ fn an_interrupt_saves() -> anyhow::Result<()> {
         .assert()
         .success();
     assert_eq!(rows(&metrics)?.len(), done + 2);
+    Ok(())
+}
+
+/// As with `nohup`, when the terminal is closed.
+#[test]
+#[cfg(unix)]
+fn a_hangup_that_is_to_be_ignored_is() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let command = train(&scene, &["--steps", "60"]);
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .spawn()?;
+    let metrics = scene.path("out.metrics.csv");
+    wait_for_rows(&metrics, 2);
+    std::process::Command::new("kill")
+        .args(["-HUP", &child.id().to_string()])
+        .status()?;
+    assert!(child.wait()?.success());
+    assert_eq!(rows(&metrics)?.len(), 61);
+    Ok(())
+}
+
+/// As when `tee` ends by the Ctrl-C that is to stop the training.
+#[test]
+#[cfg(unix)]
+fn nobody_need_listen() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let command = train(&scene, &["--steps", "3"]);
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let status = std::process::Command::new(command.get_program())
+        .args(command.get_args())
+        .stderr(writer)
+        .status()?;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(
+        Model::load(scene.path("out.safetensors"))?.training["steps"],
+        3
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_there_is_not_lost() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let model = scene.path("out.safetensors");
+    std::fs::write(&model, "a model")?;
+    let text = refusal(&mut train(&scene, &["--steps", "1"]));
+    assert!(text.contains("out.safetensors: --overwrite"), "{text}");
+    assert_eq!(std::fs::read_to_string(&model)?, "a model");
+    // Whatever is said, not over what is to be read.
+    let mut command = train(&scene, &["--steps", "1", "--overwrite", "--style"]);
+    let text = refusal(command.arg(&model));
+    assert!(text.contains("it would be lost"), "{text}");
+    train(&scene, &["--steps", "1", "--overwrite"])
+        .assert()
+        .success();
+
+    // A training that has been overwritten is not what goes on, though the new one
+    // did not come far: a file is where a folder should be.
+    let mut command = train(&scene, &["--steps", "2", "--overwrite", "--seed", "9"]);
+    refusal(command.arg("--tensorboard").arg(scene.painting()));
+    let folder = scene.path("runs");
+    let mut command = resume(&scene, &["--seed", "9"]);
+    command.arg("--tensorboard").arg(&folder).assert().success();
+    assert_eq!(rows(&scene.path("out.metrics.csv"))?.len(), 3);
+    Ok(())
+}
+
+#[test]
+fn previews_are_no_photos() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let mut command = program();
+    command.args([
+        "train",
+        "--width",
+        "4",
+        "--residual-blocks",
+        "1",
+        "--size",
+        "32",
+    ]);
+    command.args(["--batch", "1", "--device", "cpu", "--steps", "2", "--style"]);
+    command.arg(scene.painting());
+    for (flag, value) in [("--photos", "photos"), ("--preview", "photos/a.png")] {
+        command.arg(flag).arg(scene.path(value));
+    }
+    let output = scene.path("photos/out.safetensors");
+    command.arg("--output").arg(&output).assert().success();
+    assert!(scene.path("photos/out.preview-a.png").exists());
+    let resume = |steps: &str| -> anyhow::Result<String> {
+        let mut command = program();
+        command.args([
+            "train", "--resume", "--device", "cpu", "--steps", steps, "--output",
+        ]);
+        let output = command.arg(&output).assert().success().get_output().clone();
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let text = resume("3")?;
+    assert!(text.contains("3 photos, "), "{text}");
+    assert!(!text.contains("are not those"), "{text}");
+    // One more, and one preview less.
+    std::fs::rename(scene.path("photos/a.png"), scene.path("photos/d.png"))?;
+    let text = resume("4")?;
+    assert!(text.contains("are not those of the steps so far"), "{text}");
+    assert!(text.contains("no more preview: "), "{text}");
     Ok(())
 }
 

@@ -1,0 +1,38 @@
+//! What is said to people, on standard error.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Says `text`, and ends the line. That it cannot be written, because a pipe is
+/// closed or a disk is full, is no reason to stop: there is work to save.
+pub fn say(text: impl Display) {
+    let text = printable(&text.to_string());
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// `text` with control characters other than ends of lines and tabs written
+/// out: names of files, and what stands in a model file, could else take
+/// control of the terminal.
+pub fn printable(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harmless(c) {
+            true => shown.push(c),
+            false => shown.extend(c.escape_default()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(printable("Wörter\tund\nZeilen"), "Wörter\tund\nZeilen");
+        let shown = printable("\u{1b}[2J\r\u{9b}31m\u{7}");
+        assert_eq!(shown, r"\u{1b}[2J\r\u{9b}31m\u{7}");
+    }
+}
