@@ -45,7 +45,7 @@ bench: install-deps
 bench-peers: install-deps
 	cargo build --release --workspace --locked
 	cargo build --release --workspace --locked --example throughput
-	test -x "$(TARGET)/peers/bin/python" || python3 -m venv "$(TARGET)/peers"
+	test -x "$(TARGET)/peers/bin/pip" || python3 -m venv --clear "$(TARGET)/peers" # of Debian's package python3-venv
 	"$(TARGET)/peers/bin/pip" install --quiet numpy onnxruntime==1.32.0 openvino==2026.4.1
 	"$(TARGET)/peers/bin/python" benches/side_by_side.py $(ARGS)
 

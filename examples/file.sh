@@ -9,6 +9,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
+# Text for gst-launch-1.0, whatever characters it has.
+quoted() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
+}
+
 if (($# < 2 || $# > 3)); then
     echo "usage: $0 INPUT OUTPUT.mp4 [MODEL]" >&2
     exit 2
@@ -23,8 +29,8 @@ fi
 
 export GST_PLUGIN_PATH=${CARGO_TARGET_DIR:-$root/target}/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
 export GST_FASTSTYLE_MODEL_PATH=$root/models${GST_FASTSTYLE_MODEL_PATH:+:$GST_FASTSTYLE_MODEL_PATH}
-exec gst-launch-1.0 -e filesrc location="$input" ! decodebin ! videoconvert \
-    ! faststyle model="${3:-scream}" \
+exec gst-launch-1.0 -e filesrc location="$(quoted "$input")" ! decodebin ! videoconvert \
+    ! faststyle model="$(quoted "${3:-scream}")" \
     ! progressreport update-freq=2 \
     ! x264enc pass=quant quantizer=22 ! video/x-h264,profile=high \
-    ! mp4mux ! filesink location="$output"
+    ! mp4mux ! filesink location="$(quoted "$output")"

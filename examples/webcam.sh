@@ -10,6 +10,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
+# Text for gst-launch-1.0, whatever characters it has.
+quoted() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
+}
+
 size=${SIZE:-640x480}
 source=(v4l2src device="${DEVICE:-/dev/video0}" '!' decodebin '!' videoconvert '!' videoscale)
 if [[ ${1:-} == --test ]]; then
@@ -28,4 +34,4 @@ export GST_FASTSTYLE_MODEL_PATH=$root/models${GST_FASTSTYLE_MODEL_PATH:+:$GST_FA
 exec gst-launch-1.0 "${source[@]}" \
     ! "video/x-raw,width=${size%x*},height=${size#*x}" \
     ! queue leaky=downstream max-size-buffers=1 \
-    ! faststyle model="${1:-scream}" ! queue ! "${sink[@]}"
+    ! faststyle model="$(quoted "${1:-scream}")" ! queue ! "${sink[@]}"
