@@ -151,7 +151,8 @@ impl Optimizer {
     }
 
     /// Moves `parameters`, the same in the same order each time, against their
-    /// [`gradient`] by about `rate`.
+    /// [`gradient`] by about `rate`. The first step of [`Method::Soap`] moves
+    /// nothing.
     ///
     /// # Errors
     /// With [`Method::Soap`], a gradient that is not finite.
@@ -187,6 +188,11 @@ impl Optimizer {
         let beta2 = self.method.beta2();
         self.mean = ((&self.mean * BETA1)? + (gradient * (1.0 - BETA1))?)?;
         self.variance = ((&self.variance * beta2)? + (turned(gradient)?.sqr()? * (1.0 - beta2))?)?;
+        if self.steps == 1 && self.basis.is_some() {
+            // In a basis made of this gradient alone it has hardly a direction, and
+            // beside that rounding would count as much: the first step tells where to go.
+            return gradient.zeros_like();
+        }
         // Both means started at 0 and are that much too small.
         let rate = rate / (1.0 - BETA1.powf(self.steps as f64));
         let deviation = (&self.variance / (1.0 - beta2.powf(self.steps as f64)))?.sqrt()?;

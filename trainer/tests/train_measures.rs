@@ -1,7 +1,7 @@
 //! What the training measures and how it moves, against values by hand and by
 //! another implementation.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use faststyle_train::layers::{Layer, LayerWeights};
 use faststyle_train::loss;
 use faststyle_train::objective::{LossWeights, Objective};
@@ -170,6 +170,81 @@ fn adam_by_hand() -> Result {
     .concat();
     for (found, (expected, _, _)) in found.iter().zip(expected) {
         close((*found).into(), expected, 1e-5, "a parameter");
+    }
+    Ok(())
+}
+
+/// Eigenvectors of a symmetric matrix, as columns.
+fn eigenvectors([[a, b], [_, d]]: Matrix) -> Matrix {
+    let (sin, cos) = (0.5 * (2. * b).atan2(a - d)).sin_cos();
+    [[cos, -sin], [sin, cos]]
+}
+
+type Matrix = [[f64; 2]; 2];
+
+fn product(a: Matrix, b: Matrix) -> Matrix {
+    let entry = |i: usize, j: usize| a[i][0] * b[0][j] + a[i][1] * b[1][j];
+    [0, 1].map(|i| [0, 1].map(|j| entry(i, j)))
+}
+
+fn transposed([[a, b], [c, d]]: Matrix) -> Matrix {
+    [[a, c], [b, d]]
+}
+
+/// Of each two entries in one place.
+fn each(a: Matrix, b: Matrix, f: impl Fn(f64, f64) -> f64) -> Matrix {
+    [0, 1].map(|i| [0, 1].map(|j| f(a[i][j], b[i][j])))
+}
+
+#[test]
+fn soap_by_hand() -> Result {
+    let device = Device::Cpu;
+    let parameter = Var::zeros((2, 2, 1, 1), DType::F32, &device)?;
+    let mut soap = Optimizer::new(Method::Soap, &[vec![2, 2, 1, 1]], &device)?;
+    let gradients: [Matrix; 4] = [
+        [[3., 1.], [-2., 0.5]],
+        [[2., -1.], [-1., 1.5]],
+        [[4., 0.5], [1., -0.25]],
+        [[-1., 2.], [0.5, 3.]],
+    ];
+    // The same in f64: what gradients have in common by rows and by columns, its
+    // eigenvectors, and Adam along these.
+    let zero = [[0.; 2]; 2];
+    let (mut by_rows, mut by_columns) = (zero, zero);
+    let (mut left, mut right) = ([[1., 0.], [0., 1.]], [[1., 0.], [0., 1.]]);
+    let (mut mean, mut squares, mut expected) = (zero, zero, zero);
+    for (step, gradient) in (1..).zip(gradients) {
+        let numbers: Vec<f32> = gradient.concat().iter().map(|g| *g as f32).collect();
+        let numbers = Tensor::from_vec(numbers, 4, &device)?;
+        soap.step(std::slice::from_ref(&parameter), &numbers, 0.1)?;
+
+        let learn = |old: f64, new: f64| 0.99 * old + 0.01 * new;
+        by_rows = each(by_rows, product(gradient, transposed(gradient)), learn);
+        by_columns = each(by_columns, product(transposed(gradient), gradient), learn);
+        let (new_left, new_right) = (eigenvectors(by_rows), eigenvectors(by_columns));
+        let squared = |turn: Matrix| each(turn, turn, |a, b| a * b);
+        let from_left = squared(product(transposed(new_left), left));
+        let from_right = squared(product(transposed(right), new_right));
+        squares = product(product(from_left, squares), from_right);
+        (left, right) = (new_left, new_right);
+        let turned = |x: Matrix| product(product(transposed(left), x), right);
+
+        mean = each(mean, gradient, |m, g| 0.9 * m + 0.1 * g);
+        let found = squared(turned(gradient));
+        squares = each(squares, found, |s, g| 0.99 * s + 0.01 * g);
+        let rate = 0.1 / (1. - 0.9f64.powi(step));
+        let fill = 1. - 0.99f64.powi(step);
+        let update = each(turned(mean), squares, |m, s| {
+            rate * m / ((s / fill).sqrt() + 1e-8)
+        });
+        let update = product(product(left, update), transposed(right));
+        if step > 1 {
+            expected = each(expected, update, |p, u| p - u);
+        }
+    }
+    let found: Vec<f32> = parameter.flatten_all()?.to_vec1()?;
+    for (found, expected) in found.iter().zip(expected.concat()) {
+        close((*found).into(), expected, 1e-4, "a parameter");
     }
     Ok(())
 }
