@@ -8,12 +8,7 @@
 # `scream` without.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-
-# Text for gst-launch-1.0, whatever characters it has.
-quoted() {
-    local text=${1//\\/\\\\}
-    printf '"%s"' "${text//\"/\\\"}"
-}
+source "$root/examples/common/quoted.sh"
 
 if (($# < 2 || $# > 3)); then
     echo "usage: $0 INPUT OUTPUT.mp4 [MODEL]" >&2

@@ -9,12 +9,7 @@
 # for another element than autovideosink.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-
-# Text for gst-launch-1.0, whatever characters it has.
-quoted() {
-    local text=${1//\\/\\\\}
-    printf '"%s"' "${text//\"/\\\"}"
-}
+source "$root/examples/common/quoted.sh"
 
 size=${SIZE:-640x480}
 source=(v4l2src device="${DEVICE:-/dev/video0}" '!' decodebin '!' videoconvert '!' videoscale)

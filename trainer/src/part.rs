@@ -1,7 +1,7 @@
 //! The part of pictures that a step of training measures.
 //!
-//! VGG-19 sees a grey frame around pictures, its padding with its mean colour. Were whole pictures
-//! measured, a network would learn to answer with a frame of garish stripes,
+//! VGG-19 sees a grey frame around pictures, its padding with its mean colour.
+//! Were whole pictures measured, a network would learn to answer with a frame of garish stripes,
 //! since its own border always lies there. Were the same border always left out,
 //! it would learn to paint whatever it likes there.
 

@@ -54,7 +54,7 @@ fn trains_and_goes_on() -> anyhow::Result<()> {
     let preview = image::open(scene.path("out.preview-look.png"))?;
     assert_eq!((preview.width(), preview.height()), (30, 22));
 
-    // Not over what is there, with a checkpoint or without.
+    // Not over what is there.
     let text = refusal(&mut train(&scene, &["--steps", "2"]));
     assert!(text.contains("--overwrite"), "{text}");
 
