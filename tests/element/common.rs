@@ -1,7 +1,7 @@
 //! A tiny model, elements that use it, and what they should make of a frame.
 
 use gst::prelude::*;
-use gst_video::{VideoColorRange, VideoFormat, VideoInfo};
+use gst_video::{VideoColorRange, VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta};
 use gstfaststyle::engine::frame::{
     Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
 };
@@ -113,6 +113,54 @@ pub fn frame_info(info: &VideoInfo) -> FrameInfo {
             range,
             ..Colorimetry::BT601
         },
+    }
+}
+
+/// A buffer with the picture `bytes`, whose planes are tight, but with `gap` bytes
+/// between rows and some before the first. It ends with the last pixel, as after
+/// cropping.
+pub fn with_gaps(info: &VideoInfo, bytes: &[u8], gap: usize) -> gst::Buffer {
+    const GAP: u8 = 0x55;
+    let frame = frame_info(info);
+    let mut rows = rows(info, bytes).into_iter();
+    let mut wide = vec![GAP; 11];
+    let (mut offsets, mut strides) = (Vec::new(), Vec::new());
+    for plane in 0..frame.format.plane_count() {
+        offsets.push(wide.len());
+        strides.push((frame.format.row_bytes(plane, frame.width) + gap) as i32);
+        for _ in 0..frame.format.plane_rows(plane, frame.height) {
+            wide.extend(rows.next().unwrap());
+            wide.extend(std::iter::repeat_n(GAP, gap));
+        }
+    }
+    wide.truncate(wide.len() - gap);
+    let mut buffer = gst::Buffer::from_mut_slice(wide);
+    VideoMeta::add_full(
+        buffer.get_mut().unwrap(),
+        VideoFrameFlags::empty(),
+        info.format(),
+        info.width(),
+        info.height(),
+        &offsets,
+        &strides,
+    )
+    .unwrap();
+    buffer
+}
+
+/// Asserts that `element` leaves pictures as they are but for their format.
+pub fn assert_only_converts(element: &gst::Element) {
+    let (input, output) = (
+        info(VideoFormat::Argb, 16, 8),
+        info(VideoFormat::Bgra, 16, 8),
+    );
+    let mut harness = harness(element, &input, &output);
+    let buffer = noise(&input, 2);
+    let bytes = buffer.map_readable().unwrap().to_vec();
+    let converted = harness.push_and_pull(buffer).unwrap();
+    let converted = converted.map_readable().unwrap();
+    for (argb, bgra) in bytes.chunks(4).zip(converted.chunks(4)) {
+        assert_eq!([argb[3], argb[2], argb[1], argb[0]], bgra);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happens to frames: pixels, strides, timestamps, metas.
 
 use crate::common::*;
-use gst_video::{VideoFormat, VideoFrameFlags, VideoMeta};
+use gst_video::VideoFormat;
 
 /// Styles one frame of noise and compares it to what the engine makes of it.
 fn check(input: VideoFormat, output: VideoFormat, width: u32, height: u32) {
@@ -63,36 +63,8 @@ fn the_picture_changes() {
 fn strides_of_the_buffer_itself() {
     for format in formats() {
         let info = info(format, 13, 7);
-        let frame = frame_info(&info);
-        let tight = noise(&info, 3);
-        let bytes = tight.map_readable().unwrap().to_vec();
-        let rows = rows(&info, &bytes);
-
-        let mut wide = vec![0x55; 11];
-        let (mut offsets, mut strides) = (Vec::new(), Vec::new());
-        let mut rows = rows.into_iter();
-        for plane in 0..frame.format.plane_count() {
-            let length = frame.format.row_bytes(plane, frame.width);
-            offsets.push(wide.len());
-            strides.push(length as i32 + 5);
-            for _ in 0..frame.format.plane_rows(plane, frame.height) {
-                wide.extend(rows.next().unwrap());
-                wide.extend([0x55; 5]);
-            }
-        }
-        // The last row ends with its last pixel, as after cropping.
-        wide.truncate(wide.len() - 5);
-        let mut buffer = gst::Buffer::from_mut_slice(wide);
-        VideoMeta::add_full(
-            buffer.get_mut().unwrap(),
-            VideoFrameFlags::empty(),
-            format,
-            13,
-            7,
-            &offsets,
-            &strides,
-        )
-        .unwrap();
+        let bytes = noise(&info, 3).map_readable().unwrap().to_vec();
+        let buffer = with_gaps(&info, &bytes, 5);
         let element = element();
         let mut harness = harness(&element, &info, &info);
         let styled = harness.push_and_pull(buffer).unwrap();

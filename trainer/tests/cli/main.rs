@@ -12,6 +12,7 @@ mod train;
 
 use assert_cmd::Command;
 use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 fn program() -> Command {
@@ -24,6 +25,24 @@ fn refusal(command: &mut Command) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!text.contains("panicked"), "{text}");
     text
+}
+
+/// Runs the command in the background.
+fn start(command: &Command) -> anyhow::Result<Child> {
+    let mut running = std::process::Command::new(command.get_program());
+    running.args(command.get_args()).stderr(Stdio::piped());
+    Ok(running.spawn()?)
+}
+
+/// Sends a running program a signal, such as `TERM`, and waits for its end. The
+/// text is what it has said on standard error.
+#[cfg(unix)]
+fn end(child: Child, signal: &str) -> anyhow::Result<(ExitStatus, String)> {
+    let kill = [format!("-{signal}"), child.id().to_string()];
+    std::process::Command::new("kill").args(kill).status()?;
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status, text))
 }
 
 fn rows(path: &Path) -> anyhow::Result<Vec<String>> {

@@ -1,7 +1,7 @@
 //! The command `optimize`.
 
 use crate::common::Scene;
-use crate::{program, refusal, rows, wait_for_rows};
+use crate::{end, program, refusal, rows, start, wait_for_rows};
 use assert_cmd::Command;
 use image::RgbImage;
 use std::path::Path;
@@ -97,19 +97,10 @@ fn loss_weights_and_sizes_count() -> anyhow::Result<()> {
 fn an_interrupt_keeps_the_picture() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = optimize(&scene, &["--iterations", "100000"]);
-    let mut child = std::process::Command::new(command.get_program())
-        .args(command.get_args())
-        .stderr(std::process::Stdio::piped())
-        .spawn()?;
+    let child = start(&command)?;
     wait_for_rows(&scene.path("out.csv"), 4);
-    std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()?;
-    let mut text = String::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        std::io::Read::read_to_string(&mut stderr, &mut text)?;
-    }
-    assert_eq!(child.wait()?.code(), Some(130), "{text}");
+    let (status, text) = end(child, "INT")?;
+    assert_eq!(status.code(), Some(130), "{text}");
     let done = rows(&scene.path("out.csv"))?.len() - 2;
     let expected = format!("out.png is the picture after iteration {done}");
     assert!(text.contains(&expected), "{text}");

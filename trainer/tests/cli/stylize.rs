@@ -1,7 +1,7 @@
 //! The command `stylize`.
 
 use crate::common::{Scene, paint};
-use crate::{program, refusal};
+use crate::{end, program, refusal, start};
 use assert_cmd::Command;
 use gstfaststyle::engine::{DeviceChoice, Engine, Image};
 use gstfaststyle::network::{Architecture, Model, Style};
@@ -303,23 +303,21 @@ fn an_interrupt_leaves_whole_pictures() -> anyhow::Result<()> {
     paint(&large, 2000, 1500, 5)?;
     let out = scene.path("out");
     // The second picture takes many seconds in such small tiles.
-    let mut child = std::process::Command::new(program().get_program())
+    let mut command = program();
+    command
         .args(["stylize", "--device", "cpu", "--memory", "1", "--model"])
         .arg(scene.path("model.safetensors"))
         .arg("--output")
         .arg(out.join(""))
-        .args([&small, &large])
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
+        .args([&small, &large]);
+    let child = start(&command)?;
     let started = Instant::now();
     while !out.join("a.waves.png").exists() {
         assert!(started.elapsed() < Duration::from_secs(60), "no picture");
         std::thread::sleep(Duration::from_millis(20));
     }
-    std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()?;
-    assert_eq!(child.wait()?.code(), Some(130));
+    let (status, text) = end(child, "TERM")?;
+    assert_eq!(status.code(), Some(130), "{text}");
     assert_eq!(files(&out)?, ["a.waves.png"]);
     image::open(out.join("a.waves.png"))?;
     Ok(())

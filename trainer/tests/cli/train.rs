@@ -1,7 +1,7 @@
 //! The command `train` as a person types it.
 
 use crate::common::{Scene, paint};
-use crate::{program, refusal, rows, wait_for_rows};
+use crate::{end, program, refusal, rows, start, wait_for_rows};
 use anyhow::Context;
 use assert_cmd::Command;
 use gstfaststyle::network::Model;
@@ -238,20 +238,11 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
 fn an_interrupt_saves() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = train(&scene, &["--steps", "100000"]);
-    let mut child = std::process::Command::new(command.get_program())
-        .args(command.get_args())
-        .stderr(std::process::Stdio::piped())
-        .spawn()?;
+    let child = start(&command)?;
     let metrics = scene.path("out.metrics.csv");
     wait_for_rows(&metrics, 2);
-    std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()?;
-    let mut text = String::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        std::io::Read::read_to_string(&mut stderr, &mut text)?;
-    }
-    assert_eq!(child.wait()?.code(), Some(130), "{text}");
+    let (status, text) = end(child, "TERM")?;
+    assert_eq!(status.code(), Some(130), "{text}");
     assert!(text.contains("train --resume --output"), "{text}");
     Model::load(scene.path("out.safetensors"))?;
     let done = rows(&metrics)?.len() - 1;
@@ -268,17 +259,15 @@ fn an_interrupt_saves() -> anyhow::Result<()> {
 fn a_hangup_that_is_to_be_ignored_is() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = train(&scene, &["--steps", "60"]);
-    let mut child = std::process::Command::new("sh")
+    let child = std::process::Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
         .arg(command.get_program())
         .args(command.get_args())
         .spawn()?;
     let metrics = scene.path("out.metrics.csv");
     wait_for_rows(&metrics, 2);
-    std::process::Command::new("kill")
-        .args(["-HUP", &child.id().to_string()])
-        .status()?;
-    assert!(child.wait()?.success());
+    let (status, _) = end(child, "HUP")?;
+    assert!(status.success());
     assert_eq!(rows(&metrics)?.len(), 61);
     Ok(())
 }
