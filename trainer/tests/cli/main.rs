@@ -36,7 +36,6 @@ fn start(command: &Command) -> anyhow::Result<Child> {
 
 /// Sends a running program a signal, such as `TERM`, and waits for its end. The
 /// text is what it has said on standard error.
-#[cfg(unix)]
 fn end(child: Child, signal: &str) -> anyhow::Result<(ExitStatus, String)> {
     let kill = [format!("-{signal}"), child.id().to_string()];
     std::process::Command::new("kill").args(kill).status()?;
