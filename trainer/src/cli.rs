@@ -240,8 +240,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
     /// Weight of the loss that keeps video from flickering: how differently the
-    /// network paints a photo and the same photo moved, in another light and
-    /// with noise [default: 0, no such loss]
+    /// network paints a photo and the same photo with noise or moved, in another
+    /// light [default: 0, no such loss]
     #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
     pub stability: Option<f64>,
     /// Steps in the beginning during which the learning rate rises to its full

@@ -8,6 +8,10 @@
 //! frame could be, and the difference of the two painted pictures is a loss,
 //! once the move is undone. Such made-up differences do as well as optical
 //! flow, which photos do not have (arXiv 2102.05822).
+//!
+//! Half of the views are of a scene at rest, where noise alone is new. It makes
+//! far smaller differences than a move, which would drown them, yet a restless
+//! picture of a scene at rest is what people see first: they weigh more.
 
 use candle_core::{Device, Result, Tensor};
 use rand::{Rng, SeedableRng};
@@ -26,12 +30,18 @@ const OFFSET: f64 = 5.0;
 /// The strongest noise: a standard deviation, of 255.
 const NOISE: f64 = 5.0;
 
+/// What a difference counts: that which a move makes, and that which noise
+/// alone makes. Either is drawn half of the times, so the loss is, on average,
+/// the one and 4 times the other.
+const MOVE_WEIGHT: f64 = 2.0;
+const REST_WEIGHT: f64 = 8.0;
+
 /// What part of a view's side is not compared at either end: what lies beyond
 /// the border is invented, and differs.
 const BORDER: usize = 16;
 
-/// A photo seen once more: moved, at times a little larger or smaller, in
-/// another light, with another noise.
+/// A photo seen once more: with another noise, and half of the times moved, at
+/// times a little larger or smaller, in another light.
 pub struct View {
     /// `[side, size]`: what of the photo's rows is in each of the view's.
     rows: Tensor,
@@ -40,6 +50,8 @@ pub struct View {
     gain: f64,
     offset: f64,
     noise: f64,
+    /// What a difference from this view counts.
+    weight: f64,
     random: ChaCha8Rng,
 }
 
@@ -50,6 +62,26 @@ impl View {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         // A sequence of its own for every step, whatever the others draw.
         random.set_stream(step);
+        match random.random() {
+            true => Self::at_rest(size, random, device),
+            false => Self::of_a_move(size, random, device),
+        }
+    }
+
+    fn at_rest(size: usize, mut random: ChaCha8Rng, device: &Device) -> Result<Self> {
+        let all = resampling(size, size, 0.0, 1.0, device)?;
+        Ok(View {
+            rows: all.clone(),
+            columns: all,
+            gain: 1.0,
+            offset: 0.0,
+            noise: random.random_range(0.0..NOISE),
+            weight: REST_WEIGHT,
+            random,
+        })
+    }
+
+    fn of_a_move(size: usize, mut random: ChaCha8Rng, device: &Device) -> Result<Self> {
         let side = side(size);
         // Moves by whole pixels keep pictures sharp: they are half of all.
         let zoom = match random.random() {
@@ -71,6 +103,7 @@ impl View {
             gain: random.random_range(1.0 - GAIN..1.0 + GAIN),
             offset: random.random_range(-OFFSET..OFFSET),
             noise: random.random_range(0.0..NOISE),
+            weight: MOVE_WEIGHT,
             random,
         })
     }
@@ -105,7 +138,7 @@ impl View {
 
     /// How differently the two are painted: the mean squared difference of
     /// `again`, painted from the view, and `painted`, from the photos, once it
-    /// is moved as the view is.
+    /// is moved as the view is; times 2, or 8 if the scene is at rest.
     pub fn difference(&self, painted: &Tensor, again: &Tensor) -> Result<Tensor> {
         let difference = (self.moved(painted)? - again)?;
         let side = difference.dim(2)?;
@@ -115,12 +148,13 @@ impl View {
             .narrow(2, border, rest)?
             .narrow(3, border, rest)?
             .sqr()?
-            .mean_all()
+            .mean_all()?
+            * self.weight
     }
 }
 
-/// The side of views of photos of side `size`: as much smaller as they may move
-/// and zoom, and a multiple of 4.
+/// The side of moved views of photos of side `size`: as much smaller as they
+/// may move and zoom, and a multiple of 4.
 fn side(size: usize) -> usize {
     (size - size / 8) / 4 * 4
 }
@@ -159,12 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn a_view_moves_and_zooms_a_little() -> Result {
+    fn a_view_is_at_rest_or_moves_and_zooms_a_little() -> Result {
         let photo = slope(64)?;
-        let mut whole = 0;
-        for step in 0..40 {
+        let (mut at_rest, mut whole) = (0, 0);
+        for step in 0..80 {
             let view = View::random(64, 7, step, &Device::Cpu)?;
             let seen = pixels(&view.moved(&photo)?)?;
+            if seen.len() == 64 {
+                at_rest += 1;
+                assert_eq!(seen, pixels(&photo)?);
+                continue;
+            }
             assert_eq!((seen.len(), seen[0].len()), (56, 56));
             let zoom = (seen[0][55] - seen[0][0]) / 110.0;
             let down = (seen[55][0] - seen[0][0]) / 165.0;
@@ -176,7 +215,17 @@ mod tests {
                 assert_eq!(seen[0][0].fract(), 0.0, "not by whole pixels");
             }
         }
-        assert!((10..=30).contains(&whole), "{whole} of 40 by whole pixels");
+        assert!((25..=55).contains(&at_rest), "{at_rest} of 80 at rest");
+        assert!((10..=30).contains(&whole), "{whole} by whole pixels");
+        Ok(())
+    }
+
+    #[test]
+    fn at_rest_only_the_noise_is_new() -> Result {
+        let grey = Tensor::full(120f32, (1, 3, 64, 64), &Device::Cpu)?;
+        let mut view = View::at_rest(64, ChaCha8Rng::seed_from_u64(5), &Device::Cpu)?;
+        let mean = view.of(&grey)?.mean_all()?.to_scalar::<f32>()?;
+        assert!((mean - 120.0).abs() < 0.2, "{mean}");
         Ok(())
     }
 
@@ -218,9 +267,11 @@ mod tests {
             let again = painter(&view.moved(&photo)?)?;
             let apart = view.difference(&painter(&photo)?, &again)?;
             assert!(apart.to_scalar::<f32>()? < 1e-6);
-            // And one that adds 3 the second time is off by 9.
+            // And one that adds 3 the second time is off by 9 times the weight.
             let apart = view.difference(&painter(&photo)?, &(again + 3.0)?)?;
-            assert!((apart.to_scalar::<f32>()? - 9.0).abs() < 1e-3);
+            let at_rest = view.moved(&photo)?.dims() == photo.dims();
+            let expected = if at_rest { 72.0 } else { 18.0 };
+            assert!((apart.to_scalar::<f32>()? - expected).abs() < 1e-2);
         }
         Ok(())
     }
@@ -228,16 +279,17 @@ mod tests {
     #[test]
     fn both_pictures_are_told_to_give_way() -> Result {
         let painted = Var::from_tensor(&slope(32)?)?;
-        let view = View::random(32, 0, 0, &Device::Cpu)?;
+        let view = View::of_a_move(32, ChaCha8Rng::seed_from_u64(0), &Device::Cpu)?;
         let again = Var::from_tensor(&(view.moved(&painted)? + 1.0)?)?;
         let gradients = view.difference(&painted, &again)?.backward()?;
         let sum = |var: &Var| -> Result<f32> {
             let gradient = gradients.get(var).expect("a gradient");
             Ok(gradient.sum_all()?.to_scalar()?)
         };
-        // The derivative of the mean of (a - b)^2 where a - b = -1 everywhere.
-        assert!((sum(&again)? - 2.0).abs() < 1e-3);
-        assert!((sum(&painted)? + 2.0).abs() < 1e-3);
+        // The derivative of twice the mean of (a - b)^2 where a - b = -1
+        // everywhere.
+        assert!((sum(&again)? - 4.0).abs() < 1e-3);
+        assert!((sum(&painted)? + 4.0).abs() < 1e-3);
         Ok(())
     }
 }
