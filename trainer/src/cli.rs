@@ -244,6 +244,10 @@ pub struct TrainArgs {
     /// light [default: 0, no such loss]
     #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
     pub stability: Option<f64>,
+    /// How much more that loss counts where the photo is the same but for noise
+    /// than where it is moved [default: 8]
+    #[arg(long, value_name = "FACTOR", value_parser = weight, help_heading = "Recipe")]
+    pub stability_at_rest: Option<f64>,
     /// Steps in the beginning during which the learning rate rises to its full
     /// value [default: 0]
     #[arg(long, value_name = "STEPS", value_parser = count(0, 1_000_000_000), help_heading = "Recipe")]

@@ -416,7 +416,7 @@ mod tests {
         let help = parse(["faststyle-train", "train", "--help"]).expect_err("help");
         let help = help.to_string().replace(['\n', ' '], "");
         assert!(
-            help.contains("width=16output-norm=falsestability=8000lr-schedule=cosine"),
+            help.contains("width=16output-norm=falsestability=6000lr-schedule=cosine"),
             "{help}"
         );
         Ok(())

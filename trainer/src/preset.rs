@@ -56,7 +56,7 @@ impl Preset {
             Preset::Live => &[
                 ("width", "16"),
                 ("output-norm", "false"),
-                ("stability", "8000"),
+                ("stability", "6000"),
                 ("lr-schedule", "cosine"),
                 ("lr-final", "0.03"),
             ],

@@ -71,6 +71,9 @@ pub struct Recipe {
     /// Weight of the difference between two views of a scene; 0 shows only one.
     #[serde(default)]
     pub stability: f64,
+    /// How much more it counts where the scene is at rest than where it moves.
+    #[serde(default = "stability_at_rest")]
+    pub stability_at_rest: f64,
     /// Seed of the first weights and of the photos' order.
     pub seed: u64,
     /// A checkpoint every so many steps.
@@ -118,6 +121,7 @@ impl Recipe {
             style_weight: weights.style,
             tv_weight: weights.tv,
             stability: args.stability.unwrap_or(0.0),
+            stability_at_rest: args.stability_at_rest.unwrap_or_else(stability_at_rest),
             seed: args.seed.unwrap_or(0),
             checkpoint_every: args.checkpoint_every.unwrap_or(200),
             metrics: args.metrics.unwrap_or_default(),
@@ -176,6 +180,7 @@ impl Recipe {
         change(&mut self.style_weight, args.loss.style_weight);
         change(&mut self.tv_weight, args.loss.tv_weight);
         change(&mut self.stability, args.stability);
+        change(&mut self.stability_at_rest, args.stability_at_rest);
         self.lr_schedule = args.lr_schedule.unwrap_or(self.lr_schedule);
         self.warmup = args.warmup.unwrap_or(self.warmup);
         self.set_length(args)?;
@@ -277,9 +282,15 @@ impl Recipe {
             "style_weight": self.style_weight,
             "tv_weight": self.tv_weight,
             "stability": self.stability,
+            "stability_at_rest": self.stability_at_rest,
             "seed": self.seed,
         })
     }
+}
+
+/// The usual [`Recipe::stability_at_rest`].
+fn stability_at_rest() -> f64 {
+    8.0
 }
 
 /// The network that `args` ask for: that of the model of `--init`, if given, or

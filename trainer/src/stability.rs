@@ -11,7 +11,7 @@
 //!
 //! Half of the views are of a scene at rest, where noise alone is new. It makes
 //! far smaller differences than a move, which would drown them, yet a restless
-//! picture of a scene at rest is what people see first: they weigh more.
+//! picture of a scene at rest is what people see first: they should weigh more.
 
 use candle_core::{Device, Result, Tensor};
 use rand::{Rng, SeedableRng};
@@ -30,12 +30,6 @@ const OFFSET: f64 = 5.0;
 /// The strongest noise: a standard deviation, of 255.
 const NOISE: f64 = 5.0;
 
-/// What a difference counts: that which a move makes, and that which noise
-/// alone makes. Either is drawn half of the times, so the loss is, on average,
-/// the one and 4 times the other.
-const MOVE_WEIGHT: f64 = 2.0;
-const REST_WEIGHT: f64 = 8.0;
-
 /// What part of a view's side is not compared at either end: what lies beyond
 /// the border is invented, and differs.
 const BORDER: usize = 16;
@@ -50,8 +44,7 @@ pub struct View {
     gain: f64,
     offset: f64,
     noise: f64,
-    /// What a difference from this view counts.
-    weight: f64,
+    at_rest: bool,
     random: ChaCha8Rng,
 }
 
@@ -76,7 +69,7 @@ impl View {
             gain: 1.0,
             offset: 0.0,
             noise: random.random_range(0.0..NOISE),
-            weight: REST_WEIGHT,
+            at_rest: true,
             random,
         })
     }
@@ -103,7 +96,7 @@ impl View {
             gain: random.random_range(1.0 - GAIN..1.0 + GAIN),
             offset: random.random_range(-OFFSET..OFFSET),
             noise: random.random_range(0.0..NOISE),
-            weight: MOVE_WEIGHT,
+            at_rest: false,
             random,
         })
     }
@@ -138,7 +131,7 @@ impl View {
 
     /// How differently the two are painted: the mean squared difference of
     /// `again`, painted from the view, and `painted`, from the photos, once it
-    /// is moved as the view is; times 2, or 8 if the scene is at rest.
+    /// is moved as the view is.
     pub fn difference(&self, painted: &Tensor, again: &Tensor) -> Result<Tensor> {
         let difference = (self.moved(painted)? - again)?;
         let side = difference.dim(2)?;
@@ -148,8 +141,17 @@ impl View {
             .narrow(2, border, rest)?
             .narrow(3, border, rest)?
             .sqr()?
-            .mean_all()?
-            * self.weight
+            .mean_all()
+    }
+
+    /// What that difference counts, for a mean over many views of the mean of
+    /// those that move plus `at_rest` times the mean of those at rest.
+    pub fn weight(&self, at_rest: f64) -> f64 {
+        // Either kind is half of all views.
+        match self.at_rest {
+            true => 2.0 * at_rest,
+            false => 2.0,
+        }
     }
 }
 
@@ -267,11 +269,21 @@ mod tests {
             let again = painter(&view.moved(&photo)?)?;
             let apart = view.difference(&painter(&photo)?, &again)?;
             assert!(apart.to_scalar::<f32>()? < 1e-6);
-            // And one that adds 3 the second time is off by 9 times the weight.
+            // And one that adds 3 the second time is off by 9.
             let apart = view.difference(&painter(&photo)?, &(again + 3.0)?)?;
-            let at_rest = view.moved(&photo)?.dims() == photo.dims();
-            let weight = if at_rest { 8.0 } else { 2.0 };
-            assert!((apart.to_scalar::<f32>()? / weight - 9.0).abs() < 1e-3);
+            assert!((apart.to_scalar::<f32>()? - 9.0).abs() < 1e-3);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn views_at_rest_count_as_much_as_is_asked_for() -> Result {
+        for step in 0..6 {
+            let view = View::random(32, 0, step, &Device::Cpu)?;
+            let at_rest = view.moved(&slope(32)?)?.dim(2)? == 32;
+            // Either kind is drawn half of the times.
+            let expected = if at_rest { 2.0 * 5.0 } else { 2.0 };
+            assert_eq!(view.weight(5.0), expected);
         }
         Ok(())
     }
@@ -286,10 +298,9 @@ mod tests {
             let gradient = gradients.get(var).expect("a gradient");
             Ok(gradient.sum_all()?.to_scalar()?)
         };
-        // The derivative of twice the mean of (a - b)^2 where a - b = -1
-        // everywhere.
-        assert!((sum(&again)? - 4.0).abs() < 1e-3);
-        assert!((sum(&painted)? + 4.0).abs() < 1e-3);
+        // The derivative of the mean of (a - b)^2 where a - b = -1 everywhere.
+        assert!((sum(&again)? - 2.0).abs() < 1e-3);
+        assert!((sum(&painted)? + 2.0).abs() < 1e-3);
         Ok(())
     }
 }

@@ -349,7 +349,8 @@ impl Trainer {
         let step = self.optimizer.steps();
         let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
         let again = self.network.forward(&view.of(photos)?)?;
-        view.difference(painted, &again)? * recipe.stability
+        let weight = recipe.stability * view.weight(recipe.stability_at_rest);
+        view.difference(painted, &again)? * weight
     }
 
     /// Steps done.

@@ -192,6 +192,26 @@ fn the_stability_loss_is_part_of_the_total() -> anyhow::Result<()> {
 }
 
 #[test]
+fn scenes_at_rest_count_by_a_factor_of_their_own() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let stability = |seed, factor| -> anyhow::Result<_> {
+        let args = TrainArgs {
+            seed: Some(seed),
+            stability_at_rest: Some(factor),
+            ..args(&scene)
+        };
+        let step = Trainer::new(Recipe::new(&args)?, &Device::Cpu)?.step()?;
+        Ok(step.stability)
+    };
+    // The first view that follows from one seed is at rest, that from the other
+    // moves.
+    let (at_rest, moves) = (0, 2);
+    assert!((stability(at_rest, 8.0)? / stability(at_rest, 4.0)? - 2.0).abs() < 1e-5);
+    assert_eq!(stability(moves, 8.0)?, stability(moves, 4.0)?);
+    Ok(())
+}
+
+#[test]
 fn an_old_checkpoint_goes_on() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let recipe = Recipe::new(&TrainArgs {
