@@ -94,7 +94,7 @@ impl Card {
         for (what, line) in lines {
             // Writing to a string cannot fail.
             let line = line.replace('\n', " ");
-            let _ = writeln!(text, "  {what:<14} {line}");
+            let _ = writeln!(text, "  {what:<17} {line}");
         }
         printable(&text)
     }

@@ -60,7 +60,7 @@ fn a_card_tells_everything() -> anyhow::Result<()> {
         "content 11.5, style 90.0, tv 0.25",
         "450 planned",
         "449",
-        "seed           5",
+        "seed              5",
         "loss 6.451e6 (content 4.80e6, style 1.60e6, tv 1.34e4)",
         "2 hours",
         "faststyle-train 0.0.9",
