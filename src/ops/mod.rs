@@ -19,11 +19,14 @@ pub mod cpu;
 pub mod cuda;
 mod fast;
 pub mod plain;
+mod size;
 
 use candle_core::{Device, Result, Tensor};
 #[cfg(feature = "cuda")]
 use cuda::training::custom;
 use serde::{Deserialize, Serialize};
+
+pub use size::Size;
 
 /// What lies beyond the border of an image, and how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
