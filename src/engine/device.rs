@@ -57,22 +57,10 @@ impl DeviceChoice {
     }
 }
 
-/// Opened once: all that runs on a device shares its context and its stream.
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
-    use std::collections::HashMap;
-    use std::sync::{LazyLock, Mutex, PoisonError};
-    static OPENED: LazyLock<Mutex<HashMap<usize, Device>>> = LazyLock::new(Mutex::default);
-
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(device) = opened.get(&ordinal) {
-        return Ok(device.clone());
-    }
-    // A stream of its own: the default one belongs to the calling thread, and
-    // a pipeline may call from another each time.
-    let device = Device::new_cuda_with_stream(ordinal).map_err(|e| e.to_string())?;
-    opened.insert(ordinal, device.clone());
-    Ok(device)
+    let device = super::cuda::open(ordinal).map_err(|error| error.to_string())?;
+    Ok(Device::Cuda(device))
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -78,7 +78,7 @@ impl Image {
 }
 
 #[cfg(feature = "cuda")]
-type CudaNetwork = cuda::CudaNetwork<cuda::Driver>;
+type CudaNetwork = cuda::CudaNetwork<cuda::Device>;
 
 /// A network ready to repaint pictures on one device.
 pub struct Engine {

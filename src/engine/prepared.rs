@@ -37,7 +37,7 @@ pub struct Prepared {
 pub(super) enum Weights {
     Cpu(Arc<cpu::Weights>),
     #[cfg(feature = "cuda")]
-    Cuda(Arc<cuda::Weights<cuda::Driver>>),
+    Cuda(Arc<cuda::Weights<cuda::Device>>),
     Candle(Arc<Network>),
 }
 
@@ -63,9 +63,11 @@ impl Weights {
         if let Device::Cuda(device) = device
             && let precision = options.precision.on_cuda()
             && let Some(numbers) = cuda::numbers(precision)
-            && cuda::Weights::<cuda::Driver>::can_be(&model.architecture)
+            && cuda::Weights::<cuda::Device>::can_be(&model.architecture)
         {
-            let weights = cuda::Weights::new(cuda::Driver::of(device)?, model, numbers)?;
+            let ordinal = device.cuda_stream().context().ordinal();
+            let gpu = cuda::Device::shared(ordinal)?;
+            let weights = cuda::Weights::new(gpu, model, numbers)?;
             return Ok((Weights::Cuda(Arc::new(weights)), precision));
         }
         let network = Network::from_model(model, device)?;

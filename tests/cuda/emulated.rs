@@ -1,6 +1,6 @@
 //! A device that is none: it runs the kernels on the host.
 
-use faststyle_cuda_host::Grid;
+use faststyle_cuda_emulator::Grid;
 use gstfaststyle::ops::cuda::parameters::Address;
 use gstfaststyle::ops::cuda::{Gpu, GpuError, Launch, Limits};
 use std::cell::UnsafeCell;
@@ -142,7 +142,7 @@ impl Gpu for Emulated {
         };
         let pointer = launch.parameters.pointer();
         // SAFETY: the caller's promise.
-        let conflicts = unsafe { faststyle_cuda_host::launch(&launch.kernel, grid, pointer) };
+        let conflicts = unsafe { faststyle_cuda_emulator::launch(&launch.kernel, grid, pointer) };
         let conflicts = conflicts.map_err(GpuError::Failed)?;
         self.conflicts.fetch_add(conflicts, Ordering::Relaxed);
         Ok(())

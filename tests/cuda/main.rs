@@ -1,4 +1,4 @@
-//! The CUDA kernels, run on the host: see `src/ops/cuda/host`.
+//! The CUDA kernels, run on the host: see `testing/cuda-emulator`.
 
 mod convolution;
 mod emulated;

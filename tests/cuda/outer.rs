@@ -225,5 +225,5 @@ fn parameters_are_laid_out_alike() {
         Parameters::Fold(Default::default()),
     ]
     .map(|p| p.size());
-    assert_eq!(sizes, faststyle_cuda_host::parameter_sizes());
+    assert_eq!(sizes, faststyle_cuda_emulator::parameter_sizes());
 }

@@ -1,4 +1,4 @@
-//! What tests ask of the stand-in, `src/ops/cuda/host/driver`.
+//! What tests ask of the stand-in, `testing/cuda-driver`.
 
 use libloading::os::unix::{Library, Symbol};
 use std::env;

@@ -14,11 +14,11 @@ mod staging;
 mod weights;
 
 #[cfg(feature = "cuda")]
-mod driver;
+mod device;
 
-pub use direct::{DeviceFrame, Source, Target};
 #[cfg(feature = "cuda")]
-pub use driver::{Driver, primary_context};
+pub use device::{Device, open, primary_context};
+pub use direct::{DeviceFrame, Source, Target};
 pub use weights::Weights;
 
 use super::frame::{Frame, FrameMut};

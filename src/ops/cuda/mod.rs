@@ -1,7 +1,7 @@
 //! Kernels for CUDA devices, and what they want to be told.
 //!
 //! `kernels/` holds them in CUDA C++. With feature `cuda` nvcc compiles them
-//! and the driver runs them; for tests `host/` compiles the same files for the
+//! for NVIDIA's devices; `testing/cuda-emulator` compiles the same files for the
 //! host. Here is what both ways share: the [launches](Launch), the kernels'
 //! [parameters], their [shapes] and how they want weights to be [packed](pack).
 //!
@@ -10,7 +10,7 @@
 //! are 32-bit floats. [`training`] has kernels of its own.
 
 #[cfg(feature = "cuda")]
-pub mod loaded;
+pub mod modules;
 mod numbers;
 pub mod pack;
 pub mod parameters;

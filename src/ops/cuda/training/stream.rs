@@ -2,7 +2,7 @@
 //! tensors of what they leave.
 
 use super::Scratch;
-use crate::ops::cuda::loaded::Loaded;
+use crate::ops::cuda::modules::{Group, Modules};
 use crate::ops::cuda::parameters::Address;
 use crate::ops::cuda::{Launch, Limits};
 use candle_core::backend::BackendStorage;
@@ -14,30 +14,11 @@ use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor, bail};
 use half::f16;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
-macro_rules! modules {
-    ($($name:literal),+) => {
-        [$(include_bytes!(concat!(env!("OUT_DIR"), "/training/", $name, ".fatbin")).as_slice()),+]
-    };
-}
-
-const MODULES: [&[u8]; 4] = modules!("norm", "pixels", "product", "weights");
-
-/// The kernels of each device that has been used, by its number.
-static LOADED: LazyLock<Mutex<HashMap<usize, Arc<Loaded>>>> = LazyLock::new(Mutex::default);
-
-fn loaded(device: &CudaDevice) -> Result<Arc<Loaded>> {
+fn modules(device: &CudaDevice) -> Result<Arc<Modules>> {
     let stream = device.cuda_stream();
-    let context = stream.context();
-    let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(loaded) = all.get(&context.ordinal()) {
-        return Ok(loaded.clone());
-    }
-    let loaded = Arc::new(Loaded::new(context, &MODULES).map_err(Error::wrap)?);
-    all.insert(context.ordinal(), loaded.clone());
-    Ok(loaded)
+    Modules::loaded(stream.context(), Group::Training).map_err(Error::wrap)
 }
 
 /// What an operation reads: numbers side by side.
@@ -66,7 +47,7 @@ fn compute_as<T: CudaDType + DeviceRepr>(
         bail!("an operation on nothing");
     };
     let device = first.device().clone();
-    let kernels = loaded(&device)?;
+    let kernels = modules(&device)?;
     let (stream, limits) = (device.cuda_stream(), kernels.limits());
     // What is read and written is marked so until all is launched.
     let inputs = inputs
@@ -150,5 +131,5 @@ fn at<'a, T>(
 /// How much the device has for blocks.
 pub fn limits(tensor: &Tensor) -> Result<Limits> {
     let device = tensor.device().as_cuda_device()?;
-    Ok(loaded(device)?.limits())
+    Ok(modules(device)?.limits())
 }

@@ -3,7 +3,7 @@
 //! Work is done as late as it may be: when somebody waits for it. So what lacks
 //! a wait shows.
 
-use faststyle_cuda_host::Grid;
+use faststyle_cuda_emulator::Grid;
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::{BTreeMap, VecDeque};
 use std::ptr;
@@ -601,7 +601,8 @@ impl Device {
         let parameters = kernel.parameters.as_ptr().cast();
         // SAFETY: as many bytes as the kernel takes; the rest is the caller's
         // promise.
-        let result = unsafe { faststyle_cuda_host::launch(&kernel.name, kernel.grid, parameters) };
+        let result =
+            unsafe { faststyle_cuda_emulator::launch(&kernel.name, kernel.grid, parameters) };
         result.map(drop).map_err(|reason| {
             eprintln!("faststyle-cuda-driver: {reason}");
             self.failed = Some(error::LAUNCH_FAILED);

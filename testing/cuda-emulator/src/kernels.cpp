@@ -3,10 +3,10 @@
 #include "entry.h"
 #include "network.h"
 
-#include "../kernels/training/norm.cu"
-#include "../kernels/training/pixels.cu"
-#include "../kernels/training/product.cu"
-#include "../kernels/training/weights.cu"
+#include "training/norm.cu"
+#include "training/pixels.cu"
+#include "training/product.cu"
+#include "training/weights.cu"
 
 namespace emulator {
 const char* launch(size_t (*kernel)(const void*), dim3 grid, unsigned threads, unsigned shared_bytes,
@@ -18,7 +18,7 @@ namespace {
 const Entry TRAINING[] = {
 #define PRODUCT(alignment, columns, ...) ENTRY(Product, multiply_##alignment##_##columns),
 #define WEIGHT_GRADIENT(alignment, columns, ...) ENTRY(WeightGradient, weight_gradient_##alignment##_##columns),
-#include "../kernels/training/shapes.h"
+#include "training/shapes.h"
 #undef WEIGHT_GRADIENT
 #undef PRODUCT
     ENTRY(PackWeights, pack_weights),

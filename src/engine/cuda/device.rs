@@ -1,6 +1,6 @@
-//! A real device, by way of its driver.
+//! A real device: the devices of this process, and [`Gpu`] on one of them.
 
-use crate::ops::cuda::loaded::Loaded;
+use crate::ops::cuda::modules::{Group, Modules};
 use crate::ops::cuda::parameters::Address;
 use crate::ops::cuda::{Gpu, GpuError, Launch, Limits};
 use candle_core::cuda_backend::CudaDevice;
@@ -8,40 +8,17 @@ use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaContext, CudaEvent, CudaGraph, CudaStream, sys,
 };
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What `build.rs` has compiled: machine code for several devices, and code
-/// that later ones compile.
-macro_rules! modules {
-    ($($name:literal),+) => {
-        [$(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".fatbin")).as_slice()),+]
-    };
-}
-
-const MODULES: [&[u8]; 14] = modules!(
-    "convolution",
-    "convolution_bf16",
-    "first",
-    "first_bf16",
-    "frame",
-    "frame_bf16",
-    "last",
-    "last_bf16",
-    "residual",
-    "residual_bf16",
-    "resize",
-    "resize_bf16",
-    "settle",
-    "settle_bf16"
-);
-
 /// A device, with a stream of its own: threads may take turns with it.
-pub struct Driver {
+pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    kernels: Loaded,
+    kernels: Arc<Modules>,
 }
 
 /// Memory of the device.
@@ -85,7 +62,7 @@ impl Drop for Host {
 pub struct Graph(CudaGraph);
 
 // SAFETY: a graph may be used by any thread, only not by several at once. It is
-// not `Sync`, and `Driver::run` wants it whole.
+// not `Sync`, and `Device::run` wants it whole.
 unsafe impl Send for Graph {}
 
 impl From<DriverError> for GpuError {
@@ -94,59 +71,88 @@ impl From<DriverError> for GpuError {
     }
 }
 
-/// The context of a device that all of this process share: its handle, and the
-/// device's. It stays until the process ends, so that others may have memory in
-/// it.
+/// The devices that this process has opened, by number. They stay open until it
+/// ends: others may have memory in their contexts.
+static OPENED: Mutex<BTreeMap<usize, Opened>> = Mutex::new(BTreeMap::new());
+
+/// One of them.
+struct Opened {
+    candle: CudaDevice,
+    /// Made when the first network runs on it.
+    device: Option<Arc<Device>>,
+}
+
+/// Calls `act` with the device of this number, which is opened if it is not yet.
+fn with_opened<T>(
+    ordinal: usize,
+    act: impl FnOnce(&mut Opened) -> Result<T, GpuError>,
+) -> Result<T, GpuError> {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = match opened.entry(ordinal) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            // A separate stream: the default one belongs to the calling thread,
+            // and a pipeline may call from another thread each time.
+            let candle = CudaDevice::new_with_stream(ordinal);
+            let candle = candle.map_err(|error| GpuError::Failed(error.to_string()))?;
+            entry.insert(Opened {
+                candle,
+                device: None,
+            })
+        }
+    };
+    act(entry)
+}
+
+/// Candle's device of this number. All that runs on it shares its context and
+/// its stream.
+///
+/// # Errors
+/// If the device is not there.
+pub fn open(ordinal: usize) -> Result<CudaDevice, GpuError> {
+    with_opened(ordinal, |opened| Ok(opened.candle.clone()))
+}
+
+/// The context that all of this process share on a device, and the device's
+/// handle.
 ///
 /// # Errors
 /// If the device is not there.
 pub fn primary_context(ordinal: usize) -> Result<(sys::CUcontext, sys::CUdevice), GpuError> {
-    static HELD: Mutex<Vec<Arc<CudaContext>>> = Mutex::new(Vec::new());
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    let context = match held.iter().find(|held| held.ordinal() == ordinal) {
-        Some(context) => context.clone(),
-        None => CudaContext::new(ordinal)?,
-    };
-    if !held.contains(&context) {
-        held.push(context.clone());
-    }
+    let stream = open(ordinal)?.cuda_stream();
+    let context = stream.context();
     Ok((context.cu_ctx(), context.cu_device()))
 }
 
-/// Those in use: networks of one device share one, with its kernels and its
-/// stream.
-static DRIVERS: Mutex<Vec<Weak<Driver>>> = Mutex::new(Vec::new());
-
-impl Driver {
-    /// Runs on the stream of Candle's device.
+impl Device {
+    /// The device of this number: all networks on it share its kernels and its
+    /// stream.
     ///
     /// # Errors
-    /// If there is no code for the device.
-    pub fn of(device: &CudaDevice) -> Result<Arc<Self>, GpuError> {
-        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
-        drivers.retain(|driver| driver.strong_count() > 0);
-        let stream = device.cuda_stream();
-        let of_stream = |driver: &Arc<Driver>| Arc::ptr_eq(&driver.stream, &stream);
-        if let Some(driver) = drivers.iter().filter_map(Weak::upgrade).find(of_stream) {
-            return Ok(driver);
-        }
-        let driver = Arc::new(Driver::new(device)?);
-        drivers.push(Arc::downgrade(&driver));
-        Ok(driver)
+    /// If the device is not there, or there is no code for it.
+    pub fn shared(ordinal: usize) -> Result<Arc<Self>, GpuError> {
+        with_opened(ordinal, |opened| {
+            if let Some(device) = &opened.device {
+                return Ok(device.clone());
+            }
+            let device = Arc::new(Device::new(&opened.candle)?);
+            opened.device = Some(device.clone());
+            Ok(device)
+        })
     }
 
     fn new(device: &CudaDevice) -> Result<Self, GpuError> {
         let stream = device.cuda_stream();
         let context = stream.context().clone();
-        Ok(Driver {
-            kernels: Loaded::new(&context, &MODULES)?,
+        Ok(Device {
+            kernels: Modules::loaded(&context, Group::Network)?,
             stream,
             context,
         })
     }
 }
 
-impl Gpu for Driver {
+impl Gpu for Device {
     type Memory = Memory;
     type Host = Host;
     type Graph = Graph;

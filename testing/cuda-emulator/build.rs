@@ -2,8 +2,10 @@
 
 use std::env;
 
+const KERNELS: &str = "../../src/ops/cuda/kernels";
+
 fn main() {
-    for watched in [".", "../kernels"] {
+    for watched in ["build.rs", "src", KERNELS] {
         println!("cargo::rerun-if-changed={watched}");
     }
     println!("cargo::rerun-if-env-changed=FASTSTYLE_SANITIZE");
@@ -17,8 +19,12 @@ fn main() {
         .std("c++17")
         // Tests run far longer in them than they take to compile.
         .opt_level(2)
-        .include(".")
-        .include("../kernels")
-        .files(["emulator.cpp", "kernels.cpp", "kernels_bf16.cpp"])
-        .compile("faststyle_cuda_host");
+        .include("src")
+        .include(KERNELS)
+        .files([
+            "src/emulator.cpp",
+            "src/kernels.cpp",
+            "src/kernels_bf16.cpp",
+        ])
+        .compile("faststyle_cuda_emulator_kernels");
 }

@@ -1,6 +1,6 @@
 //! A stand-in for `libcuda.so.1`, on the host's memory: NVIDIA's driver API as
 //! far as faststyle, Candle and GStreamer use it, with the kernels of the
-//! [emulator](faststyle_cuda_host). `scripts/check-cuda` builds it and runs
+//! [emulator](faststyle_cuda_emulator). `scripts/check-cuda` builds it and runs
 //! tests on it.
 //!
 //! Environment variables say what there is:
@@ -18,7 +18,7 @@ mod libraries;
 mod unsupported;
 
 use device::{Counts, DEVICE, Device, Handle, Kernel, Result, Rows, error};
-use faststyle_cuda_host::Grid;
+use faststyle_cuda_emulator::Grid;
 use std::cell::RefCell;
 use std::env;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -617,7 +617,7 @@ pub unsafe extern "C" fn cuModuleGetFunction(
         .to_string_lossy()
         .into_owned();
     within(|device, _| {
-        faststyle_cuda_host::parameter_bytes(&name).ok_or(error::NOT_FOUND)?;
+        faststyle_cuda_emulator::parameter_bytes(&name).ok_or(error::NOT_FOUND)?;
         unsafe { tell(function, device.new_function(module, name)?) }
     })
 }
@@ -660,7 +660,7 @@ pub unsafe extern "C" fn cuLaunchKernel(
         if !flat || across == 0 || down == 0 || down > 65535 || threads == 0 || threads > 1024 {
             return Err(error::INVALID_VALUE);
         }
-        let bytes = faststyle_cuda_host::parameter_bytes(&name).ok_or(error::NOT_FOUND)?;
+        let bytes = faststyle_cuda_emulator::parameter_bytes(&name).ok_or(error::NOT_FOUND)?;
         let mut words = vec![0_u64; bytes.div_ceil(8)];
         // SAFETY: our kernels have one parameter, of so many bytes.
         unsafe {

@@ -1,16 +1,16 @@
 // The kernels of the network, and a table of them: included once for each kind of
 // 16-bit floats, each time in a namespace of its own.
-#include "../kernels/convolution.cu"
-#include "../kernels/first.cu"
-#include "../kernels/frame.cu"
-#include "../kernels/last.cu"
-#include "../kernels/residual.cu"
-#include "../kernels/resize.cu"
-#include "../kernels/settle.cu"
+#include "convolution.cu"
+#include "first.cu"
+#include "frame.cu"
+#include "last.cu"
+#include "residual.cu"
+#include "resize.cu"
+#include "settle.cu"
 
 const Entry NETWORK[] = {
 #define CONVOLUTION(kind, chunk, columns, ...) ENTRY(Convolution, NAMED(convolve_##kind##_##chunk##_##columns)),
-#include "../kernels/shapes.h"
+#include "shapes.h"
 #undef CONVOLUTION
     ENTRY(First, NAMED(convolve_picture_16)),
     ENTRY(First, NAMED(convolve_picture_32)),

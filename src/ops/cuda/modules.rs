@@ -1,4 +1,4 @@
-//! Kernels on a real device.
+//! Kernels on a real device: modules of machine code, loaded once a device.
 
 use super::{GpuError, Launch, Limits};
 use candle_core::cuda_backend::cudarc::driver::result;
@@ -6,15 +6,60 @@ use candle_core::cuda_backend::cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaStream, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shared memory that a block has without asking for more.
 const SHARED_UNASKED: u32 = 48 << 10;
 
+/// What `build.rs` has compiled: machine code for several devices, and code
+/// that later ones compile.
+macro_rules! modules {
+    ($($name:literal),+) => {
+        &[$(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".fatbin")).as_slice()),+]
+    };
+}
+
+const NETWORK: &[&[u8]] = modules!(
+    "convolution",
+    "convolution_bf16",
+    "first",
+    "first_bf16",
+    "frame",
+    "frame_bf16",
+    "last",
+    "last_bf16",
+    "residual",
+    "residual_bf16",
+    "resize",
+    "resize_bf16",
+    "settle",
+    "settle_bf16"
+);
+
+const TRAINING: &[&[u8]] = modules!(
+    "training/norm",
+    "training/pixels",
+    "training/product",
+    "training/weights"
+);
+
+/// Kernels that are loaded together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Those that run a network on frames.
+    Network,
+    /// Those of training alone.
+    Training,
+}
+
+/// What this process has loaded, by the device's number. It stays loaded until
+/// the process ends, as the devices stay open.
+static LOADED: Mutex<BTreeMap<(usize, Group), Arc<Modules>>> = Mutex::new(BTreeMap::new());
+
 /// Modules that a device has loaded.
-pub struct Loaded {
+pub struct Modules {
     context: Arc<CudaContext>,
     modules: Vec<Arc<CudaModule>>,
     limits: Limits,
@@ -22,17 +67,32 @@ pub struct Loaded {
     functions: Mutex<HashMap<String, (CudaFunction, u32)>>,
 }
 
-impl Loaded {
-    /// Loads what `build.rs` has compiled: machine code for several devices,
-    /// and code that later ones compile.
+impl Modules {
+    /// The kernels of a group on a device, loaded when they are first asked
+    /// for.
     ///
     /// # Errors
     /// If there is no code for the device.
-    pub fn new(context: &Arc<CudaContext>, modules: &[&[u8]]) -> Result<Self, GpuError> {
+    pub fn loaded(context: &Arc<CudaContext>, group: Group) -> Result<Arc<Self>, GpuError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (context.ordinal(), group);
+        if let Some(modules) = loaded.get(&key) {
+            return Ok(modules.clone());
+        }
+        let images = match group {
+            Group::Network => NETWORK,
+            Group::Training => TRAINING,
+        };
+        let modules = Arc::new(Modules::load(context, images)?);
+        loaded.insert(key, modules.clone());
+        Ok(modules)
+    }
+
+    fn load(context: &Arc<CudaContext>, images: &[&[u8]]) -> Result<Self, GpuError> {
         use sys::CUdevice_attribute_enum as Attribute;
-        let load = |module: &&[u8]| {
+        let load = |image: &&[u8]| {
             context
-                .load_module(Ptx::from_binary(module.to_vec()))
+                .load_module(Ptx::from_binary(image.to_vec()))
                 .map_err(|error| {
                     let (major, minor) = context.compute_capability().unwrap_or_default();
                     GpuError::Failed(format!(
@@ -40,7 +100,7 @@ impl Loaded {
                     ))
                 })
         };
-        let modules = modules.iter().map(load).collect::<Result<_, _>>()?;
+        let modules = images.iter().map(load).collect::<Result<_, _>>()?;
         let number = |attribute| -> Result<u32, GpuError> {
             Ok(context.attribute(attribute)?.max(0) as u32)
         };
@@ -49,7 +109,7 @@ impl Loaded {
             multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             shared: number(shared)?,
         };
-        Ok(Loaded {
+        Ok(Modules {
             context: context.clone(),
             modules,
             limits,
