@@ -5,6 +5,7 @@ use super::cuda_memory::{self, Context};
 use super::loader::{Job, Loader};
 use super::report::Report;
 use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
+use super::started::Started;
 use super::streaming::{Painted, Streaming};
 use crate::engine::{DeviceChoice, Painter};
 use gst::glib;
@@ -14,8 +15,8 @@ use gst_base::prelude::*;
 use gst_base::subclass::BaseTransformMode;
 use gst_video::VideoInfo;
 use gst_video::subclass::prelude::*;
+use std::mem;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ pub struct FastStyle {
     #[property(
         name = "model",
         nick = "Model",
-        blurb = "Model file (*.safetensors), by its path or by a bare name that is looked up; none: frames pass through. While playing, it is loaded in the background and taken at a frame's border",
+        blurb = "Model file (*.safetensors): a path, or a bare name to look up. Without a model, frames pass through. While playing, a new model is loaded in the background and used from the next frame on",
         type = Option<String>,
         member = model,
         get, set = Self::set_model, mutable_playing
@@ -42,7 +43,7 @@ pub struct FastStyle {
     #[property(
         name = "device",
         nick = "Device",
-        blurb = "Where to run: auto, cpu, cuda or cuda:N; applied at the next start",
+        blurb = "Device to run on: auto, cpu, cuda or cuda:N; takes effect at the next start",
         type = Option<String>,
         member = device,
         default = Settings::default().device.as_deref(),
@@ -51,7 +52,7 @@ pub struct FastStyle {
     #[property(
         name = "precision",
         nick = "Precision",
-        blurb = "How exactly to compute; applied at the next start",
+        blurb = "Numeric precision of the network; takes effect at the next start",
         type = FastStylePrecision,
         member = precision,
         get, set, mutable_ready, builder(FastStylePrecision::default())
@@ -59,7 +60,7 @@ pub struct FastStyle {
     #[property(
         name = "threads",
         nick = "Threads",
-        blurb = "Threads of the CPU to use, 0 for one a core; elements with as many share them; applied at the next start",
+        blurb = "Number of CPU threads, 0 = one per core; elements with the same number share them; takes effect at the next start",
         type = u32,
         member = threads,
         maximum = 1024, default = Settings::default().threads,
@@ -68,7 +69,7 @@ pub struct FastStyle {
     #[property(
         name = "strength",
         nick = "Strength",
-        blurb = "How much of the style shows, from 0 (the picture as it was) to 1",
+        blurb = "Strength of the style, from 0 (original picture) to 1 (fully styled)",
         type = f64,
         member = strength,
         minimum = 0.0, maximum = 1.0, default = Settings::default().strength,
@@ -77,7 +78,7 @@ pub struct FastStyle {
     #[property(
         name = "keep-color",
         nick = "Keep color",
-        blurb = "Keep the frame's colors (chroma) and take light and dark (luma) alone from the painting",
+        blurb = "Keep the frame's colors (chroma) and take only the brightness (luma) from the styled picture",
         type = bool,
         member = keep_color,
         default = Settings::default().keep_color,
@@ -86,7 +87,7 @@ pub struct FastStyle {
     #[property(
         name = "scale",
         nick = "Scale",
-        blurb = "Size of the network's picture over that of the frame, brought back along the frame's edges; 0: as large as there is time for in live and synchronized pipelines, else 1",
+        blurb = "Size of the network's picture relative to the frame; 0 = as large as real time allows in live and synchronized pipelines, else 1",
         type = f64,
         member = scale,
         minimum = 0.0, maximum = 1.0, default = Settings::default().scale,
@@ -95,7 +96,7 @@ pub struct FastStyle {
     #[property(
         name = "max-height",
         nick = "Maximum height",
-        blurb = "The most rows that the network's picture may have, 0 for no limit",
+        blurb = "Maximum height of the network's picture in pixels, 0 = no limit",
         type = u32,
         member = max_height,
         default = Settings::default().max_height,
@@ -104,7 +105,7 @@ pub struct FastStyle {
     #[property(
         name = "stroke-scale",
         nick = "Stroke scale",
-        blurb = "Size of the strokes in the picture, 1 for that on 480 rows, whatever the frame's size; 0: as it comes of the network's size",
+        blurb = "Size of the strokes relative to those in a 480-pixel-high picture, whatever the frame's size; 0 = not set, strokes follow the size of the network's picture",
         type = f64,
         member = stroke_scale,
         minimum = 0.0, maximum = 100.0, default = Settings::default().stroke_scale,
@@ -113,7 +114,7 @@ pub struct FastStyle {
     #[property(
         name = "target-fps",
         nick = "Target frame rate",
-        blurb = "Frames a second to keep up with where scale is 0; 0: the stream's, in live and synchronized pipelines",
+        blurb = "Frame rate to keep up with when scale is 0; 0 = the stream's, in live and synchronized pipelines",
         type = f64,
         member = target_fps,
         minimum = 0.0, maximum = 1000.0, default = Settings::default().target_fps,
@@ -122,35 +123,23 @@ pub struct FastStyle {
     #[property(
         name = "stats-interval",
         nick = "Statistics interval",
-        blurb = "Post the statistics as an element message at this interval (nanoseconds, 0: never)",
+        blurb = "Interval in nanoseconds at which statistics are posted as element messages, 0 = never",
         type = u64,
         member = stats_interval,
         default = Settings::default().stats_interval,
         get, set, mutable_playing
     )]
     settings: Mutex<Settings>,
+    /// What there is from the start to the stop. As the settings' lock, this one
+    /// is never held while a frame is painted. Locked after the settings, if
+    /// both are.
+    started: Mutex<Option<Started>>,
     report: Mutex<Report>,
-    streaming: Mutex<Streaming>,
     loader: Loader,
-    /// The settings as they were at the start, from then until the stop: some
-    /// apply at the next start alone.
-    started: Mutex<Option<Settings>>,
-    /// Whether those after this element find a frame's rows by its meta. If not,
-    /// none with gaps between its rows may pass through.
-    metas_are_read: AtomicBool,
-    /// Whether the sink keeps time, and whether frames have come to it late:
-    /// noted here, since the streaming state may be busy for a frame's time.
-    sink_keeps_time: AtomicBool,
-    sink_was_late: AtomicBool,
-    /// Whether the network runs on a CUDA device, once that is known.
-    on_cuda: Mutex<Option<bool>>,
 }
 
-/// The property that tells what the element has done.
+/// The property with the element's statistics.
 const STATS: &str = "stats";
-
-/// Sinks show frames that are no later than this, by default.
-const LATE_NANOSECONDS: i64 = 20_000_000;
 
 /// Locks, even after a panic elsewhere: that has become an error already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -171,8 +160,8 @@ impl ObjectImpl for FastStyle {
             let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                 .nick("Statistics")
                 .blurb(
-                    "Counts of frames, milliseconds that the last 256 took (mean, 95th percentile), \
-                     the network's size and device, the latency (nanoseconds)",
+                    "Frame counts, times of the last 256 frames (mean and 95th percentile, \
+                     milliseconds), the network's size and device, latency (nanoseconds)",
                 )
                 .read_only()
                 .build();
@@ -246,26 +235,16 @@ impl BaseTransformImpl for FastStyle {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.loader.cancel();
-        self.sink_keeps_time.store(false, Relaxed);
-        self.sink_was_late.store(false, Relaxed);
-        let settings = {
-            let settings = lock(&self.settings);
-            // Models that are set from now on are for the loader.
-            *lock(&self.started) = Some(settings.clone());
-            settings.clone()
-        };
-        let begun = self.begin(&settings);
-        if begun.is_err() {
+        let result = self.begin();
+        if result.is_err() {
             *lock(&self.started) = None;
         }
-        Ok(begun?)
+        Ok(result?)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.started) = None;
         self.loader.cancel();
-        *lock(&self.streaming) = Streaming::default();
-        *lock(&self.on_cuda) = None;
         Ok(())
     }
 
@@ -289,10 +268,9 @@ impl BaseTransformImpl for FastStyle {
     fn src_event(&self, event: gst::Event) -> bool {
         if let gst::EventView::Qos(qos) = event.view() {
             let (_, _, jitter, _) = qos.get();
-            // One that does not wait for the clock has measured nothing.
-            self.sink_keeps_time.fetch_or(jitter != 0, Relaxed);
-            self.sink_was_late
-                .fetch_or(jitter > LATE_NANOSECONDS, Relaxed);
+            if let Some(started) = &mut *lock(&self.started) {
+                started.sink.observe(jitter);
+            }
         }
         self.parent_src_event(event)
     }
@@ -321,7 +299,7 @@ impl BaseTransformImpl for FastStyle {
         caps: &gst::Caps,
         others: gst::Caps,
     ) -> gst::Caps {
-        let on_cuda = *lock(&self.on_cuda) == Some(true);
+        let on_cuda = self.runs_on_cuda() == Some(true);
         let chosen = caps::fixate(caps, others, on_cuda && self.takes_cuda());
         gst::debug!(CAT, imp = self, "{direction:?} {caps}: chose {chosen}");
         chosen
@@ -333,7 +311,7 @@ impl BaseTransformImpl for FastStyle {
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
         match cuda_caps(query) {
-            // Without, it is for those after this element to say.
+            // In passthrough, downstream elements answer.
             Some(caps) if decide_query.is_some() => self.propose_cuda(&caps, query),
             _ => self.parent_propose_allocation(decide_query, query),
         }
@@ -347,9 +325,10 @@ impl BaseTransformImpl for FastStyle {
             .find_allocation_meta::<gst_video::VideoMeta>()
             .is_some();
         let cuda_caps = cuda_caps(query);
-        // The rows of such memory always lie where its meta says.
-        let metas_are_read = metas_are_read || cuda_caps.is_some();
-        self.metas_are_read.store(metas_are_read, Relaxed);
+        // Everyone who takes CUDA memory reads its meta.
+        if let Some(started) = &mut *lock(&self.started) {
+            started.metas_are_read = metas_are_read || cuda_caps.is_some();
+        }
         if let Some(caps) = cuda_caps {
             self.decide_on_cuda(&caps, query)?;
         }
@@ -383,24 +362,31 @@ impl BaseTransformImpl for FastStyle {
         {
             gst::warning!(CAT, imp = self, "{error}");
         }
-        let strength = lock(&self.settings).strength();
+        let strength = lock(&self.settings).frame().strength;
+        let (streaming, sink, metas_are_read) = match &mut *lock(&self.started) {
+            None => return,
+            Some(started) => (
+                started.streaming.clone(),
+                mem::take(&mut started.sink),
+                started.metas_are_read,
+            ),
+        };
         let passthrough = {
-            let mut streaming = lock(&self.streaming);
+            let mut streaming = lock(&streaming);
             if let Some(model) = self.loader.take() {
                 self.use_model(model, &mut streaming);
             }
-            if self.sink_keeps_time.swap(false, Relaxed) {
-                streaming.hurry();
+            if sink.waits_for_clock {
+                streaming.set_real_time();
             }
-            if self.sink_was_late.swap(false, Relaxed) {
-                streaming.late();
+            if sink.was_late {
+                streaming.frame_was_late();
             }
-            streaming.passes(strength)
-                && (self.metas_are_read.load(Relaxed) || streaming.is_as_caps_say(buffer))
+            streaming.passes(strength) && (metas_are_read || streaming.has_default_layout(buffer))
         };
         if passthrough != element.is_passthrough() {
             element.set_passthrough(passthrough);
-            // The buffers so far were the neighbours' affair.
+            // In passthrough, the neighbours negotiated their buffers.
             if !passthrough {
                 element.reconfigure_src();
             }
@@ -413,16 +399,17 @@ impl BaseTransformImpl for FastStyle {
         output: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let begin = Instant::now();
-        let settings = lock(&self.settings).clone();
-        let result = lock(&self.streaming).repaint(input, output, &settings);
-        let Painted { spent, size } = result.map_err(|message| {
+        let settings = lock(&self.settings).frame();
+        let streaming = self.streaming().ok_or(gst::FlowError::Flushing)?;
+        let result = lock(&streaming).repaint(input, output, &settings);
+        let Painted { timings, size } = result.map_err(|message| {
             self.post_error_message(message);
             gst::FlowError::Error
         })?;
-        gst::trace!(CAT, imp = self, "network at {size:?}: {spent:?}");
+        gst::trace!(CAT, imp = self, "network at {size:?}: {timings:?}");
         let mut report = lock(&self.report);
         match size {
-            Some(size) => report.styled(spent, begin.elapsed(), size),
+            Some(size) => report.styled(timings, begin.elapsed(), size),
             None => report.passed_through(),
         }
         let latency_changed = report.latency_changed();
@@ -439,7 +426,7 @@ impl BaseTransformImpl for FastStyle {
         meta: gst::MetaRef<'a, gst::Meta>,
         input: &'a gst::BufferRef,
     ) -> bool {
-        // Places in the picture stay what they are.
+        // Positions in the picture do not change.
         meta.tags_contain_only(&["video", "size", "orientation"])
             || self.parent_transform_meta(output, meta, input)
     }
@@ -455,48 +442,77 @@ impl VideoFilterImpl for FastStyle {
     ) -> Result<(), gst::LoggableError> {
         let same_caps = input_caps == output_caps;
         let live = self.upstream_is_live();
-        let mut streaming = lock(&self.streaming);
+        let shared = self.streaming();
+        let shared = shared.ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        let mut streaming = lock(&shared);
         streaming
             .negotiate(input, output, same_caps)
             .map_err(|reason| gst::loggable_error!(CAT, "{reason}"))?;
         if live {
-            streaming.hurry();
+            streaming.set_real_time();
         }
-        let settings = lock(&self.settings).clone();
+        let settings = lock(&self.settings).frame();
         let budget = streaming.budget(&settings, None);
-        let passthrough = streaming.passes(settings.strength());
+        let passthrough = streaming.passes(settings.strength);
         drop(streaming);
-        // Until it has been measured.
+        // Reported until the latency has been measured.
         if let Some(budget) = budget
             && lock(&self.report).expect_latency(budget)
         {
             self.post_latency();
         }
-        // The neighbours then agree on their buffers with each other.
-        self.metas_are_read.store(passthrough, Relaxed);
+        // In passthrough, the neighbours negotiate their buffers.
+        if let Some(started) = &mut *lock(&self.started) {
+            started.metas_are_read = passthrough;
+        }
         self.obj().set_passthrough(passthrough);
         Ok(())
     }
 }
 
 impl FastStyle {
-    fn begin(&self, settings: &Settings) -> Result<(), Fault> {
-        let painter = Painter::new(settings.threads()?);
+    /// Prepares for the first frame. Models that are set from now on are loaded
+    /// in the background.
+    fn begin(&self) -> Result<(), Fault> {
+        let (settings, streaming) = {
+            let settings = lock(&self.settings);
+            let painter = Painter::new(settings.threads()?);
+            let started = Started::new(settings.clone(), Streaming::new(painter));
+            let streaming = started.streaming.clone();
+            *lock(&self.started) = Some(started);
+            (settings.clone(), streaming)
+        };
         let model = settings.load(self.plugin().as_deref())?;
-        // What is negotiated stays so with other models, wherever they run.
-        let on_cuda = model.as_ref().map(|m| m.prepared.device().is_cuda());
-        *lock(&self.on_cuda) = on_cuda;
-        let mut streaming = Streaming::new(painter, self.cuda_context());
+        if let Some(started) = &mut *lock(&self.started) {
+            // Negotiated caps stay as they are with later models, wherever
+            // those run.
+            started.on_cuda = model.as_ref().map(|m| m.prepared.device().is_cuda());
+        }
         *lock(&self.report) = Report::default();
+        let cuda = self.cuda_context();
+        let mut streaming = lock(&streaming);
+        streaming.set_cuda(cuda);
         self.use_model(model, &mut streaming);
-        *lock(&self.streaming) = streaming;
         Ok(())
     }
 
-    /// Where to run: as told at the start or, before, as told so far.
+    /// What frames are painted with, if the element has been started.
+    fn streaming(&self) -> Option<Arc<Mutex<Streaming>>> {
+        let started = lock(&self.started);
+        started.as_ref().map(|started| started.streaming.clone())
+    }
+
+    /// Whether the network runs on a CUDA device, once that is known.
+    fn runs_on_cuda(&self) -> Option<bool> {
+        lock(&self.started).as_ref()?.on_cuda
+    }
+
+    /// The device to run on: as set at the start or, before it, as set now.
     fn device_choice(&self) -> Result<DeviceChoice, Fault> {
-        let started = lock(&self.started).as_ref().map(Settings::device_choice);
-        started.unwrap_or_else(|| lock(&self.settings).device_choice())
+        let started = lock(&self.started);
+        let choice = started.as_ref().map(|s| s.settings.device_choice());
+        drop(started);
+        choice.unwrap_or_else(|| lock(&self.settings).device_choice())
     }
 
     /// The context for frames on a CUDA device, if there can be any.
@@ -507,18 +523,20 @@ impl FastStyle {
         }
         let context = Context::of_device(ordinal);
         context
-            .inspect_err(|reason| gst::info!(CAT, imp = self, "no CUDA memory: {reason}"))
+            .inspect_err(|reason| {
+                gst::info!(CAT, imp = self, "CUDA memory is not available: {reason}")
+            })
             .ok()
     }
 
-    /// Whether frames may lie in CUDA's memory.
+    /// Whether frames may be in CUDA memory.
     fn takes_cuda(&self) -> bool {
         cuda_memory::is_available()
             && (self.device_choice()).is_ok_and(|choice| choice.cuda_ordinal().is_some())
-            && *lock(&self.on_cuda) != Some(false)
+            && self.runs_on_cuda() != Some(false)
     }
 
-    /// Offers memory of CUDA to the element before.
+    /// Offers CUDA memory to the upstream element.
     fn propose_cuda(
         &self,
         caps: &gst::Caps,
@@ -532,8 +550,8 @@ impl FastStyle {
         Ok(())
     }
 
-    /// Takes memory of CUDA for what goes out: from a pool of its own, since
-    /// those of others may be in another context.
+    /// Takes CUDA memory for output frames from this element's pool: other pools
+    /// may be in another context.
     fn decide_on_cuda(
         &self,
         caps: &gst::Caps,
@@ -553,8 +571,8 @@ impl FastStyle {
         Ok(())
     }
 
-    /// Asks for another model: at the next start or, while started, as soon as
-    /// it is loaded.
+    /// Sets another model: used from the next start on or, while started, as soon
+    /// as it is loaded.
     fn set_model(&self, model: Option<String>) {
         let plugin = self.plugin();
         let element = self.obj().downgrade();
@@ -564,20 +582,26 @@ impl FastStyle {
             }
         };
         let loading = {
-            // Held until it is asked for: the last one set is the last one loaded.
+            // Held until the request is made: the last model set is the last one
+            // loaded.
             let mut settings = lock(&self.settings);
             settings.model = model.clone();
-            let Some(started) = lock(&self.started).clone() else {
-                return;
+            let wanted = match &*lock(&self.started) {
+                None => return,
+                Some(started) => Settings {
+                    model,
+                    ..started.settings.clone()
+                },
             };
-            let wanted = Settings { model, ..started };
             self.loader.load(Job {
                 load: Box::new(move || wanted.load(plugin.as_deref())),
                 failed: Box::new(failed),
             })
         };
         if let Err(error) = loading {
-            self.warn(&Fault::failed(format!("Loading a model: {error}")));
+            self.warn(&Fault::failed(format!(
+                "Cannot start loading the model: {error}"
+            )));
         }
     }
 
@@ -585,18 +609,22 @@ impl FastStyle {
         let name = model.as_ref().map(|model| model.name.as_str());
         let prepared = model.as_ref().map(|model| &model.prepared);
         match prepared {
-            None => gst::info!(CAT, imp = self, "no model"),
+            None => gst::info!(CAT, imp = self, "using no model"),
             Some(prepared) => gst::info!(
                 CAT,
                 imp = self,
-                "{name:?} on {:?}, precision {}, {} threads",
+                "using model {name:?} on {:?} with precision {}, {} threads",
                 prepared.device(),
                 prepared.precision(),
                 prepared.threads().count()
             ),
         }
         if let Some(reason) = prepared.and_then(|prepared| prepared.fallback()) {
-            gst::warning!(CAT, imp = self, "on the CPU, for want of CUDA: {reason}");
+            gst::warning!(
+                CAT,
+                imp = self,
+                "running on the CPU, no CUDA device can be used: {reason}"
+            );
         }
         lock(&self.report).model(prepared.map(Arc::as_ref), name.unwrap_or_default());
         streaming.set_model(model.map(|model| model.prepared));
@@ -608,13 +636,13 @@ impl FastStyle {
         factory.plugin()?.filename()
     }
 
-    /// Tells the application of a fault that does not stop the stream.
+    /// Posts a warning about a fault that does not stop the stream.
     fn warn(&self, fault: &Fault) {
         let error = fault.error();
         gst::warning!(CAT, imp = self, "{error}");
         let element = self.obj();
         let message = gst::message::Warning::builder_from_error(error).src(&*element);
-        // Without a bus there is nobody to tell.
+        // Without a bus nobody listens.
         let _ = element.post_message(message.build());
     }
 
@@ -637,12 +665,16 @@ impl FastStyle {
         pad.peer_query(&mut query) && query.result().0
     }
 
-    /// Adds to what those before this element take.
+    /// Adds this element's latency to that of the upstream elements.
     fn add_latency(&self, query: &mut gst::query::Latency) {
         let (live, least, most) = query.result();
         let own = lock(&self.report).latency();
         let own = gst::ClockTime::try_from(own).unwrap_or_default();
-        gst::debug!(CAT, imp = self, "latency {least} to {most:?}, and {own}");
+        gst::debug!(
+            CAT,
+            imp = self,
+            "upstream latency {least} to {most:?}, own latency {own}"
+        );
         query.set(live, least + own, most.map(|most| most + own));
     }
 
@@ -653,13 +685,13 @@ impl FastStyle {
     }
 }
 
-/// The caps that a query is about, if they are of CUDA's memory.
+/// The query's caps, if they are of CUDA memory.
 fn cuda_caps(query: &gst::query::Allocation) -> Option<gst::Caps> {
     let caps = query.get().0?;
     caps::is_cuda(caps).then(|| caps.to_owned())
 }
 
-/// Bytes of a frame of these caps in the host's memory.
+/// Bytes of a frame of these caps in host memory.
 fn frame_bytes(caps: &gst::Caps) -> Result<u32, gst::LoggableError> {
     let info = VideoInfo::from_caps(caps)?;
     u32::try_from(info.size()).map_err(|_| gst::loggable_error!(CAT, "{caps}: too large"))

@@ -88,6 +88,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod buffers;
 mod caps;
 #[cfg_attr(not(feature = "cuda"), path = "cuda_memory/absent.rs")]
 mod cuda_memory;
@@ -97,6 +98,7 @@ mod models;
 mod pace;
 mod report;
 mod settings;
+mod started;
 mod streaming;
 
 glib::wrapper! {

@@ -7,9 +7,9 @@ use std::time::Duration;
 /// Width and height.
 pub type Size = (usize, usize);
 
-/// What the application wants of the network's size.
+/// How the application wants the network's size to be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Wish {
+pub struct SizePolicy {
     /// Size over that of the frame; 0 for as much as there is time for.
     pub scale: f64,
     /// The most rows; 0 for no limit.
@@ -89,9 +89,9 @@ impl Cost {
 
 impl Pace {
     /// For frames of this size, `budget` apart if that matters.
-    pub fn new(frame: Size, wish: Wish, budget: Option<Duration>) -> Self {
-        let top = wanted(frame, wish);
-        let budget = budget.filter(|budget| wish.scale <= 0.0 && !budget.is_zero());
+    pub fn new(frame: Size, policy: SizePolicy, budget: Option<Duration>) -> Self {
+        let top = wanted(frame, policy);
+        let budget = budget.filter(|budget| policy.scale <= 0.0 && !budget.is_zero());
         let mut sizes = vec![top];
         if budget.is_some() {
             sizes.extend(smaller(top));
@@ -110,8 +110,8 @@ impl Pace {
 
     /// The same for frames of which some have been painted at `before`'s pace:
     /// what they have cost says where to begin.
-    pub fn after(before: Pace, frame: Size, wish: Wish, budget: Option<Duration>) -> Self {
-        let mut pace = Pace::new(frame, wish, budget);
+    pub fn after(before: Pace, frame: Size, policy: SizePolicy, budget: Option<Duration>) -> Self {
+        let mut pace = Pace::new(frame, policy, budget);
         if let (Some(cost), Some(budget)) = (before.typical(FEW), pace.budget)
             // The first frame has also cost what all others find done.
             && before.costs.len() > 1
@@ -168,7 +168,7 @@ impl Pace {
 
     /// Hears that a frame came too late although it was painted in time: others
     /// need more of it.
-    pub fn late(&mut self) {
+    pub fn frame_was_late(&mut self) {
         if self.settled && self.since_late >= PATIENCE {
             self.since_late = Duration::ZERO;
             self.share = (self.share * 0.9).max(LEAST_SHARE);
@@ -275,17 +275,17 @@ impl Pace {
 }
 
 /// The network's size if there is time enough.
-fn wanted(frame: Size, wish: Wish) -> Size {
+fn wanted(frame: Size, policy: SizePolicy) -> Size {
     let rows = frame.1.max(1) as f64;
     let mut factor = 1.0_f64;
-    if wish.stroke_scale > 0.0 {
-        factor = factor.min(STROKE_ROWS / wish.stroke_scale / rows);
+    if policy.stroke_scale > 0.0 {
+        factor = factor.min(STROKE_ROWS / policy.stroke_scale / rows);
     }
-    if wish.max_height > 0 {
-        factor = factor.min(f64::from(wish.max_height) / rows);
+    if policy.max_height > 0 {
+        factor = factor.min(f64::from(policy.max_height) / rows);
     }
-    if wish.scale > 0.0 {
-        factor *= wish.scale.min(1.0);
+    if policy.scale > 0.0 {
+        factor *= policy.scale.min(1.0);
     }
     scaled(frame, factor)
 }
@@ -318,7 +318,7 @@ mod tests {
 
     const VGA: Size = (640, 480);
     const BUDGET: Duration = Duration::from_millis(33);
-    const AUTO: Wish = Wish {
+    const AUTO: SizePolicy = SizePolicy {
         scale: 0.0,
         max_height: 0,
         stroke_scale: 0.0,
@@ -361,14 +361,14 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_heard() {
+    fn policyes_are_heard() {
         let size = |frame, scale, max_height, stroke_scale| {
-            let wish = Wish {
+            let policy = SizePolicy {
                 scale,
                 max_height,
                 stroke_scale,
             };
-            Pace::new(frame, wish, None).size()
+            Pace::new(frame, policy, None).size()
         };
         assert_eq!(size(VGA, 0.5, 0, 0.0), (320, 240));
         assert_eq!(size(VGA, 1.0, 0, 0.0), VGA);
@@ -386,8 +386,8 @@ mod tests {
 
     #[test]
     fn a_fixed_size_stays_however_long_it_takes() {
-        let wish = Wish { scale: 0.5, ..AUTO };
-        let mut pace = Pace::new(VGA, wish, Some(BUDGET));
+        let policy = SizePolicy { scale: 0.5, ..AUTO };
+        let mut pace = Pace::new(VGA, policy, Some(BUDGET));
         run(&mut pace, 100, |_| 1000.0);
         assert_eq!(pace.size(), (320, 240));
     }
@@ -523,7 +523,7 @@ mod tests {
         let size = pace.size();
         for _ in 0..4 {
             run(&mut pace, 60, |_| 72.0);
-            pace.late();
+            pace.frame_was_late();
         }
         run(&mut pace, FEW, |_| 72.0);
         let small = pace.size();

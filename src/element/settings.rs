@@ -1,7 +1,7 @@
-//! What the application has asked for.
+//! The element's properties, and the model that they name.
 
 use super::models;
-use super::pace::Wish;
+use super::pace::SizePolicy;
 use crate::engine::{DeviceChoice, EngineError, Options, Precision, Prepared, Threads};
 use crate::network::ModelError;
 use gst::glib;
@@ -18,22 +18,35 @@ pub struct Settings {
     pub device: Option<String>,
     /// How exactly to compute.
     pub precision: FastStylePrecision,
-    /// Threads of the CPU to use; 0 for one a core.
+    /// CPU threads to use; 0 for one per core.
     pub threads: u32,
     /// How much of the style shows, 0..1.
     pub strength: f64,
     /// Whether the frame keeps its colours.
     pub keep_color: bool,
-    /// See [`Wish`].
+    /// See [`SizePolicy`].
     pub scale: f64,
-    /// See [`Wish`].
+    /// See [`SizePolicy`].
     pub max_height: u32,
-    /// See [`Wish`].
+    /// See [`SizePolicy`].
     pub stroke_scale: f64,
     /// Frames a second to keep up with; 0 for the stream's own.
     pub target_fps: f64,
     /// Nanoseconds between two messages; 0 for none.
     pub stats_interval: u64,
+}
+
+/// The settings that apply to each frame, as they are when it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameSettings {
+    /// How much of the style shows, 0..1.
+    pub strength: f32,
+    /// Whether the frame keeps its colours.
+    pub keep_color: bool,
+    /// How the size of the network's picture is chosen.
+    pub size: SizePolicy,
+    /// Frames a second to keep up with; 0 for the stream's own.
+    pub target_fps: f64,
 }
 
 /// [`Precision`] as applications see it.
@@ -96,29 +109,30 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The strength as the pixel code wants it; what is not a number is 0.
-    pub fn strength(&self) -> f32 {
-        match self.strength > 0.0 {
-            true => self.strength.min(1.0) as f32,
-            false => 0.0,
+    /// The settings that apply to each frame.
+    pub fn frame(&self) -> FrameSettings {
+        FrameSettings {
+            // NaN is 0.
+            strength: match self.strength > 0.0 {
+                true => self.strength.min(1.0) as f32,
+                false => 0.0,
+            },
+            keep_color: self.keep_color,
+            size: SizePolicy {
+                scale: self.scale,
+                max_height: self.max_height,
+                stroke_scale: self.stroke_scale,
+            },
+            target_fps: self.target_fps,
         }
     }
 
-    /// At which size the network is to run.
-    pub fn wish(&self) -> Wish {
-        Wish {
-            scale: self.scale,
-            max_height: self.max_height,
-            stroke_scale: self.stroke_scale,
-        }
-    }
-
-    /// The threads to run on.
+    /// The CPU threads to run on.
     pub fn threads(&self) -> Result<Threads, Fault> {
         Threads::new(self.threads as usize).map_err(|error| Fault::failed(error.to_string()))
     }
 
-    /// Loads the model, if there is to be one, and prepares it on the device.
+    /// Loads the model, if one is set, and prepares it on the device.
     /// `plugin` is the plugin's file, beside which bare names are looked up.
     pub fn load(&self, plugin: Option<&Path>) -> Result<Option<Loaded>, Fault> {
         let options = Options {
@@ -136,7 +150,7 @@ impl Settings {
         Ok(Some(Loaded { prepared, name }))
     }
 
-    /// Where to run.
+    /// The device to run on.
     pub fn device_choice(&self) -> Result<DeviceChoice, Fault> {
         match self.device.as_deref() {
             None => Ok(DeviceChoice::default()),
@@ -148,13 +162,13 @@ impl Settings {
     }
 }
 
-/// A model ready to run, and what the application calls it.
+/// A model ready to run, and the name that the application set.
 pub struct Loaded {
     pub prepared: Arc<Prepared>,
     pub name: String,
 }
 
-/// Why the settings cannot be followed.
+/// Why the settings cannot be applied.
 #[derive(Clone, Debug)]
 pub struct Fault {
     kind: gst::ResourceError,
@@ -162,17 +176,17 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault for applications to tell apart by `kind`, and for people to read.
+    /// A fault: `kind` is for applications, `text` for people.
     pub fn new(kind: gst::ResourceError, text: String) -> Self {
         Fault { kind, text }
     }
 
-    /// A fault of no kind of its own.
+    /// A fault of no particular kind.
     pub fn failed(text: String) -> Self {
         Fault::new(gst::ResourceError::Failed, text)
     }
 
-    /// For a warning on the bus.
+    /// The error to post as a warning.
     pub fn error(&self) -> glib::Error {
         glib::Error::new(self.kind, &self.text)
     }

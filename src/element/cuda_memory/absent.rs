@@ -1,7 +1,7 @@
 //! In place of `cuda_memory` in builds without feature `cuda`: there is no such
 //! memory.
 
-use super::streaming::Side;
+use super::buffers::FrameBuffer;
 use crate::engine::{Look, Painter, Spent};
 use gst::glib;
 
@@ -38,8 +38,8 @@ impl Context {
     pub fn paint(
         &self,
         _painter: &mut Painter,
-        _input: &Side<&gst::BufferRef>,
-        _output: &mut Side<&mut gst::BufferRef>,
+        _input: &FrameBuffer<&gst::BufferRef>,
+        _output: &mut FrameBuffer<&mut gst::BufferRef>,
         _look: Look,
     ) -> Result<Option<Spent>, gst::ErrorMessage> {
         match *self {}

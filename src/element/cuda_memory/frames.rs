@@ -1,7 +1,7 @@
 //! Buffers as frames for the painter, wherever they lie.
 
 use super::library::{Library, MAP_CUDA};
-use crate::element::streaming::{Planes, Side, frame, frame_mut, wrong_buffer};
+use crate::element::buffers::{FrameBuffer, Planes, frame, frame_mut, wrong_buffer};
 use crate::engine::cuda::{DeviceFrame, Source, Target};
 use crate::engine::frame::FrameInfo;
 use crate::engine::{Look, Painter, Spent};
@@ -78,7 +78,10 @@ impl<'a> Mapped<'a> {
 pub fn paint(
     library: &Library,
     painter: &mut Painter,
-    (input, output): (&Side<&gst::BufferRef>, &mut Side<&mut gst::BufferRef>),
+    (input, output): (
+        &FrameBuffer<&gst::BufferRef>,
+        &mut FrameBuffer<&mut gst::BufferRef>,
+    ),
     there: [bool; 2],
     look: Look,
 ) -> Result<Option<Spent>, gst::ErrorMessage> {

@@ -9,7 +9,7 @@
 mod frames;
 mod library;
 
-use super::streaming::Side;
+use super::buffers::FrameBuffer;
 use crate::engine::cuda::primary_context;
 use crate::engine::{Look, Painter, Spent};
 use gst::glib;
@@ -29,7 +29,7 @@ pub struct Context {
     library: &'static Library,
     /// A `GstCudaContext`.
     object: gst::Object,
-    /// That of the driver, to be compared alone.
+    /// The driver's handle, for comparison only.
     handle: usize,
 }
 
@@ -72,15 +72,15 @@ impl Context {
         answered != 0
     }
 
-    /// Tells the bins around the element of the context, for elements that come
-    /// later.
+    /// Offers the context to the bins around the element, for elements that are
+    /// added later.
     pub fn announce(&self, element: &gst::Element) {
         // SAFETY: the object lives; the result is the caller's.
         let context: Option<gst::Context> =
             unsafe { from_glib_full((self.library.context_new)(self.object.as_ptr())) };
         if let Some(context) = context {
             let message = gst::message::HaveContext::builder(context).src(element);
-            // Without a bus there is nobody to tell.
+            // Without a bus nobody listens.
             let _ = element.post_message(message.build());
         }
     }
@@ -104,7 +104,7 @@ impl Context {
         config.set_params(Some(caps), size, least, most);
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
         pool.set_config(config)?;
-        // Rows are wider there than the caps tell.
+        // Rows are padded there, so that a frame is larger than by its caps.
         let size = pool.config().params().map_or(size, |(_, size, ..)| size);
         Ok((pool, size))
     }
@@ -117,8 +117,8 @@ impl Context {
     pub fn paint(
         &self,
         painter: &mut Painter,
-        input: &Side<&gst::BufferRef>,
-        output: &mut Side<&mut gst::BufferRef>,
+        input: &FrameBuffer<&gst::BufferRef>,
+        output: &mut FrameBuffer<&mut gst::BufferRef>,
         look: Look,
     ) -> Result<Option<Spent>, gst::ErrorMessage> {
         let there = [self.holds(input.buffer), self.holds(output.buffer)];

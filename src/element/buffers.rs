@@ -1,0 +1,88 @@
+//! Buffers as frames: where in a buffer which plane lies.
+
+use crate::engine::frame::{Frame, FrameInfo, FrameMut, MAX_PLANES, Plane, PlaneMut};
+use gst_video::{VideoInfo, VideoMeta};
+use std::ops::Range;
+
+/// A buffer, and the layout of the frame in it.
+pub struct FrameBuffer<B> {
+    pub buffer: B,
+    pub planes: Planes,
+    pub info: FrameInfo,
+}
+
+/// The error of a buffer that does not match its caps.
+pub fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
+    gst::error_msg!(
+        gst::StreamError::Format,
+        ("An {which} buffer is not a frame of its caps: {reason}")
+    )
+}
+
+/// Where in a buffer each plane lies, and its stride. Planes that the format
+/// lacks are empty.
+pub type Planes = [(Range<usize>, usize); MAX_PLANES];
+
+/// As the buffer's own meta says or, without one, as its caps do.
+pub fn planes(
+    buffer: &gst::BufferRef,
+    caps: &VideoInfo,
+    info: &FrameInfo,
+) -> Result<Planes, String> {
+    let meta = buffer.meta::<VideoMeta>();
+    let (offsets, strides) = match &meta {
+        Some(meta) if !fits(meta, caps) => {
+            let (format, width, height) = (meta.format(), meta.width(), meta.height());
+            return Err(format!("its meta says {format} {width}x{height}"));
+        }
+        Some(meta) => (meta.offset(), meta.stride()),
+        None => (caps.offset(), caps.stride()),
+    };
+    let mut planes = Planes::default();
+    for (i, plane) in planes
+        .iter_mut()
+        .enumerate()
+        .take(info.format.plane_count())
+    {
+        let (Some(&start), Some(&stride)) = (offsets.get(i), strides.get(i)) else {
+            return Err(format!("it lacks plane {i}"));
+        };
+        let stride = usize::try_from(stride).map_err(|_| format!("a stride of {stride}"))?;
+        let bytes = info.plane_bytes(i, stride).map_err(|e| e.to_string())?;
+        let end = start.checked_add(bytes).filter(|&end| end <= buffer.size());
+        let end = end.ok_or_else(|| {
+            let size = buffer.size();
+            format!("{size} bytes, but plane {i} has {bytes} from byte {start} on")
+        })?;
+        *plane = (start..end, stride);
+    }
+    Ok(planes)
+}
+
+fn fits(meta: &VideoMeta, caps: &VideoInfo) -> bool {
+    meta.format() == caps.format() && meta.width() >= caps.width() && meta.height() >= caps.height()
+}
+
+/// The frame in a buffer's bytes.
+pub fn frame<'a>(bytes: &'a [u8], planes: &Planes, info: FrameInfo) -> Result<Frame<'a>, String> {
+    let planes = planes.each_ref().map(|(range, stride)| Plane {
+        data: &bytes[range.clone()],
+        stride: *stride,
+    });
+    let count = info.format.plane_count();
+    Frame::new(info, planes.into_iter().take(count)).map_err(|e| e.to_string())
+}
+
+/// The same, to be written.
+pub fn frame_mut<'a>(
+    bytes: &'a mut [u8],
+    planes: &Planes,
+    info: FrameInfo,
+) -> Result<FrameMut<'a>, String> {
+    let strides = planes.each_ref().map(|(_, stride)| *stride);
+    let ranges = planes.each_ref().map(|(range, _)| range.clone());
+    let slices = bytes.get_disjoint_mut(ranges).map_err(|e| e.to_string())?;
+    let planes = slices.into_iter().zip(strides);
+    let planes = planes.map(|(data, stride)| PlaneMut { data, stride });
+    FrameMut::new(info, planes.take(info.format.plane_count())).map_err(|e| e.to_string())
+}
