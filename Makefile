@@ -1,4 +1,4 @@
-# Thin: what happens lives in cargo and in scripts/.
+# Short names for cargo commands and scripts/.
 
 export CLIP MODEL PREFIX DESTDIR PLUGINDIR
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -8,17 +8,17 @@ WIDTH := 16
 .PHONY: help demo test install uninstall deb bench bench-peers install-deps clean
 
 help:
-	@echo "make demo          build, repaint a clip, write out/demo.mp4"
+	@echo "make demo          build, repaint a clip into out/demo.mp4"
 	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
-	@echo "make test          run all tests"
-	@echo "make install       install plugin, models and faststyle-train, which are built before"
-	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; scripts/install tells more)"
+	@echo "make test          run all the tests"
+	@echo "make install       install the plugin, the models and faststyle-train (build them first)"
+	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; see scripts/install)"
 	@echo "make uninstall     remove them"
-	@echo "make deb           make a Debian package of them"
+	@echo "make deb           build a Debian package"
 	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
 	@echo "make bench-peers   time it beside ONNX Runtime and OpenVINO (ARGS='--width 32')"
-	@echo "make install-deps  install the GStreamer packages that are missing"
-	@echo "make clean         remove what was built and out/"
+	@echo "make install-deps  install missing GStreamer packages"
+	@echo "make clean         remove target/ and out/"
 
 demo:
 	@scripts/demo
@@ -45,7 +45,7 @@ bench: install-deps
 bench-peers: install-deps
 	cargo build --release --workspace --locked
 	cargo build --release --workspace --locked --example throughput
-	test -x "$(TARGET)/peers/bin/pip" || python3 -m venv --clear "$(TARGET)/peers" # of Debian's package python3-venv
+	test -x "$(TARGET)/peers/bin/pip" || python3 -m venv --clear "$(TARGET)/peers" # needs Debian's package python3-venv
 	"$(TARGET)/peers/bin/pip" install --quiet numpy onnxruntime==1.32.0 openvino==2026.4.1
 	"$(TARGET)/peers/bin/python" benches/side_by_side.py $(ARGS)
 

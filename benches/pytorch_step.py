@@ -5,7 +5,7 @@
     python benches/pytorch_step.py --width 16 --batch 4 --size 256 --threads 2
     python benches/pytorch_step.py --width 32 --device cuda --channels-last --half --compile
 
-The same network, losses (article's weights), VGG-19 up to conv5_1 and Adam. Weights and pictures are random, which takes
+The same network, losses (the paper's weights), VGG-19 up to conv5_1 and Adam. Weights and pictures are random, which takes
 as long as real ones. Prints one JSON object: the median seconds of a step.
 """
 import argparse

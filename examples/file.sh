@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Repaints a video file (its pictures; sound is left out) into an MP4 file.
-# examples/file.rs does so with sound.
+# Repaints a video file into an MP4 file without sound. examples/file.rs keeps the
+# sound.
 #
 #   examples/file.sh INPUT OUTPUT.mp4 [MODEL]
 #
-# MODEL is a model file, or the name of one in models/ or of an installed one;
-# `scream` without.
+# MODEL is a model file, or the name of a model in models/ or of an installed one
+# (default: scream).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 source "$root/examples/common/quoted.sh"
@@ -16,7 +16,7 @@ if (($# < 2 || $# > 3)); then
 fi
 input=$1
 output=$2
-[[ -f $input ]] || { echo "There is no file $input" >&2; exit 1; }
+[[ -f $input ]] || { echo "File not found: $input" >&2; exit 1; }
 if [[ $input -ef $output ]]; then
     echo "$output would overwrite the input" >&2
     exit 1

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Checks and measures faststyle on a machine with an NVIDIA GPU, from the folder that scripts/gpu-folder has made.
+"""Checks and measures faststyle on a machine with an NVIDIA GPU, in the folder that scripts/gpu-folder creates.
 
     python3 gpu_check.py                 # everything: about ten minutes
     python3 gpu_check.py --quick         # without torch.compile and the longer training
 
-The machine needs the driver, Python, and PyTorch, whose CUDA libraries are used; no Rust, no GStreamer, no network. First
-correctness, then speed beside PyTorch's, then a short training. Prints one summary; the exit status is 1 if something is
-wrong or slower than it must be.
+The machine needs the driver, Python and PyTorch, whose CUDA libraries it uses; no Rust, no GStreamer, no network. It tests
+correctness, then speed relative to PyTorch, then a short training, and prints a summary. The exit status is 1 if a test
+fails or misses its target.
 """
 import argparse
 import json
@@ -22,12 +22,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZES = ("1280x720", "1920x1080", "3840x2160")
-# What a figure must be at most, or at least.
+# Upper and lower bounds.
 MOST_OF_PYTORCH, MOST_OF_PYTORCH_STEP, LEAST_FRAMES, MOST_DIFFERENCE = 0.67, 1.5, 60, 0.5
 
 
 def unpack():
-    """Puts the programs and their libraries beside this file."""
+    """Unpacks the programs and their libraries next to this file."""
     packed = HERE / "programs.tar.xz"
     if packed.exists() and not (HERE / "bin").exists():
         with tarfile.open(packed) as archive:
@@ -35,7 +35,7 @@ def unpack():
 
 
 def cuda_libraries():
-    """A folder with CUDA's libraries by the names that the programs were linked with: the system's, else PyTorch's."""
+    """Folders with CUDA's libraries under the names that the programs are linked with: the system's, else PyTorch's."""
     packages = [Path(path) / "nvidia" for path in site.getsitepackages() + sys.path]
     folders = sorted({path for package in packages if package.is_dir() for path in package.glob("*/lib")})
     known = subprocess.run(["ldconfig", "-p"], text=True, stdout=subprocess.PIPE).stdout
@@ -46,12 +46,12 @@ def cuda_libraries():
         if found:
             (links / f"lib{name}.so").symlink_to(found[0].resolve())
         else:
-            print(f"There is no lib{name}.so on this machine.")
+            print(f"lib{name}.so not found on this machine.")
     return [links, *folders]
 
 
 def environment():
-    """With CUDA's libraries and the folder's own."""
+    """The environment, extended by CUDA's libraries and the folder's."""
     own = HERE / "lib"
     folders = [str(folder) for folder in [own, *cuda_libraries()]]
     old = os.environ.get("LD_LIBRARY_PATH", "")

@@ -15,6 +15,8 @@
 //! # Ok(()) }
 //! ```
 
+#![deny(missing_docs)]
+
 #[cfg(feature = "gst")]
 pub mod element;
 pub mod engine;
@@ -22,17 +24,6 @@ pub mod network;
 pub mod ops;
 
 #[cfg(feature = "gst")]
-use element::register as plugin_init;
-
+mod plugin;
 #[cfg(feature = "gst")]
-gst::plugin_define!(
-    faststyle,
-    env!("CARGO_PKG_DESCRIPTION"),
-    plugin_init,
-    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
-    "MPL-2.0",
-    env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_NAME"),
-    env!("BUILD_REL_DATE")
-);
+pub use plugin::plugin_register_static;

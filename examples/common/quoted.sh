@@ -1,6 +1,6 @@
 # For shell scripts to source.
 
-# Text for gst-launch-1.0, whatever characters it has.
+# Quotes any text for gst-launch-1.0.
 quoted() {
     local text=${1//\\/\\\\}
     printf '"%s"' "${text//\"/\\\"}"

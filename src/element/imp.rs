@@ -1,5 +1,9 @@
 //! The element's behaviour: what GStreamer calls.
 
+// The accessors that `glib::Properties` generates carry no documentation; the
+// properties' blurbs do.
+#![allow(missing_docs)]
+
 use super::caps;
 use super::cuda_memory::{self, Context};
 use super::loader::{Job, Loader};

@@ -10,7 +10,12 @@ use thiserror::Error;
 pub enum EngineError {
     /// The device that was asked for is not there or not usable.
     #[error("device {device}: {reason}")]
-    Device { device: String, reason: String },
+    Device {
+        /// The device that was requested.
+        device: String,
+        /// What the system reported.
+        reason: String,
+    },
 
     /// There is no model to run.
     #[error(transparent)]
@@ -19,8 +24,11 @@ pub enum EngineError {
     /// The picture is empty, or its data does not have the size it claims.
     #[error("a picture of {width}x{height} with {numbers} numbers")]
     Picture {
+        /// Pixels in a row.
         width: usize,
+        /// Rows.
         height: usize,
+        /// Length of the picture's data.
         numbers: usize,
     },
 
@@ -29,7 +37,9 @@ pub enum EngineError {
         "out of memory: {needed_mib} MiB needed for a picture of this size, {available_mib} available"
     )]
     OutOfMemory {
+        /// MiB that the work needs.
         needed_mib: usize,
+        /// MiB that are free.
         available_mib: usize,
     },
 
@@ -41,14 +51,24 @@ pub enum EngineError {
     #[error(
         "{limit_mib} MiB of memory are too few: the smallest part of a picture needs {needed_mib}"
     )]
-    MemoryLimit { limit_mib: usize, needed_mib: usize },
+    MemoryLimit {
+        /// MiB that were allowed.
+        limit_mib: usize,
+        /// MiB that the work needs.
+        needed_mib: usize,
+    },
 
     /// A picture cannot be painted within the limit, and not in tiles either.
     #[error(
         "{limit_mib} MiB of memory are too few: the picture needs {needed_mib}, and networks with \
          zeros at borders or transposed convolutions paint it in one piece"
     )]
-    NoTiles { limit_mib: usize, needed_mib: usize },
+    NoTiles {
+        /// MiB that were allowed.
+        limit_mib: usize,
+        /// MiB that the work needs.
+        needed_mib: usize,
+    },
 
     /// A part of a picture cannot be painted before the whole is known.
     #[error("the statistics of the whole picture are not complete")]
@@ -56,7 +76,12 @@ pub enum EngineError {
 
     /// The system has no threads left.
     #[error("starting {count} threads: {reason}")]
-    Threads { count: usize, reason: String },
+    Threads {
+        /// Number of threads requested.
+        count: usize,
+        /// What the system reported.
+        reason: String,
+    },
 
     /// The network failed on the device, for want of memory for example.
     #[error("running the network: {0}")]

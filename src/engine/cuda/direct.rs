@@ -73,14 +73,18 @@ impl DeviceFrame {
 /// Where the frame to paint lies.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
+    /// In main memory.
     Host(&'a Frame<'a>),
+    /// In the memory of the device that paints.
     Device(DeviceFrame),
 }
 
 /// Where the painted frame is to lie.
 #[derive(Debug)]
 pub enum Target<'a, 'b> {
+    /// In main memory.
     Host(&'a mut FrameMut<'b>),
+    /// In the memory of the device that paints.
     Device(DeviceFrame),
 }
 

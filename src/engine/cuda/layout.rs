@@ -9,7 +9,9 @@ use crate::ops::cuda::parameters::{self, FrameLayout};
 /// their rows are apart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Planes {
+    /// Bytes from the first plane to each.
     pub offsets: Vec<usize>,
+    /// Bytes from row to row of each.
     pub strides: Vec<usize>,
     /// All bytes.
     pub len: usize,

@@ -65,7 +65,9 @@ fn compiled_rows(wanted: usize, left: usize) -> usize {
 /// A factor for all of C, and one a column, padded to whole vectors.
 #[derive(Clone, Copy)]
 pub struct Scale {
+    /// The factor for all of C.
     pub all: f32,
+    /// One factor for each column.
     pub columns: *const f32,
 }
 

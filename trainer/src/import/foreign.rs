@@ -69,7 +69,7 @@ pub fn format(bytes: &[u8]) -> &'static str {
         // A table or an object, the first one.
         [3 | 4, 0, 0, 0, 1, 0, 0, 0, ..] => "a file of Lua Torch (*.t7), it seems",
         _ if bytes.ends_with(&TENSORFLOW_TABLE) => {
-            "a TensorFlow checkpoint: its variables must be in a safetensors file, see README.md"
+            "a TensorFlow checkpoint: its variables must be in a safetensors file, see docs/TRAINING.md"
         }
         _ if bytes.get(257..262) == Some(b"ustar") => {
             "a tar archive, as the first versions of torch.save wrote it: load it in PyTorch and \
