@@ -1,23 +1,16 @@
 //! The network as a whole.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
+use common::random_tensor;
 use gstfaststyle::network::{Architecture, Network, OutputMap, Padding, Upsampling};
 use gstfaststyle::ops::Path;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
-/// Numbers in `low..high`, the same for the same seed.
-fn random(seed: u64, shape: &[usize], low: f32, high: f32) -> Tensor {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let count = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|_| rng.random_range(low..high)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
 fn image(seed: u64, n: usize, height: usize, width: usize) -> Tensor {
-    random(seed, &[n, 3, height, width], 0.0, 255.0)
+    random_tensor(seed, &[n, 3, height, width], 0.0..255.0)
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -33,13 +26,12 @@ fn lively_weights(architecture: &Architecture) -> HashMap<String, Tensor> {
         let (gain, offset) = if of_output { (60.0, 128.0) } else { (1.0, 0.0) };
         let fresh = match name.rsplit_once('.').unwrap().0 {
             _ if name.ends_with("norm.weight") => {
-                Some(random(seed, &shape, 0.5 * gain, 1.5 * gain))
+                Some(random_tensor(seed, &shape, 0.5 * gain..1.5 * gain))
             }
-            _ if name.ends_with("bias") => Some(random(
+            _ if name.ends_with("bias") => Some(random_tensor(
                 seed,
                 &shape,
-                offset - 0.5 * gain,
-                offset + 0.5 * gain,
+                offset - 0.5 * gain..offset + 0.5 * gain,
             )),
             _ if of_output && !architecture.output_norm => {
                 Some((&weights[&name] * f64::from(gain)).unwrap())
@@ -270,7 +262,7 @@ fn gradients_reach_every_parameter() {
                 .map(|(name, v)| (name.clone(), v.as_tensor().clone()));
             let network = network(&architecture, tensors.collect());
             let painted = network.forward_by(&image(6, 2, 24, 20), path).unwrap();
-            let weighting = random(7, painted.dims(), -1.0, 1.0);
+            let weighting = random_tensor(7, painted.dims(), -1.0..1.0);
             let loss = (painted * weighting).unwrap().sum_all().unwrap();
             let gradients = loss.backward().unwrap();
             for (name, var) in &vars {

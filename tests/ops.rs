@@ -1,18 +1,14 @@
 //! Every fast operation against the plain one, forward and backward.
 
+mod common;
+
 use candle_core::{Device, Result, Tensor, Var};
 use gstfaststyle::ops::cpu::Level;
 use gstfaststyle::ops::cpu::conv::Conv;
 use gstfaststyle::ops::{FrozenConv2d, Padding, Path, Products, plain};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-/// Numbers in -1..1, the same for the same seed.
 fn random(seed: u64, shape: &[usize]) -> Tensor {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let count = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    common::random_tensor(seed, shape, -1.0..1.0)
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

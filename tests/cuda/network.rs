@@ -12,21 +12,11 @@ use std::sync::atomic::Ordering;
 #[path = "../common/mod.rs"]
 pub mod common;
 
-/// Waves of colours: what a picture is like, more than noise.
 pub fn picture(width: usize, height: usize) -> Image {
-    let value = |c: usize, y: usize, x: usize| {
-        let (x, y) = (x as f32, y as f32);
-        let wave = (x * 0.21 + c as f32).sin() + (y * 0.17 - x * 0.05 * c as f32).cos();
-        (127.5 + 60.0 * wave).round()
-    };
-    let (value, all) = (&value, 0..3);
-    let rows = all.flat_map(|c| (0..height).map(move |y| (c, y)));
     Image {
         width,
         height,
-        data: rows
-            .flat_map(|(c, y)| (0..width).map(move |x| value(c, y, x)))
-            .collect(),
+        data: common::waves(width, height),
     }
 }
 

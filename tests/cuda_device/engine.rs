@@ -23,20 +23,11 @@ pub fn model(width: usize, residual_blocks: usize) -> Model {
     })
 }
 
-/// Waves of colours: what a picture is like, more than noise.
-fn wave(x: usize, y: usize, c: usize) -> f32 {
-    let (x, y, c) = (x as f32, y as f32, c as f32);
-    127.5 + 60.0 * ((x * 0.21 + c).sin() + (y * 0.17 - x * 0.05 * c).cos())
-}
-
 fn picture(width: usize, height: usize) -> Image {
-    let rows = (0..3).flat_map(|c| (0..height).map(move |y| (c, y)));
     Image {
         width,
         height,
-        data: rows
-            .flat_map(|(c, y)| (0..width).map(move |x| wave(x, y, c).round()))
-            .collect(),
+        data: common::waves(width, height),
     }
 }
 
@@ -224,8 +215,8 @@ fn painters_paint_as_on_the_cpu() {
 }
 
 #[test]
-fn too_little_memory_is_told() {
-    stand_in::alone("engine::too_little_memory_is_told", &[], || {
+fn too_little_memory_is_an_error() {
+    stand_in::alone("engine::too_little_memory_is_an_error", &[], || {
         let mut engine = Engine::new(&model(4, 1), CUDA).unwrap();
         let small = paint(&mut engine, (8, 8));
         stand_in::leave(3 << 20);
@@ -244,10 +235,9 @@ fn too_little_memory_is_told() {
     });
 }
 
-/// All that was taken is given back.
 #[test]
-fn nothing_is_left_behind() {
-    stand_in::alone("engine::nothing_is_left_behind", &[], || {
+fn all_memory_is_freed() {
+    stand_in::alone("engine::all_memory_is_freed", &[], || {
         let before = stand_in::counts();
         for _ in 0..3 {
             let mut engine = Engine::new(&model(4, 1), CUDA).unwrap();

@@ -1,7 +1,8 @@
-//! What tests ask of the stand-in, `testing/cuda-driver`.
+//! The test driver, `testing/cuda-driver`, and tests that need it.
 
 use libloading::os::unix::{Library, Symbol};
 use std::env;
+use std::io::{self, Write};
 use std::process::Command;
 
 /// As `Counts` there.
@@ -21,12 +22,12 @@ fn symbol<T>(name: &str) -> Option<Symbol<T>> {
     unsafe { Library::this().get(name.as_bytes()) }.ok()
 }
 
-/// Whether the driver is the stand-in.
+/// Whether the CUDA driver is the test driver.
 pub fn is_there() -> bool {
     symbol::<extern "C" fn()>("faststyle_stand_in_counts").is_some()
 }
 
-/// What has been done so far.
+/// What it has done so far.
 pub fn counts() -> Counts {
     let mut counts = Counts::default();
     let get = symbol::<unsafe extern "C" fn(*mut Counts)>("faststyle_stand_in_counts").unwrap();
@@ -35,17 +36,26 @@ pub fn counts() -> Counts {
     counts
 }
 
-/// Leaves the device so many bytes besides what is in use.
+/// Limits the device's free memory to so many bytes.
 pub fn leave(bytes: usize) {
     symbol::<extern "C" fn(usize)>("faststyle_stand_in_leave").unwrap()(bytes);
 }
 
-/// Runs a test in a process of its own, for what it changes concerns all tests,
-/// or with these environment variables. Without the stand-in, not at all.
+/// Says on stderr that a test does not run, past the capture of the test harness:
+/// otherwise it would pass for one that did.
+pub fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
+    // Nothing is lost without stderr.
+    let _ = writeln!(io::stderr(), "skipped {name}: {reason}");
+}
+
+/// Runs a test in a separate process, since it changes what all tests share, or
+/// needs these environment variables. Without the test driver it is skipped.
 pub fn alone(name: &str, variables: &[(&str, &str)], test: impl FnOnce()) {
     const INSIDE: &str = "FASTSTYLE_TEST_ALONE";
     if !is_there() {
-        return;
+        return skip("it needs the test driver (scripts/check-cuda)");
     }
     if env::var(INSIDE).is_ok_and(|inside| inside == name) {
         return test();

@@ -1,5 +1,9 @@
 //! A tiny model, elements that use it, and what they should make of a frame.
 
+/// How long a test waits before it takes something for hanging: long, for
+/// machines with other work.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
 use gst::prelude::*;
 use gst_video::{VideoColorRange, VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta};
 use gstfaststyle::engine::frame::{
@@ -13,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Once};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// All that tests write; there until the process ends.

@@ -149,7 +149,7 @@ fn too_many_frames_a_second_lower_it() {
 
 /// Where nothing waits for frames, they are painted as well as can be.
 #[test]
-fn without_haste_it_is_not_lowered() {
+fn without_real_time_the_size_is_not_lowered() {
     for sink in ["fakesink", "fakesink qos=true sync=false"] {
         let line = format!(
             "videotestsrc num-buffers=30 ! video/x-raw,width=322,height=242,framerate=1000/1 \
@@ -163,9 +163,9 @@ fn without_haste_it_is_not_lowered() {
     }
 }
 
-/// A sink that kept time before the last stop says nothing of the next start.
+/// A sink that was synchronized before the last stop does not count after it.
 #[test]
-fn haste_ends_with_a_stop() {
+fn real_time_ends_with_a_stop() {
     let info = info(VideoFormat::I420, 322, 242);
     let element = element();
     let mut harness = harness(&element, &info, &info);
@@ -191,7 +191,7 @@ fn hardly_any_frames_a_second() {
     assert_eq!(network_size(&element), (64, 48));
 }
 
-/// Plays until all that is to happen has happened, in this order.
+/// Plays until all events have happened, in this order.
 fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
     init();
     let pipeline = gst::parse::launch(line).unwrap();
@@ -202,7 +202,7 @@ fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
     for event in events {
         while !event(&element) {
             std::thread::sleep(Duration::from_millis(5));
-            assert!(begin.elapsed() < Duration::from_secs(60), "{line}");
+            assert!(begin.elapsed() < PATIENCE, "{line}");
         }
     }
     pipeline.set_state(gst::State::Null).unwrap();
@@ -211,7 +211,7 @@ fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
 /// Live, the first frames are small, so that they are in time on any machine,
 /// and soon they are as large as there is time for.
 #[test]
-fn a_live_source_or_a_sink_that_keeps_time_is_haste() {
+fn a_live_source_or_a_synchronized_sink_is_real_time() {
     let model = model().display();
     let style = format!("faststyle name=style model={model} device=cpu");
     let caps = "video/x-raw,width=320,height=240,framerate=10/1";
@@ -219,7 +219,7 @@ fn a_live_source_or_a_sink_that_keeps_time_is_haste() {
     let full = |element: &gst::Element| network_size(element).1 == 240;
     let live = format!("videotestsrc is-live=true ! {caps} ! {style} ! fakesink");
     playing(&live, &[&small, &full]);
-    // Too many frames for any machine, and nobody knows before the sink.
+    // Too many frames for any machine; only the sink finds out.
     let caps = "video/x-raw,width=320,height=240,framerate=1000/1";
     let timed = format!("videotestsrc ! {caps} ! {style} ! fakesink sync=true qos=true");
     playing(&timed, &[&full, &small]);

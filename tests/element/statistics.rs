@@ -74,7 +74,7 @@ fn they_begin_anew_with_each_start() {
 
 /// Late frames are dropped, with a message for each.
 #[test]
-fn drops_are_counted_and_told() {
+fn drops_are_counted_and_posted() {
     let info = info(VideoFormat::I420, 16, 12);
     let element = element();
     let mut harness = harness(&element, &info, &info);
@@ -156,7 +156,7 @@ fn messages_come_at_intervals_or_not_at_all() {
 
 /// The latency is a frame's time at first, and then what was measured.
 #[test]
-fn latency_is_measured_and_told() {
+fn latency_is_measured_and_posted() {
     let info = info(VideoFormat::I420, 64, 48);
     let element = element();
     let mut harness = harness(&element, &info, &info);
