@@ -139,7 +139,7 @@ def frames(check, quick):
                 continue
             kernels, best = ours["network_ms_median"], theirs["best_ms"]
             good = kernels <= MOST_OF_PYTORCH * best if width == 32 else None
-            check.say(f"C = {width}, {size}: kernels, beside PyTorch's best",
+            check.say(f"C = {width}, {size}: kernels, relative to PyTorch's best",
                       f"{kernels:.3f} / {best:.3f} ms = {kernels / best:.2f}", good)
             rate = 1000 / ours["ms_median"]
             wanted = rate >= LEAST_FRAMES if (width, size) == (32, "3840x2160") else None
@@ -168,7 +168,7 @@ def training(check, quick):
                             "--device", "cuda", "--channels-last", "--half", *options)
         if theirs:
             best = theirs["s_min"]
-            check.say("a step, beside PyTorch's", f"{ours * 1e3:.1f} / {best * 1e3:.1f} ms = {ours / best:.2f}",
+            check.say("a step, relative to PyTorch's", f"{ours * 1e3:.1f} / {best * 1e3:.1f} ms = {ours / best:.2f}",
                       ours <= MOST_OF_PYTORCH_STEP * best)
 
 
