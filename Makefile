@@ -16,7 +16,7 @@ help:
 	@echo "make uninstall     remove them"
 	@echo "make deb           build a Debian package"
 	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
-	@echo "make bench-peers   time it beside ONNX Runtime and OpenVINO (ARGS='--width 32')"
+	@echo "make bench-peers   compare it with ONNX Runtime and OpenVINO (ARGS='--width 32')"
 	@echo "make install-deps  install missing GStreamer packages"
 	@echo "make clean         remove target/ and out/"
 

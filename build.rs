@@ -8,12 +8,12 @@ fn main() {
     watch();
 }
 
-/// Says what to build anew for: without, each changed test or document would
-/// compile all.
+/// Names the inputs of the build. Otherwise a change to any test or document
+/// would rebuild everything.
 fn watch() {
     println!("cargo::rerun-if-changed=src");
-    // The plugin names its commit. Git knows where its log of commits is, in
-    // work trees too.
+    // The plugin's version contains the commit. Git knows the place of its log,
+    // also in worktrees.
     let log = std::process::Command::new("git")
         .args(["rev-parse", "--git-path", "logs/HEAD"])
         .output();
@@ -53,7 +53,7 @@ mod cuda {
         "settle",
     ];
 
-    /// Those of training.
+    /// The kernels of training.
     const TRAINING: [&str; 4] = [
         "training/norm",
         "training/pixels",
@@ -93,8 +93,8 @@ mod cuda {
         }
     }
 
-    /// What nvcc is asked for: machine code for each, and code that later
-    /// devices can compile.
+    /// Options for nvcc: machine code for each architecture, and PTX for later
+    /// devices.
     fn targets(archs: &str) -> Result<Vec<String>, String> {
         let archs: Vec<&str> = archs.split([' ', ',']).filter(|a| !a.is_empty()).collect();
         let is_number = |arch: &&str| arch.bytes().all(|byte| byte.is_ascii_digit());
@@ -105,13 +105,13 @@ mod cuda {
                 .chain([format!("-gencode=arch=compute_{last},code=compute_{last}")])
                 .collect()),
             _ => Err(format!(
-                "FASTSTYLE_CUDA_ARCHS=\"{}\": a list like \"80 90\" is wanted",
+                "FASTSTYLE_CUDA_ARCHS=\"{}\": expected a list such as \"80 90\"",
                 archs.join(" ")
             )),
         }
     }
 
-    /// `NVCC`, that of the toolkit, or what the path finds.
+    /// `NVCC`, the toolkit's, or the one on the path.
     fn nvcc() -> PathBuf {
         let of_toolkit = |variable| {
             let nvcc = Path::new(&env::var_os(variable)?).join("bin/nvcc");

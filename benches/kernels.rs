@@ -32,14 +32,14 @@ fn main() {
     divan::main();
 }
 
-/// Numbers in -0.5..0.5 without order.
+/// Pseudo-random numbers in -0.5..0.5.
 fn numbers(count: usize) -> Vec<f32> {
     (0..count)
         .map(|i| (i * 7919 % 1000) as f32 / 1000.0 - 0.5)
         .collect()
 }
 
-/// An image inside the network, seen through a border and normalised on the way.
+/// An image inside the network, normalised and with a border when it is read.
 struct Input {
     data: Vec<f32>,
     size: (usize, usize),
@@ -100,7 +100,7 @@ fn layer(bencher: Bencher, kind: Kind, divisor: usize, inputs: usize, outputs: u
     });
 }
 
-/// Width of the network, and whether products are of 16-bit integers.
+/// Width of the network, and whether products use 16-bit integers.
 const NETWORKS: [(usize, bool); 4] = [(16, false), (16, true), (32, false), (32, true)];
 
 #[divan::bench(args = NETWORKS)]
@@ -170,7 +170,7 @@ fn residual_sum(bencher: Bencher, c: usize) {
         .bench_local(|| norm::add(Level::current(), &input.data, &input.affine, &mut sum));
 }
 
-/// A frame of a format: what it is like, and the bytes and stride of each plane.
+/// A frame of a format: its description, and the bytes and stride of each plane.
 fn buffers(format: Format) -> (FrameInfo, Vec<(Vec<u8>, usize)>) {
     let info = FrameInfo {
         format,
@@ -228,7 +228,7 @@ fn pixels_out(bencher: Bencher, format: Format) {
 /// Width and height.
 type Size = (usize, usize);
 
-/// A frame, what the network gets of it, and the threads that work.
+/// A frame, the network's picture, and the threads.
 const SMALLER: [(Size, Size, usize); 4] = [
     ((640, 480), (352, 264), 1),
     ((640, 480), (352, 264), 2),

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Times faststyle beside ONNX Runtime and OpenVINO, with the same weights on the same machine.
+"""Compares the speed of faststyle with ONNX Runtime and OpenVINO, with the same weights on the same machine.
 
     make bench-peers                     # sets up Python's packages, then runs this
     make bench-peers ARGS="--width 32 --size 640x480 --size 1280x720"
     python3 benches/side_by_side.py --model models/scream.safetensors --json result.json
 
-The engines take turns, each in a process of its own, so that whatever else the machine does meets them all alike. Every result
+The engines take turns, each in a process of its own, so that other load on the machine affects all alike. Every result
 is compared with ONNX Runtime's in f32. Needs numpy, onnxruntime, openvino, and `cargo build --release --workspace` together with
 `cargo build --release --examples`.
 """
@@ -128,7 +128,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for size in a.size or ["640x480"]:
             print(f"\n{a.model or f'random weights, width {a.width}'}, {size}, {a.threads} threads")
-            print(f"{'engine':<18} {'version':<10} {'ms':>8} {'ours f32 /':>10} {'ours fast /':>11} {'MiB':>6}   off ONNX Runtime (max, mean of 255)")
+            print(f"{'engine':<18} {'version':<10} {'ms':>8} {'ours f32 /':>10} {'ours fast /':>11} {'MiB':>6}   difference from ONNX Runtime (max, mean of 255)")
             of_size = measure(a, size, folder)
             ms = {row["engine"]: row["ms"] for row in of_size}
             for row in of_size:

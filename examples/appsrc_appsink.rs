@@ -1,15 +1,15 @@
-//! Pictures of an application's own through the element, and back:
+//! Sends an application's own pictures through the element and back:
 //!
 //! ```sh
 //! cargo run --release --example appsrc_appsink -- --output painted/ one.png two.png
-//! cargo run --release --example appsrc_appsink      # pictures that it makes itself
+//! cargo run --release --example appsrc_appsink      # generated pictures
 //! ```
 //!
 //! - Each picture goes in with its caps (format, size) and a timestamp, by which
-//!   the application knows it again when it comes out.
-//! - Both queues hold two pictures at most: who feeds waits for who paints, who
-//!   paints waits for who fetches. No memory fills up.
-//! - An error at any place ends the loops at both ends, and is told.
+//!   the application recognises the result.
+//! - Both queues hold two pictures at most: the feeder waits for the
+//!   element, the element waits for the fetcher. Memory stays bounded.
+//! - An error anywhere ends the loops at both ends and is reported.
 
 mod common;
 
@@ -26,7 +26,7 @@ use std::thread;
 #[derive(Parser)]
 #[command(about = "Repaints pictures without files or cameras in the pipeline")]
 struct Args {
-    /// Pictures to repaint; without any, some are made
+    /// Pictures to repaint [default: generated ones]
     pictures: Vec<PathBuf>,
     /// Folder for the results, as PNG files
     #[arg(long)]
@@ -39,7 +39,7 @@ struct Args {
     strength: f64,
 }
 
-/// Of the made-up video that the pictures are.
+/// The frame rate in the pictures' caps.
 const FRAMES_PER_SECOND: i32 = 25;
 const TIME_OF_A_FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
@@ -70,9 +70,9 @@ fn main() -> Result<()> {
         Err(error) => Err(error.into()),
     };
     let heeded = heed(&pipeline);
-    // The feeder may wait for room in its queue: now it is told that none comes.
+    // The feeder may be waiting for room in its queue: this wakes it up.
     pipeline.set_state(gst::State::Null)?;
-    // The first cause first.
+    // Report the first cause first.
     heeded?;
     fetched?;
     match feeder.map(|feeder| feeder.join()) {
@@ -92,14 +92,14 @@ fn feed(source: &AppSrc, pictures: &[PathBuf]) -> Result<()> {
             push(source, n, &picture.into_rgb8())
         }),
     };
-    // After a failure, too: the other end would wait for ever.
+    // After a failure, too: otherwise the other end would wait forever.
     let ended = source.end_of_stream();
     fed?;
     ended?;
     Ok(())
 }
 
-/// Puts in picture `number`; waits while there are enough of them.
+/// Puts in picture `number`; waits while the queue is full.
 fn push(source: &AppSrc, number: u32, picture: &RgbImage) -> Result<()> {
     let (width, height) = picture.dimensions();
     let info = VideoInfo::builder(VideoFormat::Rgb, width, height);
@@ -109,14 +109,14 @@ fn push(source: &AppSrc, number: u32, picture: &RgbImage) -> Result<()> {
     new.set_pts(TIME_OF_A_FRAME * u64::from(number));
     new.set_duration(TIME_OF_A_FRAME);
     let mut frame = VideoFrameRef::from_buffer_ref_writable(new, &info)?;
-    // A row in the buffer may be longer: each begins at a multiple of 4 bytes.
+    // Rows in the buffer may be padded: each begins at a multiple of 4 bytes.
     let stride = frame.plane_stride()[0] as usize;
     let rows = frame.plane_data_mut(0)?.chunks_exact_mut(stride);
     for (to, from) in rows.zip(picture.chunks_exact(3 * width as usize)) {
         to[..from.len()].copy_from_slice(from);
     }
     drop(frame);
-    // With its caps, as these may change with every picture.
+    // With its caps, because they may change with every picture.
     let caps = info.to_caps()?;
     source.push_sample(&gst::Sample::builder().buffer(&buffer).caps(&caps).build())?;
     Ok(())
@@ -127,7 +127,7 @@ fn fetch(sink: &AppSink, folder: Option<&Path>) -> Result<()> {
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    // Fails at the end of the stream, be it early or not.
+    // Fails at the end of the stream, early or not.
     while let Ok(sample) = sink.pull_sample() {
         let buffer = sample.buffer().context("a sample without a buffer")?;
         let info = VideoInfo::from_caps(sample.caps().context("a sample without caps")?)?;
@@ -148,7 +148,7 @@ fn fetch(sink: &AppSink, folder: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The picture that a buffer of RGB holds.
+/// The picture in an RGB buffer.
 fn picture(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<RgbImage> {
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
     let stride = frame.plane_stride()[0] as usize;
@@ -158,13 +158,13 @@ fn picture(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<RgbImage> {
     RgbImage::from_raw(info.width(), info.height(), bytes).context("a row is missing")
 }
 
-/// What the pipeline has to say: warnings, or the error that stopped it.
+/// Messages of the pipeline: warnings, or the error that stopped it.
 fn heed(pipeline: &gst::Pipeline) -> Result<()> {
     let bus = pipeline.bus().context("the pipeline has no bus")?;
     bus.iter().try_for_each(|message| common::heed(&message))
 }
 
-/// Colours that move, in place of pictures that an application has.
+/// Moving colours, instead of an application's pictures.
 fn waves(number: u32) -> RgbImage {
     RgbImage::from_fn(320, 240, |x, y| {
         let wave = |length: f32| ((x + 8 * number) as f32 / length).sin() * (y as f32 / 30.0).cos();

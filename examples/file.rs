@@ -4,8 +4,8 @@
 //! cargo run --release --example file -- in.mp4 out.mp4 --strength 0.8 --keep-color
 //! ```
 //!
-//! The output's ending chooses the kind of file: `.mp4`, `.mkv` or `.webm`.
-//! Ctrl-C ends it early, with what is done until then.
+//! The output's extension selects the container: `.mp4`, `.mkv` or `.webm`.
+//! Ctrl-C ends it early and keeps what is done so far.
 
 mod common;
 
@@ -89,10 +89,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What can be told before work begins.
+/// Checks that need no pipeline.
 fn check(args: &Args) -> Result<()> {
     if !args.input.is_file() {
-        bail!("There is no file {}", args.input.display());
+        bail!("File not found: {}", args.input.display());
     }
     let full = |path: &Path| path.canonicalize().ok();
     if full(&args.output).is_some_and(|output| full(&args.input) == Some(output)) {
@@ -104,7 +104,7 @@ fn check(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Sound that the muxer takes as it is shall not be decoded.
+/// Does not decode sound that the muxer accepts as it is.
 fn keep_encoded_sound(decoder: &gst::Element, muxer: &gst::Element) -> Result<()> {
     let factory = muxer.factory().context("the muxer has no factory")?;
     let templates = factory.static_pad_templates();
@@ -118,7 +118,7 @@ fn keep_encoded_sound(decoder: &gst::Element, muxer: &gst::Element) -> Result<()
     Ok(())
 }
 
-/// Connects the first pictures and the first sound of the file.
+/// Connects the first video stream and the first audio stream of the file.
 fn connect(decoder: &gst::Element, container: &Container) -> Result<()> {
     let parent = decoder.parent().and_downcast::<gst::Pipeline>();
     let pipeline = parent.context("the decoder is in no pipeline")?;
@@ -127,14 +127,14 @@ fn connect(decoder: &gst::Element, container: &Container) -> Result<()> {
         pads.find(|pad| media_type(pad).starts_with(kind))
     };
 
-    let video = first("video/").context("There is no video in the file")?;
+    let video = first("video/").context("The file has no video")?;
     let pictures = common::element(&pipeline, "pictures")?;
     video.link(&pictures.static_pad("sink").context("a queue has a pad")?)?;
 
     let Some(audio) = first("audio/") else {
         return Ok(());
     };
-    // Deep, because encoders of video look far ahead.
+    // Deep, because video encoders look far ahead.
     let mut line = String::from("queue max-size-buffers=0 max-size-time=0");
     if media_type(&audio) == "audio/x-raw" {
         line += " ! audioconvert ! audioresample ! ";

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Plays live video, with keys in the terminal for styles, strength and so on.
+"""Plays live video, controlled by keys in the terminal.
 
     cargo build --release --workspace
-    export GST_PLUGIN_PATH=target/release          # not for the installed plugin
+    export GST_PLUGIN_PATH=target/release          # unless the plugin is installed
     examples/live.py models/                       # the first camera
     examples/live.py --input test scream my-styles/ other.safetensors
 
@@ -55,7 +55,7 @@ class Player:
         }
 
     def run(self):
-        """Plays until the end; returns what went wrong."""
+        """Plays until the end; returns the error, if any."""
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self.on_message)
@@ -90,8 +90,8 @@ class Player:
             self.pipeline.recalculate_latency()
 
     def choose(self, number):
-        """Changes the model while the video plays. One that cannot be read
-        gives a warning, and the one before stays."""
+        """Changes the model while the video plays. If it cannot be
+        read, the element warns and keeps the previous one."""
         self.chosen = number % len(self.models)
         self.style.set_property("model", self.models[self.chosen])
         say(f"style: {self.models[self.chosen]}")
@@ -115,7 +115,7 @@ def say(text):
 
 
 def summary(stats):
-    """What the element tells of its work."""
+    """The element's statistics as text."""
     value = stats.get_value
     return (
         f"{value('model')}\n"
@@ -126,7 +126,7 @@ def summary(stats):
 
 
 def toggle(element, name):
-    """Turns a property on or off; gives what it is now."""
+    """Toggles a property; returns its new value."""
     element.set_property(name, not element.get_property(name))
     return element.get_property(name)
 
@@ -137,9 +137,9 @@ def size(text):
 
 
 def source(name, size):
-    """The start of a pipeline's line. Only files keep their own size."""
+    """The start of a pipeline description. Only files keep their size."""
     width, height = size
-    # The queue drops old frames, so that the window shows what happens now.
+    # The queue drops old frames, so that the window shows the present.
     live = (
         f"videoconvert ! videoscale ! video/x-raw,width={width},height={height} "
         "! queue leaky=downstream max-size-buffers=1"
@@ -155,7 +155,7 @@ def source(name, size):
 
 
 def models(given):
-    """Model files as they are given, with folders replaced by what they hold."""
+    """The given model files, with folders replaced by the models in them."""
     found = []
     for name in given:
         path = Path(name)

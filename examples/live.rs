@@ -1,4 +1,4 @@
-//! Plays live video, with keys in the terminal for styles, strength and so on:
+//! Plays live video, controlled by keys in the terminal:
 //!
 //! ```sh
 //! cargo run --release --example live                       # the first camera
@@ -26,11 +26,11 @@ p, Left    previous style       - , Down   less of it
 k          the video's colours  o          the original
 s          statistics           q, Ctrl-C  quit";
 
-/// The styles that the repository brings along.
+/// The styles in the repository.
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
 
 #[derive(Parser)]
-#[command(about = "Repaints live video, with keys to change how", after_help = HELP)]
+#[command(about = "Repaints live video, controlled by keys", after_help = HELP)]
 struct Args {
     /// Model files, names of installed models, or folders of model files
     #[arg(default_value = MODELS)]
@@ -38,7 +38,7 @@ struct Args {
     /// Camera (`camera` or /dev/video…), video file, or `test`
     #[arg(long, default_value = "camera")]
     input: String,
-    /// Size of the pictures of a camera or test
+    /// Video size of a camera or test
     #[arg(long, default_value = "640x480")]
     size: Size,
     /// Do not open a window
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
         original: false,
     };
     player.choose(0);
-    // The terminal is as it was when the second is dropped.
+    // Dropping the second restores the terminal.
     let (keys, _raw) = keyboard()?;
     say(HELP);
     common::run(&pipeline, |message| {
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Model files as they are given, with folders replaced by what they hold.
+/// The given model files, with folders replaced by the models in them.
 fn models(given: &[String]) -> Result<Vec<String>> {
     let mut models = Vec::new();
     for model in given {
@@ -123,7 +123,7 @@ struct Player {
     models: Vec<String>,
     /// The model in use.
     chosen: usize,
-    /// As it is while the original is not shown.
+    /// The strength to return to when the original is hidden again.
     strength: f64,
     original: bool,
 }
@@ -148,8 +148,8 @@ impl Player {
         }
     }
 
-    /// Changes the model while the video plays. One that cannot be read gives a
-    /// warning, and the one before stays.
+    /// Changes the model while the video plays. If it cannot be read, the
+    /// element warns and keeps the previous one.
     fn choose(&mut self, number: usize) {
         self.chosen = number % self.models.len();
         let model = &self.models[self.chosen];
@@ -168,7 +168,7 @@ impl Player {
     }
 }
 
-/// What the element tells of its work.
+/// The element's statistics as text.
 fn summary(stats: &gst::StructureRef) -> String {
     let count = |name| stats.get::<u64>(name).unwrap_or_default();
     let ms = |name| stats.get::<f64>(name).unwrap_or_default();
@@ -186,14 +186,14 @@ fn summary(stats: &gst::StructureRef) -> String {
     )
 }
 
-/// Turns a property on or off; gives what it is now.
+/// Toggles a property; returns its new value.
 fn toggle(element: &gst::Element, property: &str) -> bool {
     let now = !element.property::<bool>(property);
     element.set_property(property, now);
     now
 }
 
-/// Keys from a terminal, which is to send them as they are typed, or a pipe.
+/// Keys from a terminal, which sends them as they are typed, or from a pipe.
 fn keyboard() -> Result<(Receiver<char>, Option<impl Drop>)> {
     let stdin = std::io::stdin();
     let raw = match stdin.is_terminal() {
@@ -208,20 +208,20 @@ fn keyboard() -> Result<(Receiver<char>, Option<impl Drop>)> {
                 Key::Left => 'p',
                 Key::Up => '+',
                 Key::Down => '-',
-                // No signal in a raw terminal.
+                // A raw terminal sends no signal.
                 Key::Ctrl('c') => 'q',
                 Key::Char(key) => key,
                 _ => continue,
             };
             if sender.send(key).is_err() {
-                break; // Nobody wants them any more.
+                break; // The receiver is gone.
             }
         }
     });
     Ok((keys, raw))
 }
 
-/// Prints lines, which in a raw terminal do not begin at the left by themselves.
+/// Prints lines with a carriage return, which a raw terminal needs.
 fn say(text: &str) {
     print!("{}\r\n", text.replace('\n', "\r\n"));
 }

@@ -1,13 +1,13 @@
-//! Shows the original on one side and the painting on the other, with a border
-//! that swings to and fro:
+//! Shows the original and the painting on two sides of a border that moves back
+//! and forth:
 //!
 //! ```sh
 //! cargo run --release --example split_screen -- --input test
 //! cargo run --release --example split_screen -- --input in.mp4 --output out.mp4
 //! ```
 //!
-//! The original is laid over the painting, and cut off at the border by
-//! `videocrop`, whose property `right` follows a controller.
+//! The compositor draws the original over the painting. `videocrop` cuts it off at
+//! the border; a controller moves its property `right`.
 
 mod common;
 
@@ -21,21 +21,21 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
-#[command(about = "Shows video beside the same video repainted")]
+#[command(about = "Shows a video and its repainted version side by side")]
 struct Args {
     /// Camera (`camera` or /dev/video…), video file, or `test`
     #[arg(long, default_value = "camera")]
     input: String,
-    /// Size of the pictures of a camera or test
+    /// Video size of a camera or test
     #[arg(long, default_value = "640x480")]
     size: Size,
-    /// File to write (.mp4, .mkv or .webm; without sound); a window without
+    /// File to write (.mp4, .mkv or .webm; without sound) [default: a window]
     #[arg(long)]
     output: Option<PathBuf>,
     /// Model file, or the name of an installed one
     #[arg(long, default_value = common::SCREAM)]
     model: String,
-    /// Seconds for the border to go to and fro
+    /// Seconds for the border to move there and back
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     period: u32,
 }
@@ -43,7 +43,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     common::init()?;
-    // Of RGB, `videocrop` can cut off any number of columns.
+    // In RGB, `videocrop` can cut off any number of columns.
     let pipeline = common::pipeline(&format!(
         "{} ! video/x-raw,format=RGBx ! tee name=both \
          both. ! queue max-size-buffers=2 ! faststyle name=style ! screen.sink_0 \
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     common::run(&pipeline, |_| Ok(ControlFlow::Continue(())))
 }
 
-/// The end of the pipeline's line.
+/// The end of the pipeline description.
 fn destination(output: Option<&Path>) -> Result<String> {
     let Some(output) = output else {
         return Ok("autovideosink".into());
@@ -71,13 +71,13 @@ fn destination(output: Option<&Path>) -> Result<String> {
     ))
 }
 
-/// Lets what is cut off on the right go from 5 to 95 % of the width and back.
+/// Moves the cut on the right between 5 and 95 % of the width.
 fn swing(crop: &gst::Element, period: u32) -> Result<()> {
     let wave = LFOControlSource::new();
     wave.set_waveform(LFOWaveform::Sine);
     wave.set_frequency(1.0 / f64::from(period));
     crop.add_control_binding(&DirectControlBinding::new(crop, "right", &wave))?;
-    // The wave's 0 and 1 stand for the least and the most the property can be.
+    // The wave's 0 and 1 map to the minimum and maximum of the property.
     let property = crop.find_property("right");
     let property = property.and_then(|p| p.downcast::<gst::glib::ParamSpecInt>().ok());
     let property = property.context("videocrop's `right` is a number")?;

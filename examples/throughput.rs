@@ -1,13 +1,13 @@
-//! Measures how fast the engine repaints pictures, and how far it strays from
-//! the plain reference:
+//! Measures how fast the engine repaints pictures, and how far its results differ
+//! from the plain reference:
 //!
 //! ```sh
 //! cargo run --release --example throughput -- --width 32 --size 256x256 --threads 2 --frames 20 --json
 //! ```
 //!
-//! With `--format` it times whole video frames, from and to this side's memory,
-//! and the network within that: on a CUDA device the time between two events
-//! before its first kernel and behind its last.
+//! With `--format` it times whole video frames, from and to host memory, and the
+//! network's part: on a CUDA device the time between two events, before its first
+//! kernel and after its last.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
@@ -40,14 +40,14 @@ struct Options {
     /// Picture size
     #[arg(long, default_value = "256x256", value_parser = parse_size)]
     size: (usize, usize),
-    /// Threads of the CPU engine, 0 for one a core
+    /// Threads of the CPU engine, 0 for one per core
     #[arg(long, default_value_t = 0, value_parser = parse_threads)]
     threads: usize,
     /// Repaint video frames of this format (I420, NV12, RGB, ...) instead of
     /// pictures of 32-bit floats
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
-    /// Size of the picture that the network sees of a frame
+    /// Size of the network's picture for a frame
     #[arg(long, requires = "format", value_parser = parse_size)]
     network_size: Option<(usize, usize)>,
     /// Pictures to time
@@ -59,10 +59,10 @@ struct Options {
     /// Arithmetic of the engine
     #[arg(long, default_value = "auto")]
     precision: Precision,
-    /// Do not compare with the plain reference, which takes long
+    /// Skip the comparison with the plain reference, which takes long
     #[arg(long)]
     no_check: bool,
-    /// Write the model that is run, with its random weights
+    /// Write the model with its random weights to a file
     #[arg(long, value_name = "FILE")]
     save_model: Option<PathBuf>,
     /// Write the picture and the result as f32 [3, height, width], one after
@@ -98,7 +98,7 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
 struct Report {
     ms_median: f64,
     ms_p95: f64,
-    /// The network's part, of video frames.
+    /// The network's part of the time, for video frames.
     network_ms_median: Option<f64>,
     frames: u32,
     width: usize,
@@ -132,10 +132,12 @@ fn main() -> Result<()> {
             report.peak_rss_mib,
         );
         if let Some(network) = report.network_ms_median {
-            println!("of that the network: {network:.2} ms");
+            println!("network alone: {network:.2} ms");
         }
         if let (Some(largest), Some(mean)) = (report.max_abs_diff, report.mean_abs_diff) {
-            println!("off the reference by {largest:.4} at most, {mean:.5} on average (of 255)");
+            println!(
+                "difference from the reference: {largest:.4} at most, {mean:.5} on average (of 255)"
+            );
         }
     }
     Ok(())
@@ -174,9 +176,9 @@ fn measure(options: &Options) -> Result<Report> {
     };
     times.sort_by(f64::total_cmp);
     network.sort_by(f64::total_cmp);
-    // Before the reference runs, which takes far more memory.
+    // Read before the reference runs, which needs far more memory.
     let peak_rss_mib = peak_rss_mib().context("reading the peak of memory use")?;
-    // What another size or bytes do to a picture is no error of the network.
+    // The effects of resizing and rounding are not errors of the network.
     let (max_abs_diff, mean_abs_diff) = match options.no_check || options.format.is_some() {
         true => (None, None),
         false => {
@@ -216,18 +218,18 @@ fn measure(options: &Options) -> Result<Report> {
     })
 }
 
-/// What repainting took, in milliseconds.
+/// Times in milliseconds.
 struct Timed {
     styled: Image,
     times: Vec<f64>,
-    /// The network's part, where that is known.
+    /// The network's part, where known.
     network: Vec<f64>,
 }
 
 fn time_pictures(options: &Options, model: &Arc<Prepared>, picture: &Image) -> Result<Timed> {
     let mut engine = Engine::of(model.clone());
     let mut styled = Image::default();
-    engine.stylize(picture, &mut styled)?; // Plans for the size.
+    engine.stylize(picture, &mut styled)?; // Prepares the plan for the size.
     let mut times = Vec::new();
     for _ in 0..options.frames {
         let start = Instant::now();
@@ -267,7 +269,7 @@ fn time_frames(
     for i in 0..=options.frames {
         let start = Instant::now();
         let spent = painter.paint(&input.frame()?, &mut output.frame_mut()?, look)?;
-        // The first one plans for the size.
+        // The first frame prepares the plan for the size.
         if i > 0 {
             times.push(start.elapsed().as_secs_f64() * 1e3);
             network.push(spent.network.as_secs_f64() * 1e3);
@@ -320,7 +322,7 @@ impl Planes {
     }
 }
 
-/// Soft colour waves with some grain: neither flat nor noise alone.
+/// Soft colour waves with some grain: neither flat nor pure noise.
 fn test_picture((width, height): (usize, usize)) -> Image {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut data = Vec::with_capacity(3 * width * height);
@@ -363,7 +365,7 @@ fn difference(a: &Image, b: &Image) -> (f64, f64) {
     (largest, differences.sum::<f64>() / a.data.len() as f64)
 }
 
-/// The most memory this process has held, from the kernel (Linux).
+/// Peak memory of this process, from the kernel (Linux).
 fn peak_rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -64,7 +64,7 @@ def environment():
 
 
 class Check:
-    """Runs programs, and keeps what they say and whether that is well."""
+    """Runs programs, and collects the summary and failures."""
 
     def __init__(self):
         self.environment = environment()
@@ -85,14 +85,14 @@ class Check:
         return status, out, error
 
     def say(self, what, figure, good):
-        """A line of the summary; `good` is None for what is only told."""
+        """Adds a line to the summary; `good` is None for information alone."""
         mark = {True: "ok", False: "BAD", None: ""}[good]
         self.failed |= good is False
         self.lines.append(f"{what:<64} {figure:>26}  {mark}")
         print(self.lines[-1], flush=True)
 
     def json(self, *command, **options):
-        """The last line of what it prints, as JSON."""
+        """The last line of a program's output, as JSON."""
         status, out, _ = self.run(*command, **options)
         try:
             return json.loads(out.strip().splitlines()[-1]) if status == 0 else None
@@ -113,11 +113,11 @@ def correctness(check):
         for size in ("256x256", "641x479"):
             report = check.json(HERE / "bin/throughput", "--device", "cuda", "--model", model, "--size", size, "--json")
             mean = report and report["mean_abs_diff"]
-            check.say(f"off f32 by, {model.stem} at {size}, of 255", f"{mean}", bool(report) and mean <= MOST_DIFFERENCE)
+            check.say(f"difference from f32, {model.stem} at {size}, of 255", f"{mean}", bool(report) and mean <= MOST_DIFFERENCE)
 
 
 def pipeline(check):
-    """The element among others."""
+    """The element in a pipeline."""
     launch = HERE / "bin/gst-launch-1.0"
     model = next((HERE / "models").glob("*.safetensors"))
     for frames in ("video/x-raw,format=I420,width=1280,height=720", "video/x-raw,format=RGBA,width=641,height=479"):
@@ -139,7 +139,7 @@ def frames(check, quick):
                 continue
             kernels, best = ours["network_ms_median"], theirs["best_ms"]
             good = kernels <= MOST_OF_PYTORCH * best if width == 32 else None
-            check.say(f"C = {width}, {size}: kernels, beside PyTorch's best",
+            check.say(f"C = {width}, {size}: kernels, relative to PyTorch's best",
                       f"{kernels:.3f} / {best:.3f} ms = {kernels / best:.2f}", good)
             rate = 1000 / ours["ms_median"]
             wanted = rate >= LEAST_FRAMES if (width, size) == (32, "3840x2160") else None
@@ -168,7 +168,7 @@ def training(check, quick):
                             "--device", "cuda", "--channels-last", "--half", *options)
         if theirs:
             best = theirs["s_min"]
-            check.say("a step, beside PyTorch's", f"{ours * 1e3:.1f} / {best * 1e3:.1f} ms = {ours / best:.2f}",
+            check.say("a step, relative to PyTorch's", f"{ours * 1e3:.1f} / {best * 1e3:.1f} ms = {ours / best:.2f}",
                       ours <= MOST_OF_PYTORCH_STEP * best)
 
 

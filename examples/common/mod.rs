@@ -1,5 +1,5 @@
-//! What the example programs share: GStreamer with the element in it, where
-//! video comes from and goes to, and running until the end.
+//! Shared code of the example programs: GStreamer with the element registered,
+//! sources and sinks, and running until the end.
 #![allow(dead_code)] // No program uses all of it.
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -8,24 +8,24 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The model that the repository brings along.
+/// A model in the repository.
 pub const SCREAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/scream.safetensors");
 
 /// Set by Ctrl-C and SIGTERM.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// How often [`run`] looks around when there is no message.
+/// How often [`run`] wakes up when there is no message.
 const PAUSE: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 
-/// Starts GStreamer, with this crate's element in it. A program that uses the
-/// installed plugin leaves out the second line: GStreamer finds it by itself.
+/// Starts GStreamer and registers this crate's element. A program that uses the
+/// installed plugin does not need the second line: GStreamer finds it.
 pub fn init() -> Result<()> {
     gst::init()?;
     gstfaststyle::plugin_register_static()?;
     Ok(())
 }
 
-/// The pipeline that `gst-launch-1.0` would make of this line.
+/// The pipeline of a description as for `gst-launch-1.0`.
 pub fn pipeline(line: &str) -> Result<gst::Pipeline> {
     let parsed = gst::parse::launch_full(line, None, gst::ParseFlags::FATAL_ERRORS)
         .context("`make install-deps` installs the elements that examples use")?;
@@ -34,7 +34,7 @@ pub fn pipeline(line: &str) -> Result<gst::Pipeline> {
         .map_err(|other| anyhow!("{} is not a pipeline", other.name()))
 }
 
-/// An element that the pipeline's line has given a name.
+/// An element by its name in the pipeline description.
 pub fn element(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element> {
     let found = pipeline.by_name(name);
     found.with_context(|| format!("the pipeline has no element {name}"))
@@ -55,11 +55,11 @@ impl std::str::FromStr for Size {
     }
 }
 
-/// The start of a pipeline's line, up to raw video: `camera` or its
-/// `/dev/video…`, `test` for a moving ball, or a file. Only files keep their
-/// own size.
+/// The start of a pipeline description, up to raw video: `camera` or its
+/// `/dev/video…`, `test` for a moving ball, or a file. Only files keep
+/// their size.
 pub fn source(input: &str, Size(width, height): Size) -> Result<String> {
-    // The queue drops old frames, so that the window shows what happens now.
+    // The queue drops old frames, so that the window shows the present.
     let live = format!(
         "videoconvert ! videoscale ! video/x-raw,width={width},height={height} \
          ! queue leaky=downstream max-size-buffers=1"
@@ -70,7 +70,7 @@ pub fn source(input: &str, Size(width, height): Size) -> Result<String> {
         path => path,
     };
     if !Path::new(path).exists() {
-        bail!("There is no {path}: give a camera (/dev/video…), a video file, or `test`");
+        bail!("Not found: {path}. Give a camera (/dev/video…), a video file, or `test`");
     }
     let location = quoted(path);
     Ok(if path.starts_with("/dev/") {
@@ -80,14 +80,14 @@ pub fn source(input: &str, Size(width, height): Size) -> Result<String> {
     })
 }
 
-/// Text as a value in a pipeline's line, whatever characters it has.
+/// Quotes any text as a value in a pipeline description.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// How a file of some kind is written: parts of a pipeline's line.
+/// How to write a kind of file: parts of a pipeline description.
 pub struct Container {
-    /// The element that puts pictures and sound into one file.
+    /// The element that combines video and sound in a file.
     pub muxer: &'static str,
     video: &'static [&'static str],
     audio: &'static [&'static str],
@@ -102,7 +102,7 @@ const VP8: &[&str] = &["vp8enc deadline=1 cpu-used=8 target-bitrate=4000000"];
 const OPUS: &[&str] = &["opusenc", "vorbisenc"];
 
 impl Container {
-    /// As the file's ending says.
+    /// Chosen by the file's extension.
     pub fn of(file: &Path) -> Result<Self> {
         let (muxer, video, audio) = match file.extension().and_then(|ending| ending.to_str()) {
             Some("mp4") => ("mp4mux", H264, AAC),
@@ -117,18 +117,18 @@ impl Container {
         })
     }
 
-    /// An encoder for pictures.
+    /// A video encoder.
     pub fn video(&self) -> Result<&'static str> {
         first_there_is(self.video)
     }
 
-    /// An encoder for sound.
+    /// An audio encoder.
     pub fn audio(&self) -> Result<&'static str> {
         first_there_is(self.audio)
     }
 }
 
-/// The first of several lines whose first element is installed.
+/// The first of several descriptions whose first element is installed.
 fn first_there_is(lines: &'static [&'static str]) -> Result<&'static str> {
     let names = || lines.iter().filter_map(|line| line.split(' ').next());
     let found = names().position(|name| gst::ElementFactory::find(name).is_some());
@@ -138,18 +138,18 @@ fn first_there_is(lines: &'static [&'static str]) -> Result<&'static str> {
     })
 }
 
-/// Plays the pipeline to its end. Calls `meanwhile` with each message, and some
-/// times a second without; if that says so, or Ctrl-C, ends the streams early.
+/// Plays the pipeline to its end. Calls `meanwhile` with each message, and several
+/// times a second without one. Its result, or Ctrl-C, can end the streams early.
 ///
 /// # Errors
-/// What an element of the pipeline or `meanwhile` says.
+/// An error of the pipeline's elements or of `meanwhile`.
 pub fn run(
     pipeline: &gst::Pipeline,
     meanwhile: impl FnMut(Option<&gst::Message>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
-            // Asked twice: whoever asks does not want to wait.
+            // Asked a second time: do not wait.
             std::process::exit(130);
         }
     })?;
@@ -170,20 +170,20 @@ fn watch(
         let message = bus.timed_pop(PAUSE);
         match &message {
             Some(message) => heed(message)?,
-            // What went wrong would have been told before.
+            // An error would have been reported before.
             None if !started => bail!("The pipeline does not start"),
             None => (),
         }
         match message.as_ref().map(|message| message.type_()) {
             Some(gst::MessageType::Eos) => return Ok(()),
-            // An element takes more time than it did, or less.
+            // The latency of an element has changed.
             Some(gst::MessageType::Latency) => pipeline.recalculate_latency()?,
             _ => (),
         }
         let flow = meanwhile(message.as_ref())?;
         if (flow.is_break() || STOP.load(Ordering::SeqCst)) && !ending {
             ending = true;
-            // What is on its way is still shown or written.
+            // Frames in flight are still shown or written.
             pipeline.send_event(gst::event::Eos::new());
         }
     }
@@ -202,7 +202,7 @@ pub fn heed(message: &gst::Message) -> Result<()> {
         }
         gst::MessageView::Warning(warning) => {
             let text = in_full(&warning.error(), warning.debug().as_deref());
-            // With \r, as the terminal may be in raw mode.
+            // With \r, because the terminal may be in raw mode.
             eprint!("{}: {text}\r\n", from());
         }
         _ => (),
@@ -210,7 +210,7 @@ pub fn heed(message: &gst::Message) -> Result<()> {
     Ok(())
 }
 
-/// A message with its details, which follow a line of where in the code.
+/// A message with its details, which follow a line with the position in the code.
 fn in_full(text: &gst::glib::Error, debug: Option<&str>) -> String {
     match debug.and_then(|debug| debug.split_once('\n')) {
         Some((_, details)) => format!("{text} ({})", details.trim().replace('\n', " ")),

@@ -1,6 +1,5 @@
 //! Frames of any format, size, strides and lengths of planes, read and written.
-//! Each plane is a block of its own in memory, so that a byte before or behind
-//! it is noticed.
+//! Each plane is allocated separately, so that accesses out of bounds are detected.
 #![no_main]
 
 use gstfaststyle::engine::Image;
@@ -11,7 +10,7 @@ use gstfaststyle::engine::pixels::{self, Mix};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-/// No plane is longer: a longer one is refused in the same way.
+/// Upper limit of a plane: longer ones are refused in the same way.
 const MOST_BYTES: usize = 1 << 14;
 
 #[derive(Arbitrary, Debug)]
@@ -25,7 +24,7 @@ struct Input {
     bytes: Vec<u8>,
 }
 
-/// Mostly small, but anything can come.
+/// Mostly small numbers, but any value is possible.
 #[derive(Arbitrary, Debug)]
 enum Number {
     Byte(u8),
@@ -49,13 +48,13 @@ struct Layout {
     full_range: bool,
     weights: Option<(f32, f32)>,
     planes: Vec<PlaneSize>,
-    /// Take a plane of the right size for each that is not given.
+    /// Missing planes get the right size.
     fill_up: bool,
 }
 
 #[derive(Arbitrary, Debug)]
 enum PlaneSize {
-    /// As long as must be, with so much between rows, and lacking so much.
+    /// The required length, with this padding between rows, minus this many bytes.
     Near {
         padding: u8,
         lacking: u8,
@@ -96,7 +95,7 @@ impl Layout {
             .map(|(plane, size)| match *size {
                 PlaneSize::Near { padding, lacking } => {
                     let plane = plane.min(info.format.plane_count() - 1);
-                    // Wider ones are refused, whatever the stride.
+                    // Wider frames are refused, whatever the stride.
                     let row = match info.width {
                         width @ ..=MOST_BYTES => info.format.row_bytes(plane, width),
                         _ => 0,
@@ -112,7 +111,7 @@ impl Layout {
     }
 }
 
-/// Blocks of exactly these lengths.
+/// Allocations of exactly these lengths.
 fn blocks(planes: &[(usize, usize)], bytes: &[u8]) -> Vec<Box<[u8]>> {
     let mut bytes = bytes.iter().copied().chain(std::iter::once(0x5a)).cycle();
     let block = |&(length, _): &(usize, usize)| bytes.by_ref().take(length).collect();

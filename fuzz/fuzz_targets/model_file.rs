@@ -1,8 +1,8 @@
-//! Any bytes as a model file. What loads and is small paints a tiny picture.
+//! Loads any bytes as a model file. Small models that load paint a tiny picture.
 //!
-//! An input that begins with `{` is the header alone: its length before it and
-//! as much data after it as it announces are added here, so that changes to it
-//! are not all found out by the file's length.
+//! An input that begins with `{` is the header alone. The target adds its length
+//! and as much data as it announces, so that the check of the file's length does
+//! not reject every mutation.
 #![no_main]
 
 use gstfaststyle::engine::{Engine, Image, Options, Precision};
@@ -10,7 +10,7 @@ use gstfaststyle::network::{Model, ModelFile};
 use libfuzzer_sys::fuzz_target;
 use safetensors::tensor::Metadata;
 
-/// More takes too long.
+/// Larger models take too long.
 const MOST_WEIGHTS: usize = 20_000;
 
 fuzz_target!(|input: &[u8]| {
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The file of that header, with the numbers 1/128 and -1/128.
+/// The file for a header, with the values 1/128 and -1/128.
 fn with_data(header: &[u8]) -> Option<Vec<u8>> {
     let metadata: Metadata = serde_json::from_slice(header).ok()?;
     if metadata.data_len() > 1 << 20 {

@@ -19,7 +19,7 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
 
-// As the program itself does it.
+// As in the program itself.
 #[global_allocator]
 static ALLOCATOR: memory::Allocator = memory::ALLOCATOR;
 
@@ -34,7 +34,7 @@ struct Options {
     /// Side of the photos
     #[arg(long, default_value_t = 256)]
     size: u32,
-    /// Steps to time; before them come two that are not
+    /// Steps to time, after two for warming up
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     /// Where to compute: cpu, cuda or cuda:N
