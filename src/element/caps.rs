@@ -1,4 +1,4 @@
-//! Which caps go in and out, and what frames they stand for.
+//! The caps that the element accepts, and the frames that they describe.
 
 use crate::engine::frame::{Colorimetry, Family, Format, FrameInfo, Range};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo, VideoMultiviewMode};
@@ -6,8 +6,8 @@ use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo, Video
 /// The caps feature of frames on an NVIDIA GPU.
 const CUDA_MEMORY: &str = "memory:CUDAMemory";
 
-/// Formats that GStreamer keeps there, of those that the pixel code reads and
-/// writes.
+/// Formats that GStreamer supports in CUDA memory, of those that the pixel code
+/// reads and writes.
 const CUDA_FORMATS: [Format; 21] = [
     Format::Nv12,
     Format::Nv21,
@@ -32,7 +32,7 @@ const CUDA_FORMATS: [Format; 21] = [
     Format::Bgr10A2Le,
 ];
 
-/// Where frames lie.
+/// Where frames are stored.
 #[derive(Clone, Copy, PartialEq)]
 enum Memory {
     Host,
@@ -48,7 +48,7 @@ impl Memory {
         }
     }
 
-    /// That of caps with these features, if it is one of ours.
+    /// The memory of caps with these features, if it is supported.
     fn of(features: &gst::CapsFeaturesRef) -> Option<Self> {
         let cuda = gst::CapsFeatures::new([CUDA_MEMORY]);
         if features.is_equal(gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY.as_ref()) {
@@ -73,13 +73,13 @@ impl Memory {
     }
 }
 
-/// Whether frames of these caps lie on an NVIDIA GPU.
+/// Whether frames of these caps are in CUDA memory.
 pub fn is_cuda(caps: &gst::CapsRef) -> bool {
     let features = caps.features(0);
     features.is_some_and(|features| Memory::of(features) == Some(Memory::Cuda))
 }
 
-/// All that the pixel code reads and writes, in CUDA's memory too or not.
+/// All formats that the pixel code reads and writes; `cuda`: also in CUDA memory.
 pub fn template(cuda: bool) -> gst::Caps {
     let mut all = gst::Caps::new_empty();
     for memory in Memory::all(cuda) {
@@ -95,8 +95,8 @@ pub fn template(cuda: bool) -> gst::Caps {
     all
 }
 
-/// What the other pad can have when one has `caps`: first the same, then any
-/// format of the same size, rate and so on, in CUDA's memory too or not.
+/// The caps possible on the other pad when one has `caps`: first the same, then
+/// any format of the same size, rate and so on; `cuda`: also in CUDA memory.
 pub fn other_side(caps: &gst::CapsRef, cuda: bool) -> gst::Caps {
     if caps.is_any() {
         return template(cuda);
@@ -125,9 +125,8 @@ pub fn other_side(caps: &gst::CapsRef, cuda: bool) -> gst::Caps {
     all
 }
 
-/// Chooses from `others` what loses least of `caps`: the same format and
-/// colours if they are there, else the nearest format. `cuda` tells whether the
-/// GPU's memory is best.
+/// Chooses the caps in `others` that lose least of `caps`: the same format and
+/// colours if possible, else the nearest format. `cuda`: prefer CUDA memory.
 pub fn fixate(caps: &gst::Caps, mut others: gst::Caps, cuda: bool) -> gst::Caps {
     let mut there = caps.clone();
     if cuda {
@@ -185,8 +184,8 @@ fn keep(from: &gst::StructureRef, to: &mut gst::Structure, field: &str) {
     }
 }
 
-/// Less is better: lost opacity, lost colour resolution, lost bits, another kind
-/// of numbers, and what would be carried along for nothing.
+/// The loss of a conversion, to be minimized: opacity, colour resolution, bits,
+/// another colour family, and then data that the source does not have.
 fn loss(from: Format, to: Format) -> impl Ord {
     let detail = |format: Format| match (format.family(), format.subsampling()) {
         (Family::Gray, _) => 0_u8,
@@ -205,7 +204,7 @@ fn loss(from: Format, to: Format) -> impl Ord {
     )
 }
 
-/// What frames of these caps are for the pixel code.
+/// Frames of these caps, as the pixel code describes them.
 pub fn frame_info(info: &VideoInfo) -> Result<FrameInfo, String> {
     let name = info.format().to_str();
     if info.multiview_mode() == VideoMultiviewMode::Separated {

@@ -1,4 +1,4 @@
-//! Models that are loaded while others play.
+//! Loads models in the background.
 
 use super::settings::{Fault, Loaded};
 use std::any::Any;
@@ -7,36 +7,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What a [`Loader`] has to do.
+/// A model for a [`Loader`] to load.
 pub struct Job {
-    /// Loads and prepares a model, or finds that there is to be none.
+    /// Loads and prepares the model; gives none if no model is set.
     pub load: Box<dyn FnOnce() -> Result<Option<Loaded>, Fault> + Send>,
-    /// Is told if that failed.
+    /// Called if that fails.
     pub failed: Box<dyn FnOnce(Fault) + Send>,
 }
 
-/// Loads models one after the other on a thread of its own, which is there
-/// while there is something to load. Only the last one asked for counts.
+/// Loads models one after the other on a thread that runs while there is
+/// something to load. Only the last request counts.
 #[derive(Default)]
 pub struct Loader(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     wanted: Option<Job>,
-    /// What has been loaded and not yet taken: a model, or that there is to be
-    /// none.
+    /// What has been loaded and not yet taken: a model, or none if none is set.
     ready: Option<Option<Loaded>>,
-    /// Counts what has been asked for, so that a thread can tell whether what
-    /// it has loaded is still wanted.
+    /// Counts requests, so that the thread knows whether its model is still
+    /// wanted.
     request: u64,
     running: bool,
 }
 
 impl Loader {
-    /// Loads a model in place of all that were asked for before.
+    /// Loads a model; earlier requests no longer count.
     ///
     /// # Errors
-    /// If there are no more threads.
+    /// If no thread can be started.
     pub fn load(&self, job: Job) -> io::Result<()> {
         let mut state = lock(&self.0);
         state.request += 1;
@@ -52,7 +51,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Forgets all that was asked for.
+    /// Drops all requests and what they have loaded.
     pub fn cancel(&self) {
         let mut state = lock(&self.0);
         state.request += 1;
@@ -60,13 +59,13 @@ impl Loader {
         state.ready = None;
     }
 
-    /// What is to be used from now on, if that has changed.
+    /// The model to use from now on, if it has changed.
     pub fn take(&self) -> Option<Option<Loaded>> {
         lock(&self.0).ready.take()
     }
 }
 
-/// Does one job; whether there was one.
+/// Does one job. Whether there was one.
 fn work(shared: &Mutex<State>) -> bool {
     let (job, request) = {
         let mut state = lock(shared);
@@ -94,7 +93,7 @@ fn work(shared: &Mutex<State>) -> bool {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("Loading the model: {}", text.unwrap_or("panicked"))
+    format!("Loading the model failed: {}", text.unwrap_or("panic"))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

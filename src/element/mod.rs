@@ -19,54 +19,54 @@
  * folder (`~/.local/share`) and of the system's (`/usr/local/share`,
  * `/usr/share`), and beside the plugin, in its folder and `models` therein.
  *
- * A model that is set in PAUSED or PLAYING is loaded in the background; the one
- * before paints until then, and each frame is wholly of the one or of the
- * other. If it cannot be loaded, a warning is posted and the one before stays.
- * When the element starts, a model that cannot be loaded is an error. Elements
- * with the same file, device, precision and threads share its weights. Without
- * a model, frames pass through, or are converted to the other caps.
+ * A model that is set in PAUSED or PLAYING is loaded in the background. The
+ * previous model is used until then; no frame mixes the two. If loading fails, a
+ * warning is posted and the previous model stays. When the element starts, a
+ * model that cannot be loaded is an error. Elements with the same file, device,
+ * precision and threads share its weights. Without a model, frames pass through,
+ * or are converted to the output caps.
  *
  * ## Size of the network's picture
  *
- * The network can run on a smaller picture than the frame; the result is
- * brought back to the frame's size along the frame's edges. Strokes then are
- * larger in the frame, since the network paints them as large as ever.
+ * The network can run on a smaller picture than the frame. The result is scaled
+ * up to the frame's size, guided by the frame's edges. Strokes are then larger in
+ * the frame, since their size in the network's picture is fixed.
  *
- * #faststyle:stroke-scale and #faststyle:max-height say how large that picture is to be, by
- * default as large as the frame. #faststyle:scale, if not 0, is a fixed factor to that.
- * If it is 0 and frames have their time, because the source is live, the sink
- * is synchronized to a clock (it sends QoS events), or #faststyle:target-fps is set, then
- * the size follows the time there is: the first frames are small, then the size
- * is such that a frame takes about three quarters of its time. It goes down at
- * once when that grows to more than nine tenths, and up in small steps. Where
- * even the smallest is too much, late frames are dropped, see
- * #GstBaseTransform:qos. Otherwise, say from file to file, nothing is lowered.
+ * #faststyle:stroke-scale and #faststyle:max-height set the size of that picture, by
+ * default that of the frame. #faststyle:scale, if not 0, is a fixed factor on top.
+ * If it is 0 and the pipeline runs in real time, because the source is live, the
+ * sink is synchronized to a clock (it sends QoS events), or #faststyle:target-fps is
+ * set, then the size adapts to the available time: the first frames are small, then
+ * a frame takes about three quarters of its duration. The size goes down at once
+ * when that grows to more than nine tenths, and up in small steps. Where even the
+ * smallest size takes too long, late frames are dropped, see #GstBaseTransform:qos.
+ * Otherwise, for example from file to file, the size is not reduced.
  *
  * ## Memory of an NVIDIA GPU
  *
- * Builds with CUDA take and give `video/x-raw(memory:CUDAMemory)`, too, where
+ * Builds with CUDA also accept and produce `video/x-raw(memory:CUDAMemory)` if
  * GStreamer's CUDA library is installed and #faststyle:device is not `cpu`. The
- * network then reads and writes the frames where they are, on either side or on
- * both. The element offers its neighbours the context that it runs in; frames
- * of another one, which an application may have set, are copied by way of the
- * host's memory. None of this has been run on a GPU yet.
+ * network then reads and writes the frames in place, on input, output or both. The
+ * element shares its CUDA context with its neighbours; frames of another context,
+ * which an application may have set, are copied through host memory. None of this
+ * has been run on a GPU yet.
  *
  * ## Latency and statistics
  *
- * The latency that the element reports is the time that 95 of 100 frames do not
- * exceed. In live pipelines it is a frame's duration until that has been
- * measured, and it is reported anew when it has changed by a quarter.
+ * The reported latency is the 95th percentile of the time per frame. In live
+ * pipelines it is a frame's duration until that has been measured. It is reported
+ * again when it has changed by a quarter.
  *
  * #faststyle:stats is a structure `faststyle-stats`, which #faststyle:stats-interval also posts as
  * element messages:
  *
  * - `frames-in`, `styled`, `dropped`, `passed-through` (guint64): frames since
- *   the start; dropped are those that came too late, passed through those
- *   without a model or with #faststyle:strength 0,
+ *   the start; dropped frames were late, passed-through frames had no model or
+ *   #faststyle:strength 0,
  * - `convert`, `network`, `upsample`, `total`, each with `-mean-ms` and `-p95-ms`
  *   (gdouble): milliseconds of the last 256 frames, mean and 95th percentile,
  * - `network-width`, `network-height` (guint): size of the network's picture,
- * - `model`, `device`, `precision`, `cpu-level` (string): what runs, and how,
+ * - `model`, `device`, `precision`, `cpu-level` (string): the model and how it runs,
  * - `latency` (guint64): nanoseconds reported.
  *
  * ## Example launch line
@@ -102,12 +102,12 @@ mod started;
 mod streaming;
 
 glib::wrapper! {
-    /// The element's type.
+    /// The element `faststyle`.
     pub struct FastStyle(ObjectSubclass<imp::FastStyle>)
         @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// Makes `faststyle` known to GStreamer.
+/// Registers the element `faststyle` with GStreamer.
 ///
 /// # Errors
 /// If GStreamer does not accept it.

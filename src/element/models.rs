@@ -1,13 +1,14 @@
-//! Where model files are.
+//! Looks up model files.
 
 use gst::glib;
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The variable that names folders with models, as PATH does with programs.
+/// The environment variable that lists folders with models, as PATH does for
+/// programs.
 const VARIABLE: &str = "GST_FASTSTYLE_MODEL_PATH";
 
-/// What a model file's name ends in.
+/// The extension of model files.
 const EXTENSION: &str = "safetensors";
 
 /// The file that `model` means: a path is a path, and a bare name such as
@@ -32,11 +33,11 @@ pub fn find(model: &str, plugin: Option<&Path>) -> Result<PathBuf, String> {
         .ok_or_else(|| {
             let folders = folders.iter().map(|folder| folder.display().to_string());
             let folders = folders.collect::<Vec<_>>().join(", ");
-            format!("There is no {file} in any of {folders} (a file elsewhere: give its path)")
+            format!("{file} was not found in {folders} (for a file elsewhere, set its path)")
         })
 }
 
-/// Where models are looked up, in this order.
+/// The folders to look in, in this order.
 fn folders(plugin: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(paths) = env::var_os(VARIABLE) {

@@ -1,4 +1,4 @@
-//! At which size the network runs, so that frames are done in time.
+//! The size at which the network runs, so that frames are done in time.
 
 use crate::engine::Spent;
 use std::collections::VecDeque;
@@ -10,41 +10,42 @@ pub type Size = (usize, usize);
 /// How the application wants the network's size to be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SizePolicy {
-    /// Size over that of the frame; 0 for as much as there is time for.
+    /// Size relative to the frame; 0 for as large as real time allows.
     pub scale: f64,
-    /// The most rows; 0 for no limit.
+    /// The maximum number of rows; 0 for no limit.
     pub max_height: u32,
-    /// Size of the strokes as on a picture of [`STROKE_ROWS`]; 0 for that at
-    /// the frame's own size.
+    /// Size of the strokes relative to those in a picture of [`STROKE_ROWS`]; 0
+    /// for strokes as they are at the frame's size.
     pub stroke_scale: f64,
 }
 
-/// Rows of the picture whose strokes `stroke-scale` 1 gives to all others.
+/// Rows of the picture that `stroke-scale` refers to.
 pub const STROKE_ROWS: f64 = 480.0;
 
-/// Sizes differ by this, from one to the next smaller one.
+/// The ratio of each size to the next larger one.
 const STEP: f64 = 0.92;
 
-/// Fewer rows (or columns) are no picture any more: where there is no time for
-/// these, frames are dropped.
+/// The minimum of rows and columns: where there is no time for these, frames are
+/// dropped.
 const LEAST_SIDE: f64 = 72.0;
 
-/// Above this share of the time the size goes down.
+/// The size goes down when frames take more than this share of the time.
 const FULL: f64 = 0.9;
 
-/// A new size is to take at most this share of the time.
+/// A new size takes at most this share of the time.
 const COMFORT: f64 = 0.75;
 
-/// So long, at least, must there be time for a larger size before it is taken.
+/// There must be time for a larger size for at least this long before it is
+/// chosen.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The longest that this becomes if the larger size proves too large.
+/// The longest that [`PATIENCE`] grows when larger sizes prove too large.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// So many frames tell that there is too little time.
+/// The number of frames that decide that there is too little time.
 const FEW: usize = 8;
 
-/// The least share of the time if those downstream need much of it.
+/// The minimum share of the time, if downstream elements need much of it.
 const LEAST_SHARE: f64 = 0.5;
 
 /// Chooses a size for each frame.
@@ -56,25 +57,25 @@ const LEAST_SHARE: f64 = 0.5;
 /// while: the longer, the sooner the last rise proved wrong.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// All that there are, the largest first.
+    /// All sizes, the largest first.
     sizes: Vec<Size>,
-    /// The largest that may be taken.
+    /// The largest size that may be chosen.
     top: usize,
     current: usize,
-    /// Time for a frame; none if there is no hurry.
+    /// Time for a frame; none without real time.
     budget: Option<Duration>,
     /// The part of it that may be used, from 0 to 1.
     share: f64,
     since_late: Duration,
-    /// What the frames since the last change have cost.
+    /// The costs of the frames since the last change.
     costs: VecDeque<Cost>,
     /// Whether the first size has been found.
-    settled: bool,
+    converged: bool,
     patience: Duration,
     since_rise: Duration,
 }
 
-/// What one frame has cost, in seconds.
+/// The cost of one frame, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     fixed: f64,
@@ -88,7 +89,7 @@ impl Cost {
 }
 
 impl Pace {
-    /// For frames of this size, `budget` apart if that matters.
+    /// A pace for frames of this size, with time `budget` for each in real time.
     pub fn new(frame: Size, policy: SizePolicy, budget: Option<Duration>) -> Self {
         let top = wanted(frame, policy);
         let budget = budget.filter(|budget| policy.scale <= 0.0 && !budget.is_zero());
@@ -96,7 +97,7 @@ impl Pace {
         if budget.is_some() {
             sizes.extend(smaller(top));
         }
-        // Whatever the machine, the first frames shall be in time.
+        // Start small: the first frames are in time on any machine.
         let current = sizes.len() - 1;
         Pace {
             sizes,
@@ -108,21 +109,21 @@ impl Pace {
         }
     }
 
-    /// The same for frames of which some have been painted at `before`'s pace:
-    /// what they have cost says where to begin.
+    /// The same after frames were painted at `before`'s pace: starts at the size
+    /// that their costs allow.
     pub fn after(before: Pace, frame: Size, policy: SizePolicy, budget: Option<Duration>) -> Self {
         let mut pace = Pace::new(frame, policy, budget);
         if let (Some(cost), Some(budget)) = (before.typical(FEW), pace.budget)
-            // The first frame has also cost what all others find done.
+            // The first frame includes one-time costs.
             && before.costs.len() > 1
         {
-            pace.settled = true;
+            pace.converged = true;
             pace.current = pace.best(cost, budget.as_secs_f64());
         }
         pace
     }
 
-    /// Changes the time for a frame, of those that have one.
+    /// Changes the time for a frame, in real time.
     pub fn set_budget(&mut self, budget: Duration) {
         if self.budget.is_some() && !budget.is_zero() {
             self.budget = Some(budget);
@@ -134,15 +135,15 @@ impl Pace {
         self.sizes.get(self.current).copied().unwrap_or((1, 1))
     }
 
-    /// Takes none of the sizes that are not `possible`, but the smallest, until
-    /// asked again.
+    /// Excludes the sizes that are not `possible`, except for the smallest, until
+    /// the next call.
     pub fn limit(&mut self, possible: impl Fn(Size) -> bool) {
         let impossible = self.sizes.iter().take_while(|size| !possible(**size));
         self.top = impossible.count().min(self.sizes.len().saturating_sub(1));
         self.current = self.current.max(self.top);
     }
 
-    /// Hears what a frame of the current size has cost.
+    /// Takes the timings of a frame of the current size.
     pub fn observe(&mut self, spent: Spent) {
         let (width, height) = self.size();
         self.costs.push_back(Cost {
@@ -160,22 +161,22 @@ impl Pace {
             self.share = (self.share * 1.1).min(1.0);
         }
         let time = budget.as_secs_f64() * self.share;
-        match self.settled {
+        match self.converged {
             true => self.adjust(budget, time),
-            false => self.settle(time),
+            false => self.converge(time),
         }
     }
 
-    /// Hears that a frame came too late although it was painted in time: others
-    /// need more of it.
+    /// Takes note of a frame that was late although it was painted in time: other
+    /// elements need more of the time.
     pub fn frame_was_late(&mut self) {
-        if self.settled && self.since_late >= PATIENCE {
+        if self.converged && self.since_late >= PATIENCE {
             self.since_late = Duration::ZERO;
             self.share = (self.share * 0.9).max(LEAST_SHARE);
         }
     }
 
-    /// Hears that each pixel takes `factor` times as long from now on.
+    /// Takes note that each pixel takes `factor` times as long from now on.
     pub fn model_changed(&mut self, factor: f64) {
         let (Some(budget), Some(cost)) = (self.budget, self.typical(FEW)) else {
             return;
@@ -188,14 +189,14 @@ impl Pace {
         self.change(best);
     }
 
-    /// Goes from the first, small size to the right one.
-    fn settle(&mut self, time: f64) {
-        // The first frame has also cost what all others find done.
+    /// Goes from the initial size to the one that fits the measured costs.
+    fn converge(&mut self, time: f64) {
+        // The first frame includes one-time costs.
         if self.costs.len() < 4 {
             return;
         }
         self.costs.pop_front();
-        self.settled = true;
+        self.converged = true;
         self.since_rise = Duration::ZERO;
         if let Some(cost) = self.typical(FEW) {
             self.change(self.best(cost, time));
@@ -250,7 +251,7 @@ impl Pace {
         }
     }
 
-    /// The largest size that is done in comfort.
+    /// The largest size that takes at most [`COMFORT`] of the time.
     fn best(&self, cost: Cost, time: f64) -> usize {
         let fits = |size: &Size| cost.at(*size) <= COMFORT * time;
         let smallest = self.sizes.len() - 1;
@@ -258,8 +259,8 @@ impl Pace {
         best.max(self.top)
     }
 
-    /// The mean cost of the last `count` frames or fewer, without the dearest of
-    /// each eight: they have met with an accident.
+    /// The mean cost of up to the last `count` frames, trimmed: without the highest
+    /// eighth, since those are outliers.
     fn typical(&self, count: usize) -> Option<Cost> {
         let size = self.size();
         let mut costs = Vec::from_iter(self.costs.iter().rev().take(count).copied());
@@ -274,7 +275,7 @@ impl Pace {
     }
 }
 
-/// The network's size if there is time enough.
+/// The network's size without a limit of time.
 fn wanted(frame: Size, policy: SizePolicy) -> Size {
     let rows = frame.1.max(1) as f64;
     let mut factor = 1.0_f64;
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn without_haste_it_is_the_frames_own_size() {
+    fn without_real_time_it_is_the_frames_size() {
         let mut pace = Pace::new((641, 479), AUTO, None);
         assert_eq!(pace.size(), (641, 479));
         run(&mut pace, 100, |_| 1000.0);
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn policyes_are_heard() {
+    fn a_size_policy_is_followed() {
         let size = |frame, scale, max_height, stroke_scale| {
             let policy = SizePolicy {
                 scale,
@@ -424,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_frame_changes_nothing_and_some_do() {
+    fn one_slow_frame_changes_nothing_but_several_do() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 72.0);
         let size = pace.size();
@@ -432,14 +433,14 @@ mod tests {
         assert_eq!(pace.size(), size);
         run(&mut pace, 50, |_| 72.0);
         assert_eq!(pace.size(), size);
-        // The first of them may be an accident, too.
+        // The first of them may be an outlier, too.
         run(&mut pace, 4, |_| 144.0);
         assert!(pace.size().0 < size.0);
         assert!(total(spent(pace.size(), 144.0)) < BUDGET);
     }
 
     #[test]
-    fn when_the_load_goes_the_size_comes_back_step_by_step() {
+    fn after_a_load_the_size_rises_step_by_step() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 72.0);
         let before = pace.size();
@@ -477,9 +478,9 @@ mod tests {
         assert!((1..50).contains(&changes), "{changes}");
     }
 
-    /// As when a sink turns out to keep time.
+    /// As when a sink turns out to be synchronized.
     #[test]
-    fn haste_begins_where_the_frames_before_say() {
+    fn real_time_starts_with_the_costs_measured_before() {
         let mut calm = Pace::new(VGA, AUTO, None);
         run(&mut calm, 5, |_| 72.0);
         let mut pace = Pace::after(calm, VGA, AUTO, Some(BUDGET));
@@ -493,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_need_not_be_equally_long() {
+    fn durations_may_vary() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 72.0);
         let size = pace.size();
@@ -517,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn others_get_their_part_of_the_time() {
+    fn late_frames_leave_time_to_other_elements() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 72.0);
         let size = pace.size();
@@ -533,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_possible_is_not_taken() {
+    fn impossible_sizes_are_not_chosen() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         pace.limit(|(width, _)| width <= 320);
         run(&mut pace, 1000, |_| 1.0);

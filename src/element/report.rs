@@ -1,14 +1,14 @@
-//! What the element says of itself.
+//! The element's statistics and latency.
 
 use crate::engine::{Prepared, Spent};
 use crate::ops::cpu::Level;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Frames that means and percentiles are taken of.
+/// The number of frames for means and percentiles.
 const WINDOW: usize = 256;
 
-/// Frames between two looks at the latency.
+/// Frames between two measurements of the latency.
 const LATENCY_FRAMES: usize = 32;
 
 /// Counts and times of a started element.
@@ -19,12 +19,12 @@ pub struct Report {
     size: (usize, usize),
     running: Running,
     latency: Duration,
-    /// Frames until the latency is looked at again.
+    /// Frames until the latency is measured again.
     latency_due: usize,
     last_message: Option<Instant>,
 }
 
-/// What has become of the frames.
+/// Frame counts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Frames {
     input: u64,
@@ -48,22 +48,22 @@ struct Running {
 }
 
 impl Report {
-    /// A frame has come.
+    /// Counts an input frame.
     pub fn input(&mut self) {
         self.frames.input += 1;
     }
 
-    /// It was too late and has been dropped.
+    /// Counts a frame that was late and has been dropped.
     pub fn dropped(&mut self) {
         self.frames.dropped += 1;
     }
 
-    /// It goes on as it came.
+    /// Counts a frame that passed through unchanged.
     pub fn passed_through(&mut self) {
         self.frames.passed_through += 1;
     }
 
-    /// It has been painted in this time, with the network at this size.
+    /// Counts a styled frame, with its times and the network's size.
     pub fn styled(&mut self, spent: Spent, total: Duration, size: (usize, usize)) {
         self.frames.styled += 1;
         self.size = size;
@@ -74,7 +74,7 @@ impl Report {
         self.latency_due = self.latency_due.saturating_sub(1);
     }
 
-    /// Another model runs, or none, and times begin anew.
+    /// Resets times and model for another model, or none.
     pub fn model(&mut self, prepared: Option<&Prepared>, name: &str) {
         self.times.clear();
         self.size = (0, 0);
@@ -91,8 +91,8 @@ impl Report {
         };
     }
 
-    /// Takes this for the latency until it has been measured; whether that is
-    /// news.
+    /// Sets the latency to report until it has been measured. Whether it has
+    /// changed.
     pub fn expect_latency(&mut self, latency: Duration) -> bool {
         let news = self.latency.is_zero() && !latency.is_zero();
         if news {
@@ -107,7 +107,7 @@ impl Report {
         self.latency
     }
 
-    /// Measures the latency now and then; whether it is another by a quarter.
+    /// Measures the latency from time to time. Whether it has changed by a quarter.
     pub fn latency_changed(&mut self) -> bool {
         if self.latency_due > 0 || self.times.is_empty() {
             return false;
@@ -133,7 +133,7 @@ impl Report {
         due
     }
 
-    /// All of it, for applications.
+    /// The value of property `stats`.
     pub fn structure(&self) -> gst::Structure {
         let mut structure = gst::Structure::builder("faststyle-stats")
             .field("frames-in", self.frames.input)
@@ -167,7 +167,7 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// What `part` of the times are not longer than.
+/// The time that a share `part` of the times does not exceed.
 fn percentile(times: impl Iterator<Item = Duration>, part: f64) -> Duration {
     let mut times = Vec::from_iter(times);
     times.sort_unstable();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_long_ago_are_forgotten() {
+    fn old_times_are_dropped() {
         gst::init().unwrap();
         let mut report = Report::default();
         frame(&mut report, 10_000);

@@ -1,5 +1,4 @@
-//! In place of `cuda_memory` in builds without feature `cuda`: there is no such
-//! memory.
+//! Replaces `cuda_memory` in builds without feature `cuda`: nothing is available.
 
 use super::buffers::FrameBuffer;
 use crate::engine::{Look, Painter, Spent};
@@ -9,7 +8,7 @@ pub fn is_available() -> bool {
     false
 }
 
-/// A device's context, of which there is none.
+/// A device's context, which cannot exist.
 #[derive(Clone)]
 pub enum Context {}
 

@@ -1,4 +1,4 @@
-//! Buffers as frames for the painter, wherever they lie.
+//! Buffers in host or CUDA memory as frames for the painter.
 
 use super::library::{Library, MAP_CUDA};
 use crate::element::buffers::{FrameBuffer, Planes, frame, frame_mut, wrong_buffer};
@@ -43,7 +43,7 @@ impl<'a> Mapped<'a> {
         })
     }
 
-    /// Waits until whoever has written to the buffer is done.
+    /// Waits until all writes to the buffer are done.
     fn wait(&self, library: &Library) {
         if let Some(sync) = &library.memory_sync {
             // SAFETY: the memory lives, and is of CUDA.

@@ -1,5 +1,5 @@
 //! `libgstcuda-1.0.so.0` of GStreamer 1.22 and later, opened when it is first
-//! needed: who has no NVIDIA GPU need not have it.
+//! needed: machines without an NVIDIA GPU do not need it.
 
 use gst::ffi::{GstBufferPool, GstContext, GstElement, GstMemory, GstObject, GstQuery};
 use gst::glib::ffi::gboolean;
@@ -12,7 +12,7 @@ const NAME: &str = "libgstcuda-1.0.so.0";
 /// The functions in use. `GstCudaContext` is a `GstObject`.
 pub struct Library {
     pub is_cuda_memory: Symbol<unsafe extern "C" fn(*mut GstMemory) -> gboolean>,
-    /// Of a context and device of the driver.
+    /// Wraps a context and device of the driver.
     pub context_new_wrapped: Symbol<unsafe extern "C" fn(*mut c_void, c_int) -> *mut GstObject>,
     pub context_get_handle: Symbol<unsafe extern "C" fn(*mut GstObject) -> *mut c_void>,
     pub handle_context_query:
@@ -20,8 +20,8 @@ pub struct Library {
     /// `gst_context_new_cuda_context`.
     pub context_new: Symbol<unsafe extern "C" fn(*mut GstObject) -> *mut GstContext>,
     pub buffer_pool_new: Symbol<unsafe extern "C" fn(*mut GstObject) -> *mut GstBufferPool>,
-    /// Waits for what writes to memory. Before 1.24 whoever writes waits
-    /// himself, and the function is not there.
+    /// Waits for writes to memory. It does not exist before 1.24, where the writer
+    /// waits.
     pub memory_sync: Option<Symbol<unsafe extern "C" fn(*mut GstMemory)>>,
     // Keeps the functions where they are.
     _file: File,
