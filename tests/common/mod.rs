@@ -22,17 +22,17 @@ pub fn random_tensor(seed: u64, shape: &[usize], range: Range<f32>) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// The values of a picture of coloured waves, plane after plane: more like a
-/// photo than noise.
+/// The value of a pixel in a picture of coloured waves, which is more like a photo
+/// than noise.
+pub fn wave(x: usize, y: usize, c: usize) -> f32 {
+    let (x, y, c) = (x as f32, y as f32, c as f32);
+    127.5 + 60.0 * ((x * 0.21 + c).sin() + (y * 0.17 - x * 0.05 * c).cos())
+}
+
+/// All rounded values of such a picture, plane after plane.
 pub fn waves(width: usize, height: usize) -> Vec<f32> {
-    let value = |c: usize, y: usize, x: usize| {
-        let (x, y, c) = (x as f32, y as f32, c as f32);
-        let wave = (x * 0.21 + c).sin() + (y * 0.17 - x * 0.05 * c).cos();
-        (127.5 + 60.0 * wave).round()
-    };
-    let value = &value;
     let rows = (0..3).flat_map(|c| (0..height).map(move |y| (c, y)));
-    rows.flat_map(|(c, y)| (0..width).map(move |x| value(c, y, x)))
+    rows.flat_map(|(c, y)| (0..width).map(move |x| wave(x, y, c).round()))
         .collect()
 }
 

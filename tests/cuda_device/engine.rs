@@ -151,7 +151,7 @@ impl Buffer {
         let plane = |plane| {
             let stride = format.row_bytes(plane, width) + 12;
             let rows = format.plane_rows(plane, height);
-            let byte = |i: usize| wave(i % stride, i / stride, plane) as u8;
+            let byte = |i: usize| common::wave(i % stride, i / stride, plane) as u8;
             ((0..stride * rows).map(byte).collect(), stride)
         };
         let planes = (0..format.plane_count()).map(plane).collect();
