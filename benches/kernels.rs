@@ -17,13 +17,13 @@ use gstfaststyle::engine::pixels;
 use gstfaststyle::engine::resize::shrink;
 use gstfaststyle::engine::upsample::Upsampler;
 use gstfaststyle::engine::{Image, Threads};
-use gstfaststyle::ops::Padding;
 use gstfaststyle::ops::cpu::Level;
 use gstfaststyle::ops::cpu::conv::{border, winograd_weights};
 use gstfaststyle::ops::cpu::norm::{self, Affine};
 use gstfaststyle::ops::cpu::winograd::{
-    self, Entrance, Finish, Kind, PaddedPicture, PictureWeights, Source,
+    self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source,
 };
+use gstfaststyle::ops::{Padding, Size, Step};
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
@@ -70,7 +70,7 @@ impl Input {
             width: self.size.1,
             rows: &self.rows,
             columns: &self.columns,
-            entrance: Entrance::Normalise {
+            prologue: Prologue::Normalise {
                 factor: &self.affine.factor,
                 offset: &self.affine.offset,
             },
@@ -83,20 +83,26 @@ fn per_picture() -> ItemsCount {
 }
 
 /// A layer from `inputs` to `outputs` channels at a fraction of the size.
-fn layer(bencher: Bencher, kind: Kind, divisor: usize, inputs: usize, outputs: usize, fast: bool) {
+fn layer(bencher: Bencher, step: Step, divisor: usize, inputs: usize, outputs: usize, fast: bool) {
     let input = Input::new((HEIGHT / divisor, WIDTH / divisor), inputs, 1);
-    let weights = winograd_weights(kind, &numbers(outputs * inputs * 9), outputs, inputs);
+    let weights = winograd_weights(step, &numbers(outputs * inputs * 9), outputs, inputs);
     let weights = if fast { weights.rounded() } else { weights };
-    let height = kind.output_len(input.rows.len());
-    let width = kind.output_len(input.columns.len());
+    let height = winograd::output_len(step, input.rows.len());
+    let width = winograd::output_len(step, input.columns.len());
     let mut out = vec![0.0; height * width * outputs];
     let mut moments = Vec::new();
     bencher.counter(per_picture()).bench_local(|| {
-        let finish = Finish {
+        let epilogue = Epilogue {
             moments: Some(&mut moments),
-            ..Finish::default()
+            ..Epilogue::default()
         };
-        winograd::convolve(Level::current(), &weights, input.source(), finish, &mut out);
+        winograd::convolve(
+            Level::current(),
+            &weights,
+            input.source(),
+            epilogue,
+            &mut out,
+        );
     });
 }
 
@@ -105,27 +111,27 @@ const NETWORKS: [(usize, bool); 4] = [(16, false), (16, true), (32, false), (32,
 
 #[divan::bench(args = NETWORKS)]
 fn down_1(bencher: Bencher, (c, fast): (usize, bool)) {
-    layer(bencher, Kind::Strided, 1, c, 2 * c, fast);
+    layer(bencher, Step::Half, 1, c, 2 * c, fast);
 }
 
 #[divan::bench(args = NETWORKS)]
 fn down_2(bencher: Bencher, (c, fast): (usize, bool)) {
-    layer(bencher, Kind::Strided, 2, 2 * c, 4 * c, fast);
+    layer(bencher, Step::Half, 2, 2 * c, 4 * c, fast);
 }
 
 #[divan::bench(args = NETWORKS)]
 fn residual(bencher: Bencher, (c, fast): (usize, bool)) {
-    layer(bencher, Kind::Same, 4, 4 * c, 4 * c, fast);
+    layer(bencher, Step::Same, 4, 4 * c, 4 * c, fast);
 }
 
 #[divan::bench(args = NETWORKS)]
 fn up_0(bencher: Bencher, (c, fast): (usize, bool)) {
-    layer(bencher, Kind::Upsampled, 4, 4 * c, 2 * c, fast);
+    layer(bencher, Step::Double, 4, 4 * c, 2 * c, fast);
 }
 
 #[divan::bench(args = NETWORKS)]
 fn up_1(bencher: Bencher, (c, fast): (usize, bool)) {
-    layer(bencher, Kind::Upsampled, 2, 2 * c, c, fast);
+    layer(bencher, Step::Double, 2, 2 * c, c, fast);
 }
 
 #[divan::bench(args = [16, 32])]
@@ -141,11 +147,11 @@ fn down_0_from_picture(bencher: Bencher, c: usize) {
     let mut out = vec![0.0; HEIGHT * WIDTH * c];
     let mut moments = Vec::new();
     bencher.counter(per_picture()).bench_local(|| {
-        let finish = Finish {
+        let epilogue = Epilogue {
             moments: Some(&mut moments),
-            ..Finish::default()
+            ..Epilogue::default()
         };
-        winograd::from_picture(Level::current(), &weights, &picture, finish, &mut out);
+        winograd::from_picture(Level::current(), &weights, &picture, epilogue, &mut out);
     });
 }
 
@@ -155,7 +161,7 @@ fn output_to_picture(bencher: Bencher, c: usize) {
     let weights =
         PictureWeights::to_picture(c, 9, |o, i, y, x| kernels[((o * c + i) * 9 + y) * 9 + x]);
     let input = Input::new((HEIGHT, WIDTH), c, 4);
-    let mut sums = vec![0.0; weights.sums_len((HEIGHT, WIDTH))];
+    let mut sums = vec![0.0; weights.sums_len(Size::new(WIDTH, HEIGHT))];
     bencher.counter(per_picture()).bench_local(|| {
         winograd::to_sums(Level::current(), &weights, input.source(), &mut sums);
     });
@@ -214,7 +220,7 @@ fn pixels_in(bencher: Bencher, format: Format) {
 #[divan::bench(args = FORMATS)]
 fn pixels_out(bencher: Bencher, format: Format) {
     let (info, mut buffers) = buffers(format);
-    let image = image((WIDTH, HEIGHT));
+    let image = image(Size::new(WIDTH, HEIGHT));
     bencher.counter(per_picture()).bench_local(|| {
         let planes = buffers.iter_mut().map(|(data, stride)| PlaneMut {
             data,
@@ -225,18 +231,15 @@ fn pixels_out(bencher: Bencher, format: Format) {
     });
 }
 
-/// Width and height.
-type Size = (usize, usize);
-
 /// A frame, the network's picture, and the threads.
 const SMALLER: [(Size, Size, usize); 4] = [
-    ((640, 480), (352, 264), 1),
-    ((640, 480), (352, 264), 2),
-    ((3840, 2160), (854, 480), 1),
-    ((3840, 2160), (854, 480), 2),
+    (Size::new(640, 480), Size::new(352, 264), 1),
+    (Size::new(640, 480), Size::new(352, 264), 2),
+    (Size::new(3840, 2160), Size::new(854, 480), 1),
+    (Size::new(3840, 2160), Size::new(854, 480), 2),
 ];
 
-fn image((width, height): Size) -> Image {
+fn image(Size { width, height }: Size) -> Image {
     let data = numbers(3 * width * height);
     Image {
         width,
@@ -251,7 +254,7 @@ fn shrinking(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
     let mut small = Image::default();
     let threads = Threads::new(threads).expect("threads");
     bencher
-        .counter(ItemsCount::new(from.0 * from.1))
+        .counter(ItemsCount::new(from.area()))
         .bench_local(|| threads.run(|| shrink(&picture, to, &mut small)));
 }
 
@@ -262,6 +265,6 @@ fn upsampling(bencher: Bencher, (from, to, threads): (Size, Size, usize)) {
     let mut upsampler = Upsampler::default();
     let threads = Threads::new(threads).expect("threads");
     bencher
-        .counter(ItemsCount::new(from.0 * from.1))
+        .counter(ItemsCount::new(from.area()))
         .bench_local(|| threads.run(|| upsampler.run(&original, &small, &styled, &mut out)));
 }

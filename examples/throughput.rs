@@ -16,11 +16,11 @@ use gstfaststyle::engine::frame::{
     Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
 };
 use gstfaststyle::engine::{
-    DeviceChoice, Engine, Image, Look, Options as EngineOptions, Painter, Precision, Prepared,
-    pixels,
+    Blend, DeviceChoice, Engine, Image, Options as EngineOptions, Painter, Precision, Prepared,
+    Size, pixels,
 };
 use gstfaststyle::network::{Architecture, Model, Network};
-use gstfaststyle::ops::{Path, cpu::Level};
+use gstfaststyle::ops::{Backend, cpu::Level};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -260,15 +260,17 @@ fn time_frames(
     let mut output = Planes::new(info)?;
     let mut painter = Painter::new(model.threads().clone());
     painter.set_model(Some(model.clone()));
-    let look = Look {
-        strength: 1.0,
-        keep_colours: false,
-        size: options.network_size.unwrap_or(options.size),
-    };
+    let (width, height) = options.network_size.unwrap_or(options.size);
+    let size = Size::new(width, height);
     let (mut times, mut network) = (Vec::new(), Vec::new());
     for i in 0..=options.frames {
         let start = Instant::now();
-        let spent = painter.paint(&input.frame()?, &mut output.frame_mut()?, look)?;
+        let spent = painter.paint(
+            &input.frame()?,
+            &mut output.frame_mut()?,
+            size,
+            Blend::OPAQUE,
+        )?;
         // The first frame prepares the plan for the size.
         if i > 0 {
             times.push(start.elapsed().as_secs_f64() * 1e3);
@@ -347,7 +349,7 @@ fn reference(model: &Model, picture: &Image) -> Result<Image> {
     let network = Network::from_model(model, &Device::Cpu)?;
     let shape = (1, 3, picture.height, picture.width);
     let input = Tensor::from_slice(&picture.data, shape, &Device::Cpu)?;
-    let output = network.forward_by(&input, Path::Plain)?;
+    let output = network.forward_by(&input, Backend::Plain)?;
     Ok(Image {
         data: output.flatten_all()?.to_vec1()?,
         ..*picture

@@ -4,10 +4,10 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::model;
-use gstfaststyle::engine::cpu::{CpuNetwork, Weights};
+use gstfaststyle::engine::cpu::{CpuNetwork, CpuWeights};
 use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
-use gstfaststyle::ops::{Path, cpu::Level};
+use gstfaststyle::ops::{Backend, cpu::Level};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ fn picture(width: usize, height: usize) -> Image {
 }
 
 fn cpu_network(model: &Model, level: Level, precision: Precision) -> CpuNetwork {
-    CpuNetwork::new(Arc::new(Weights::new(model, level, precision).unwrap()))
+    CpuNetwork::new(Arc::new(CpuWeights::new(model, level, precision).unwrap()))
 }
 
 fn plain(model: &Model, picture: &Image) -> Vec<f32> {
     let network = Network::from_model(model, &Device::Cpu).unwrap();
     let shape = (1, 3, picture.height, picture.width);
     let x = Tensor::from_slice(&picture.data, shape, &Device::Cpu).unwrap();
-    let y = network.forward_by(&x, Path::Plain).unwrap();
+    let y = network.forward_by(&x, Backend::Plain).unwrap();
     y.flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -105,7 +105,7 @@ fn of_tensorflow() -> Model {
 #[test]
 fn networks_without_kernels_run_all_the_same() {
     let model = of_tensorflow();
-    assert!(Weights::new(&model, Level::current(), Precision::F32).is_err());
+    assert!(CpuWeights::new(&model, Level::current(), Precision::F32).is_err());
     let options = Options {
         precision: Precision::Fast,
         threads: 2,

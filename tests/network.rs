@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use common::random_tensor;
 use gstfaststyle::network::{Architecture, Network, OutputMap, Padding, Upsampling};
-use gstfaststyle::ops::Path;
+use gstfaststyle::ops::Backend;
 use std::collections::HashMap;
 
 fn image(seed: u64, n: usize, height: usize, width: usize) -> Tensor {
@@ -82,7 +82,7 @@ fn check_paths(width: usize) {
             let what = format!("{w}x{h}, {architecture:?}");
             let image = image(2, 1, h, w);
             let fast = network.forward(&image).unwrap();
-            let plain = network.forward_by(&image, Path::Plain).unwrap();
+            let plain = network.forward_by(&image, Backend::Plain).unwrap();
             assert_eq!(fast.dims(), image.dims(), "{what}");
             for value in values(&fast) {
                 assert!((0.0..=255.0).contains(&value), "{what}: {value}");
@@ -143,7 +143,7 @@ fn both_paths_paint_alike_with_zero_borders() {
         for (h, w) in [(8, 12), (17, 9), (33, 31)] {
             let image = image(2, 1, h, w);
             let fast = network.forward(&image).unwrap();
-            let plain = network.forward_by(&image, Path::Plain).unwrap();
+            let plain = network.forward_by(&image, Backend::Plain).unwrap();
             assert_eq!(fast.dims(), image.dims());
             let difference = largest_difference(&fast, &plain);
             assert!(difference < 0.05, "{w}x{h}, {architecture:?}: {difference}");
@@ -173,7 +173,7 @@ fn a_picture_fills_the_range() {
 fn a_batch_equals_its_images_one_by_one() {
     let architecture = Architecture::with_width(8);
     let network = network(&architecture, lively_weights(&architecture));
-    for path in [Path::Fast, Path::Plain] {
+    for path in [Backend::Fast, Backend::Plain] {
         let images = image(4, 2, 13, 18);
         let together = network.forward_by(&images, path).unwrap();
         for i in 0..2 {
@@ -252,7 +252,7 @@ fn gradients_reach_every_parameter() {
     };
     let own = Architecture::with_width(4);
     for architecture in [own, of_torch, of_tensorflow(4)] {
-        for path in [Path::Fast, Path::Plain] {
+        for path in [Backend::Fast, Backend::Plain] {
             let vars: HashMap<String, Var> = lively_weights(&architecture)
                 .into_iter()
                 .map(|(name, tensor)| (name, Var::from_tensor(&tensor).unwrap()))

@@ -5,7 +5,7 @@ mod common;
 use candle_core::{Device, Result, Tensor, Var};
 use gstfaststyle::ops::cpu::Level;
 use gstfaststyle::ops::cpu::conv::Conv;
-use gstfaststyle::ops::{FrozenConv2d, Padding, Path, Products, plain};
+use gstfaststyle::ops::{Backend, FrozenConv2d, Padding, Products, plain};
 
 fn random(seed: u64, shape: &[usize]) -> Tensor {
     common::random_tensor(seed, shape, -1.0..1.0)
@@ -34,7 +34,7 @@ fn assert_slices_close(what: &str, fast: &[f32], plain: &[f32], tolerance: f32) 
 
 /// Compares `op` on both paths, and the gradients of all its variables under
 /// a random weighting of the result.
-fn compare(what: &str, variables: &[Tensor], op: impl Fn(Path, &[Tensor]) -> Result<Tensor>) {
+fn compare(what: &str, variables: &[Tensor], op: impl Fn(Backend, &[Tensor]) -> Result<Tensor>) {
     let run = |path| -> Result<(Tensor, Vec<Tensor>)> {
         let vars = variables
             .iter()
@@ -47,8 +47,8 @@ fn compare(what: &str, variables: &[Tensor], op: impl Fn(Path, &[Tensor]) -> Res
         let of = |v: &Var| gradients.get(v).cloned().expect("a gradient");
         Ok((y, vars.iter().map(of).collect()))
     };
-    let (fast, fast_gradients) = run(Path::Fast).unwrap();
-    let (plain, plain_gradients) = run(Path::Plain).unwrap();
+    let (fast, fast_gradients) = run(Backend::Fast).unwrap();
+    let (plain, plain_gradients) = run(Backend::Plain).unwrap();
     assert_close(what, &fast, &plain, 2e-5);
     for (i, (fast, plain)) in fast_gradients.iter().zip(&plain_gradients).enumerate() {
         assert_close(&format!("{what}, gradient {i}"), fast, plain, 2e-5);
@@ -173,7 +173,7 @@ fn zero_borders_are_as_defined() {
                 })
                 .sum()
         });
-        for path in [Path::Plain, Path::Fast] {
+        for path in [Backend::Plain, Backend::Fast] {
             let found = path.conv2d(&image, &kernels, Padding::Same, stride);
             let what = format!("{path:?}, {h}x{w}, kernel {kernel}/{stride}");
             assert_close(&what, &found.unwrap(), &expected, 1e-5);
@@ -213,7 +213,7 @@ fn transposed_convolution_is_as_defined() {
                 .sum()
         });
         let what = format!("{h}x{w} {inputs}->{outputs} kernel {kernel}");
-        for path in [Path::Plain, Path::Fast] {
+        for path in [Backend::Plain, Backend::Fast] {
             let found = path.conv_transpose2x(&image, &kernels).unwrap();
             assert_close(&format!("{path:?}, {what}"), &found, &expected, 1e-5);
         }
@@ -230,7 +230,7 @@ fn transposed_convolution_is_the_gradient_of_the_strided_one() {
     let (large, small) = (random(1, &[1, 10, 6, 5]), random(2, &[1, 5, 3, 7]));
     let weight = random(3, &[7, 5, 3, 3]);
     let mirrored_roles = weight.transpose(0, 1).unwrap();
-    for path in [Path::Plain, Path::Fast] {
+    for path in [Backend::Plain, Backend::Fast] {
         let down = path.conv2d(&large, &weight, Padding::Same, 2).unwrap();
         let up = path.conv_transpose2x(&small, &mirrored_roles).unwrap();
         let product = |a: &Tensor, b: &Tensor| -> f32 {
@@ -306,7 +306,7 @@ fn instance_norm_keeps_a_small_variance_beside_a_large_mean() {
     let x = random(1, &[1, 64, 64, 3]).affine(0.1, 1000.0).unwrap();
     let one = Tensor::ones(3, x.dtype(), x.device()).unwrap();
     let zero = one.zeros_like().unwrap();
-    let y = Path::Fast
+    let y = Backend::Fast
         .instance_norm(&x, &one, &zero, 1e-5, false)
         .unwrap();
     let variance: f32 = values(&y).iter().map(|y| y * y).sum::<f32>() / y.elem_count() as f32;
@@ -357,8 +357,8 @@ fn frozen_convolution_equals_plain_candle() {
             "frozen",
             &[random(3, &[2, h, w, inputs])],
             |path, t| match path {
-                Path::Fast => frozen.forward(&t[0]),
-                Path::Plain => plain::frozen_conv2d(&t[0], &weight, &bias),
+                Backend::Fast => frozen.forward(&t[0]),
+                Backend::Plain => plain::frozen_conv2d(&t[0], &weight, &bias),
             },
         );
     }
@@ -368,7 +368,9 @@ fn frozen_convolution_equals_plain_candle() {
 fn nothing_is_computed_for_weights_that_nobody_trains() {
     let x = Var::from_tensor(&random(1, &[1, 6, 6, 8])).unwrap();
     let weight = random(2, &[8, 8, 3, 3]);
-    let y = Path::Fast.conv2d(&x, &weight, Padding::Reflect, 1).unwrap();
+    let y = Backend::Fast
+        .conv2d(&x, &weight, Padding::Reflect, 1)
+        .unwrap();
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert!(gradients.get(&x).is_some());
     assert!(gradients.get(&weight).is_none());
@@ -377,9 +379,9 @@ fn nothing_is_computed_for_weights_that_nobody_trains() {
 /// Gradients against finite differences, without Candle's autograd between.
 #[test]
 fn gradients_equal_finite_differences() {
-    let conv = |t: &[Tensor]| Path::Fast.conv2d(&t[0], &t[1], Padding::Reflect, 1);
-    let strided = |t: &[Tensor]| Path::Fast.conv2d(&t[0], &t[1], Padding::Reflect, 2);
-    let norm = |t: &[Tensor]| Path::Fast.instance_norm(&t[0], &t[1], &t[2], 1e-3, false);
+    let conv = |t: &[Tensor]| Backend::Fast.conv2d(&t[0], &t[1], Padding::Reflect, 1);
+    let strided = |t: &[Tensor]| Backend::Fast.conv2d(&t[0], &t[1], Padding::Reflect, 2);
+    let norm = |t: &[Tensor]| Backend::Fast.instance_norm(&t[0], &t[1], &t[2], 1e-3, false);
     let x = random(1, &[1, 5, 7, 8]);
     let weight = random(2, &[4, 8, 3, 3]);
     check_differences("conv", &[x.clone(), weight.clone()], conv);

@@ -4,7 +4,7 @@ mod common;
 
 use common::model;
 use gstfaststyle::engine::{
-    Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision,
+    Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision, Size,
 };
 use gstfaststyle::network::{Architecture, Model, OutputMap, Padding};
 use rand::{Rng, SeedableRng};
@@ -68,8 +68,8 @@ impl From<EngineError> for Stop {
 impl Canvas for Picture {
     type Error = Stop;
 
-    fn size(&self) -> (usize, usize) {
-        (self.picture.width, self.picture.height)
+    fn size(&self) -> Size {
+        self.picture.size()
     }
 
     fn read(&mut self, area: Area, image: &mut Image) -> Result<(), Stop> {

@@ -2,7 +2,7 @@
 
 use gstfaststyle::engine::resize::{shrink, shrink_at};
 use gstfaststyle::engine::upsample::Upsampler;
-use gstfaststyle::engine::{Image, Threads};
+use gstfaststyle::engine::{Image, Size, Threads};
 use gstfaststyle::ops::cpu::Level;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,7 +102,7 @@ fn shrinking_is_a_triangle_filter() {
         let expected = shrunk(&picture, to);
         for level in Level::available() {
             let mut small = Image::default();
-            shrink_at(level, &picture, to, &mut small);
+            shrink_at(level, &picture, Size::new(to.0, to.1), &mut small);
             assert_close(&format!("{level}, {from:?}"), &small, &expected, 0.01);
         }
     }
@@ -201,7 +201,7 @@ fn enlarging_does_what_its_formula_says() {
 
 fn small(picture: &Image, size: (usize, usize)) -> Image {
     let mut small = Image::default();
-    shrink(picture, size, &mut small);
+    shrink(picture, Size::new(size.0, size.1), &mut small);
     small
 }
 
@@ -281,7 +281,7 @@ fn threads_do_not_change_the_picture() {
         for threads in [1, 2, 5] {
             let threads = Threads::new(threads).unwrap();
             threads.run(|| {
-                shrink(&original, to, &mut little);
+                shrink(&original, Size::new(to.0, to.1), &mut little);
                 upsampler.run(&original, &little, &styled, &mut out);
             });
             assert!(out == expected, "{} threads, {from:?}", threads.count());

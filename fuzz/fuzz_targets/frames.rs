@@ -2,11 +2,11 @@
 //! Each plane is allocated separately, so that accesses out of bounds are detected.
 #![no_main]
 
-use gstfaststyle::engine::Image;
+use gstfaststyle::engine::{Blend, Image};
 use gstfaststyle::engine::frame::{
     Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
 };
-use gstfaststyle::engine::pixels::{self, Mix};
+use gstfaststyle::engine::pixels;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -147,12 +147,15 @@ fuzz_target!(|input: Input| {
     let Ok(mut frame) = frame else {
         return;
     };
-    let mix = input.strength.map(|strength| Mix {
-        original: &image,
-        strength,
+    let original = input.strength.map(|strength| {
+        let blend = Blend {
+            strength,
+            ..Blend::OPAQUE
+        };
+        (&image, blend)
     });
     let alpha = input.keep_alpha.then_some(&source);
-    pixels::write(&image, mix, alpha, &mut frame).expect("pictures of one size");
+    pixels::write(&image, original, alpha, &mut frame).expect("pictures of one size");
     let target = Frame::new(to, read_planes(&target, &sizes)).expect("as before");
     pixels::read(&target, &mut image);
 });

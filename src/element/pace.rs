@@ -1,11 +1,8 @@
 //! The size at which the network runs, so that frames are done in time.
 
-use crate::engine::Spent;
+use crate::engine::{FrameTimings, Size};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Width and height.
-pub type Size = (usize, usize);
 
 /// How the application wants the network's size to be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -83,8 +80,8 @@ struct Cost {
 }
 
 impl Cost {
-    fn at(self, (width, height): Size) -> f64 {
-        self.fixed + self.per_pixel * (width * height) as f64
+    fn at(self, size: Size) -> f64 {
+        self.fixed + self.per_pixel * size.area() as f64
     }
 }
 
@@ -132,7 +129,10 @@ impl Pace {
 
     /// The size for the next frame.
     pub fn size(&self) -> Size {
-        self.sizes.get(self.current).copied().unwrap_or((1, 1))
+        self.sizes
+            .get(self.current)
+            .copied()
+            .unwrap_or(Size::new(1, 1))
     }
 
     /// Excludes the sizes that are not `possible`, except for the smallest, until
@@ -144,11 +144,11 @@ impl Pace {
     }
 
     /// Takes the timings of a frame of the current size.
-    pub fn observe(&mut self, spent: Spent) {
-        let (width, height) = self.size();
+    pub fn observe(&mut self, timings: FrameTimings) {
+        let pixels = self.size().area();
         self.costs.push_back(Cost {
-            fixed: (spent.convert + spent.upsample).as_secs_f64(),
-            per_pixel: spent.network.as_secs_f64() / (width * height).max(1) as f64,
+            fixed: (timings.convert + timings.upsample).as_secs_f64(),
+            per_pixel: timings.network.as_secs_f64() / pixels.max(1) as f64,
         });
         let Some(budget) = self.budget else {
             self.costs.drain(..self.costs.len().saturating_sub(FEW));
@@ -277,7 +277,7 @@ impl Pace {
 
 /// The network's size without a limit of time.
 fn wanted(frame: Size, policy: SizePolicy) -> Size {
-    let rows = frame.1.max(1) as f64;
+    let rows = frame.height.max(1) as f64;
     let mut factor = 1.0_f64;
     if policy.stroke_scale > 0.0 {
         factor = factor.min(STROKE_ROWS / policy.stroke_scale / rows);
@@ -293,7 +293,7 @@ fn wanted(frame: Size, policy: SizePolicy) -> Size {
 
 /// The sizes below `top`, step by step.
 fn smaller(top: Size) -> impl Iterator<Item = Size> {
-    let shorter = top.0.min(top.1) as f64;
+    let shorter = top.width.min(top.height) as f64;
     (1..)
         .map(|step| STEP.powi(step))
         .take_while(move |factor| factor * shorter >= LEAST_SIDE)
@@ -302,22 +302,22 @@ fn smaller(top: Size) -> impl Iterator<Item = Size> {
 
 /// A part of `frame`: its sides to the nearest multiple of 4, as the network
 /// works on, if that is not beyond them.
-fn scaled((width, height): Size, factor: f64) -> Size {
+fn scaled(frame: Size, factor: f64) -> Size {
     if factor >= 1.0 {
-        return (width, height);
+        return frame;
     }
     let side = |side: usize| {
         let part = (side as f64 * factor / 4.0).round().max(1.0) as usize * 4;
         part.min(side)
     };
-    (side(width), side(height))
+    frame.map(side)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const VGA: Size = (640, 480);
+    const VGA: Size = Size::new(640, 480);
     const BUDGET: Duration = Duration::from_millis(33);
     const AUTO: SizePolicy = SizePolicy {
         scale: 0.0,
@@ -330,56 +330,57 @@ mod tests {
     }
 
     /// A machine on which VGA takes the network `vga` milliseconds.
-    fn spent((width, height): Size, vga: f64) -> Spent {
-        let network = vga * (width * height) as f64 / (640.0 * 480.0);
-        Spent {
+    fn timings(size: Size, vga: f64) -> FrameTimings {
+        let network = vga * size.area() as f64 / VGA.area() as f64;
+        FrameTimings {
             convert: millis(2.0),
             network: millis(network),
             upsample: millis(1.0),
         }
     }
 
-    fn total(spent: Spent) -> Duration {
-        spent.convert + spent.network + spent.upsample
+    fn total(timings: FrameTimings) -> Duration {
+        timings.convert + timings.network + timings.upsample
     }
 
     /// Runs some frames; how long the longest took after the first.
     fn run(pace: &mut Pace, frames: usize, vga: impl Fn(usize) -> f64) -> Duration {
         let frame = |i| {
-            let spent = spent(pace.size(), vga(i));
-            pace.observe(spent);
-            total(spent)
+            let timings = timings(pace.size(), vga(i));
+            pace.observe(timings);
+            total(timings)
         };
         (0..frames).map(frame).max().unwrap_or_default()
     }
 
     #[test]
     fn without_real_time_it_is_the_frames_size() {
-        let mut pace = Pace::new((641, 479), AUTO, None);
-        assert_eq!(pace.size(), (641, 479));
+        let mut pace = Pace::new(Size::new(641, 479), AUTO, None);
+        assert_eq!(pace.size(), Size::new(641, 479));
         run(&mut pace, 100, |_| 1000.0);
-        assert_eq!(pace.size(), (641, 479));
+        assert_eq!(pace.size(), Size::new(641, 479));
     }
 
     #[test]
-    fn a_size_policy_is_followed() {
-        let size = |frame, scale, max_height, stroke_scale| {
+    fn the_policy_limits_the_size() {
+        let size = |(width, height), scale, max_height, stroke_scale| {
             let policy = SizePolicy {
                 scale,
                 max_height,
                 stroke_scale,
             };
-            Pace::new(frame, policy, None).size()
+            let Size { width, height } = Pace::new(Size::new(width, height), policy, None).size();
+            (width, height)
         };
-        assert_eq!(size(VGA, 0.5, 0, 0.0), (320, 240));
-        assert_eq!(size(VGA, 1.0, 0, 0.0), VGA);
+        assert_eq!(size((640, 480), 0.5, 0, 0.0), (320, 240));
+        assert_eq!(size((640, 480), 1.0, 0, 0.0), (640, 480));
         assert_eq!(size((1920, 1080), 0.0, 360, 0.0), (640, 360));
         assert_eq!(size((1920, 1080), 0.5, 360, 0.0), (320, 180));
-        assert_eq!(size(VGA, 0.0, 1080, 0.0), VGA);
+        assert_eq!(size((640, 480), 0.0, 1080, 0.0), (640, 480));
         // The same strokes on any frame.
         assert_eq!(size((1920, 1080), 0.0, 0, 1.0), (852, 480));
         assert_eq!(size((3840, 2160), 0.0, 0, 2.0), (428, 240));
-        assert_eq!(size(VGA, 0.0, 0, 0.5), VGA);
+        assert_eq!(size((640, 480), 0.0, 0, 0.5), (640, 480));
         // However small.
         assert_eq!(size((1, 1), 0.01, 1, 100.0), (1, 1));
         assert_eq!(size((3, 5), 0.5, 0, 0.0), (3, 4));
@@ -390,7 +391,7 @@ mod tests {
         let policy = SizePolicy { scale: 0.5, ..AUTO };
         let mut pace = Pace::new(VGA, policy, Some(BUDGET));
         run(&mut pace, 100, |_| 1000.0);
-        assert_eq!(pace.size(), (320, 240));
+        assert_eq!(pace.size(), Size::new(320, 240));
     }
 
     #[test]
@@ -407,7 +408,7 @@ mod tests {
         for vga in [40.0, 72.0, 150.0, 500.0] {
             let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
             assert!(run(&mut pace, 1000, |_| vga) < BUDGET, "{vga}");
-            let used = total(spent(pace.size(), vga)).as_secs_f64() / BUDGET.as_secs_f64();
+            let used = total(timings(pace.size(), vga)).as_secs_f64() / BUDGET.as_secs_f64();
             assert!((0.6..0.9).contains(&used), "{vga}: {used}");
         }
     }
@@ -435,8 +436,8 @@ mod tests {
         assert_eq!(pace.size(), size);
         // The first of them may be an outlier, too.
         run(&mut pace, 4, |_| 144.0);
-        assert!(pace.size().0 < size.0);
-        assert!(total(spent(pace.size(), 144.0)) < BUDGET);
+        assert!(pace.size().width < size.width);
+        assert!(total(timings(pace.size(), 144.0)) < BUDGET);
     }
 
     #[test]
@@ -446,15 +447,15 @@ mod tests {
         let before = pace.size();
         run(&mut pace, 100, |_| 200.0);
         let mut last = pace.size();
-        assert!(last.0 < before.0);
+        assert!(last.width < before.width);
         for _ in 0..4000 {
             run(&mut pace, 1, |_| 72.0);
             let size = pace.size();
             assert!(
-                size.0 as f64 <= last.0 as f64 / STEP + 4.0,
+                size.width as f64 <= last.width as f64 / STEP + 4.0,
                 "{last:?}, {size:?}"
             );
-            assert!(size.0 >= last.0);
+            assert!(size.width >= last.width);
             last = size;
         }
         assert_eq!(last, before);
@@ -469,7 +470,11 @@ mod tests {
         let mut changes = 0;
         let mut last = size;
         for _ in 0..9000 {
-            let cost = if pace.size().0 > size.0 { 110.0 } else { 60.0 };
+            let cost = if pace.size().width > size.width {
+                110.0
+            } else {
+                60.0
+            };
             run(&mut pace, 1, |_| cost);
             changes += usize::from(pace.size() != last);
             last = pace.size();
@@ -485,12 +490,12 @@ mod tests {
         run(&mut calm, 5, |_| 72.0);
         let mut pace = Pace::after(calm, VGA, AUTO, Some(BUDGET));
         let size = pace.size();
-        assert!((300..450).contains(&size.0), "{size:?}");
+        assert!((300..450).contains(&size.width), "{size:?}");
         run(&mut pace, 300, |_| 72.0);
         assert_eq!(pace.size(), size);
         let mut none = Pace::new(VGA, AUTO, None);
         run(&mut none, 1, |_| 72.0);
-        assert!(Pace::after(none, VGA, AUTO, Some(BUDGET)).size().0 < 120);
+        assert!(Pace::after(none, VGA, AUTO, Some(BUDGET)).size().width < 120);
     }
 
     #[test]
@@ -502,7 +507,7 @@ mod tests {
         assert_eq!(pace.size(), size);
         pace.set_budget(BUDGET / 2);
         run(&mut pace, 20, |_| 72.0);
-        assert!(pace.size().0 < size.0);
+        assert!(pace.size().width < size.width);
     }
 
     #[test]
@@ -510,11 +515,11 @@ mod tests {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
         run(&mut pace, 100, |_| 40.0);
         pace.model_changed(3.0);
-        assert!(total(spent(pace.size(), 120.0)) < BUDGET);
+        assert!(total(timings(pace.size(), 120.0)) < BUDGET);
         let heavy = pace.size();
         run(&mut pace, 100, |_| 120.0);
         pace.model_changed(1.0 / 3.0);
-        assert!(pace.size().0 > heavy.0);
+        assert!(pace.size().width > heavy.width);
     }
 
     #[test]
@@ -528,20 +533,20 @@ mod tests {
         }
         run(&mut pace, FEW, |_| 72.0);
         let small = pace.size();
-        assert!(small.0 < size.0);
+        assert!(small.width < size.width);
         run(&mut pace, 3000, |_| 72.0);
-        assert!(pace.size().0 > small.0);
+        assert!(pace.size().width > small.width);
     }
 
     #[test]
     fn impossible_sizes_are_not_chosen() {
         let mut pace = Pace::new(VGA, AUTO, Some(BUDGET));
-        pace.limit(|(width, _)| width <= 320);
+        pace.limit(|size| size.width <= 320);
         run(&mut pace, 1000, |_| 1.0);
-        assert!((280..=320).contains(&pace.size().0));
+        assert!((280..=320).contains(&pace.size().width));
         pace.limit(|_| false);
         run(&mut pace, 1000, |_| 1.0);
-        assert!(pace.size().0 < 120);
+        assert!(pace.size().width < 120);
         pace.limit(|_| true);
         run(&mut pace, 1000, |_| 1.0);
         assert_eq!(pace.size(), VGA);

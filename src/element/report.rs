@@ -1,6 +1,6 @@
 //! The element's statistics and latency.
 
-use crate::engine::{Prepared, Spent};
+use crate::engine::{FrameTimings, Prepared, Size};
 use crate::ops::cpu::Level;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const LATENCY_FRAMES: usize = 32;
 pub struct Report {
     frames: Frames,
     times: VecDeque<Times>,
-    size: (usize, usize),
+    size: Size,
     running: Running,
     latency: Duration,
     /// Frames until the latency is measured again.
@@ -35,7 +35,7 @@ struct Frames {
 
 #[derive(Clone, Copy)]
 struct Times {
-    spent: Spent,
+    timings: FrameTimings,
     total: Duration,
 }
 
@@ -64,10 +64,10 @@ impl Report {
     }
 
     /// Counts a styled frame, with its times and the network's size.
-    pub fn styled(&mut self, spent: Spent, total: Duration, size: (usize, usize)) {
+    pub fn styled(&mut self, timings: FrameTimings, total: Duration, size: Size) {
         self.frames.styled += 1;
         self.size = size;
-        self.times.push_back(Times { spent, total });
+        self.times.push_back(Times { timings, total });
         if self.times.len() > WINDOW {
             self.times.pop_front();
         }
@@ -77,7 +77,7 @@ impl Report {
     /// Resets times and model for another model, or none.
     pub fn model(&mut self, prepared: Option<&Prepared>, name: &str) {
         self.times.clear();
-        self.size = (0, 0);
+        self.size = Size::default();
         self.running = match prepared {
             None => Running::default(),
             Some(prepared) => Running {
@@ -140,17 +140,17 @@ impl Report {
             .field("styled", self.frames.styled)
             .field("dropped", self.frames.dropped)
             .field("passed-through", self.frames.passed_through)
-            .field("network-width", self.size.0 as u32)
-            .field("network-height", self.size.1 as u32)
+            .field("network-width", self.size.width as u32)
+            .field("network-height", self.size.height as u32)
             .field("model", &self.running.model)
             .field("device", self.running.device)
             .field("precision", &self.running.precision)
             .field("cpu-level", Level::current().to_string())
             .field("latency", self.latency.as_nanos() as u64)
             .build();
-        self.set_times(&mut structure, "convert", |times| times.spent.convert);
-        self.set_times(&mut structure, "network", |times| times.spent.network);
-        self.set_times(&mut structure, "upsample", |times| times.spent.upsample);
+        self.set_times(&mut structure, "convert", |times| times.timings.convert);
+        self.set_times(&mut structure, "network", |times| times.timings.network);
+        self.set_times(&mut structure, "upsample", |times| times.timings.upsample);
         self.set_times(&mut structure, "total", |times| times.total);
         structure
     }
@@ -181,11 +181,11 @@ mod tests {
 
     fn frame(report: &mut Report, ms: u64) {
         let total = Duration::from_millis(ms);
-        let spent = Spent {
+        let timings = FrameTimings {
             network: total / 2,
-            ..Spent::default()
+            ..FrameTimings::default()
         };
-        report.styled(spent, total, (8, 6));
+        report.styled(timings, total, Size::new(8, 6));
     }
 
     #[test]

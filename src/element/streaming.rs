@@ -3,10 +3,10 @@
 use super::buffers::{FrameBuffer, frame, frame_mut, planes, wrong_buffer};
 use super::caps;
 use super::cuda_memory::Context;
-use super::pace::{Pace, Size, SizePolicy};
+use super::pace::{Pace, SizePolicy};
 use super::settings::FrameSettings;
 use crate::engine::frame::FrameInfo;
-use crate::engine::{Look, Painter, Prepared, Spent};
+use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size};
 use gst_video::{VideoInfo, VideoMeta};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ struct PaceKey {
 
 /// What has been done with one frame.
 pub struct Painted {
-    pub timings: Spent,
+    pub timings: FrameTimings,
     /// The size of the network's picture, if the network has run.
     pub size: Option<Size>,
 }
@@ -168,25 +168,25 @@ impl Streaming {
             buffer: output,
             info: negotiated.output_frame,
         };
-        let look = Look {
+        let size = self.pace.size();
+        let blend = Blend {
             strength: settings.strength,
-            keep_colours: settings.keep_color,
-            size: self.pace.size(),
+            keep_color: settings.keep_color,
         };
         let directly = match &self.cuda {
-            Some(cuda) => cuda.paint(&mut self.painter, &input, &mut output, look)?,
+            Some(cuda) => cuda.paint(&mut self.painter, &input, &mut output, size, blend)?,
             None => None,
         };
         let timings = match directly {
             Some(timings) => timings,
-            None => paint(&mut self.painter, &input, &mut output, look)?,
+            None => paint(&mut self.painter, &input, &mut output, size, blend)?,
         };
         // The network does not run on other frames.
-        let painted = look.strength > 0.0 && self.painter.model().is_some();
+        let painted = blend.strength > 0.0 && self.painter.model().is_some();
         if painted {
             self.pace.observe(timings);
         }
-        let size = painted.then_some(look.size);
+        let size = painted.then_some(size);
         Ok(Painted { timings, size })
     }
 
@@ -197,7 +197,7 @@ impl Streaming {
         };
         let budget = self.budget(settings, duration);
         let key = PaceKey {
-            frame: (negotiated.input_frame.width, negotiated.input_frame.height),
+            frame: negotiated.input_frame.size(),
             policy: settings.size,
             real_time: budget.is_some(),
         };
@@ -243,8 +243,9 @@ fn paint(
     painter: &mut Painter,
     input: &FrameBuffer<&gst::BufferRef>,
     output: &mut FrameBuffer<&mut gst::BufferRef>,
-    look: Look,
-) -> Result<Spent, gst::ErrorMessage> {
+    size: Size,
+    blend: Blend,
+) -> Result<FrameTimings, gst::ErrorMessage> {
     let bytes = input
         .buffer
         .map_readable()
@@ -258,6 +259,6 @@ fn paint(
     let mut to = frame_mut(&mut to_bytes, &output.planes, output.info)
         .map_err(|reason| wrong_buffer("output", &reason))?;
     painter
-        .paint(&from, &mut to, look)
+        .paint(&from, &mut to, size, blend)
         .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
 }

@@ -2,6 +2,7 @@
 
 use super::frame::FrameError;
 use crate::network::ModelError;
+use crate::ops::Size;
 use thiserror::Error;
 
 /// Why a picture could not be repainted.
@@ -22,13 +23,11 @@ pub enum EngineError {
     Model(#[from] ModelError),
 
     /// The picture is empty, or its data does not have the size it claims.
-    #[error("a picture of {width}x{height} with {numbers} numbers")]
+    #[error("a picture of {size} with {numbers} numbers")]
     Picture {
-        /// Pixels in a row.
-        width: usize,
-        /// Rows.
-        height: usize,
-        /// Length of the picture's data.
+        /// The size it claims.
+        size: Size,
+        /// Numbers it has.
         numbers: usize,
     },
 

@@ -1,8 +1,9 @@
-//! A video frame in memory: format, colours, planes and their strides.
+//! A video frame in memory: format, colorimetry, planes and their strides.
 //!
 //! Whoever makes a [`Frame`] or [`FrameMut`] gets an error if the planes are
 //! too short for what they claim, so that the pixel code need not look again.
 
+use crate::ops::Size;
 use rayon::prelude::*;
 use std::fmt;
 use thiserror::Error;
@@ -10,9 +11,10 @@ use thiserror::Error;
 /// Fewer bytes than these are not worth waking a thread for.
 const COPIED_AT_ONCE: usize = 1 << 16;
 
-/// A run of samples of one kind that a plane weaves together with others.
+/// One component of a pixel, whose samples a plane interleaves with those of
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum Component {
     R,
     G,
     B,
@@ -29,22 +31,22 @@ pub(super) enum Lane {
     Vu,
 }
 
-impl Lane {
-    /// Number of lanes.
-    pub(super) const COUNT: usize = Lane::Vu as usize + 1;
+impl Component {
+    /// Number of components.
+    pub(super) const COUNT: usize = Component::Vu as usize + 1;
 
-    /// How many samples of the lane `width` pixels have, where `columns` of
+    /// How many samples of the component `width` pixels have, where `columns` of
     /// them share one of chroma.
     const fn len(self, width: usize, columns: usize) -> usize {
         match self {
-            Lane::U | Lane::V => width.div_ceil(columns),
-            Lane::Uv | Lane::Vu => width.div_ceil(columns) * 2,
+            Component::U | Component::V => width.div_ceil(columns),
+            Component::Uv | Component::Vu => width.div_ceil(columns) * 2,
             _ => width,
         }
     }
 }
 
-/// How the woven samples of a row lie in its bytes. Words are little-endian.
+/// How the interleaved samples of a row lie in its bytes. Words are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
     /// 8 bits, a byte each.
@@ -103,11 +105,11 @@ pub enum Family {
 
 /// One row a format: its name in GStreamer, how samples are stored, how many
 /// columns and rows of pixels share a sample of chroma and, for each plane, the
-/// lanes that are woven into it.
+/// components that are interleaved in it.
 macro_rules! formats {
     ($(
         $format:ident $name:tt ($storage:expr, $columns:literal, $rows:literal)
-        $([$($lane:ident),+])+;
+        $([$($component:ident),+])+;
     )+) => {
         /// The layout of a frame's bytes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,9 +136,9 @@ macro_rules! formats {
                 match self { $(Format::$format => ($columns, $rows)),+ }
             }
 
-            pub(super) const fn planes(self) -> &'static [&'static [Lane]] {
+            pub(super) const fn planes(self) -> &'static [&'static [Component]] {
                 match self {
-                    $(Format::$format => &[$(&[$(Lane::$lane),+]),+]),+
+                    $(Format::$format => &[$(&[$(Component::$component),+]),+]),+
                 }
             }
         }
@@ -193,15 +195,15 @@ impl Format {
     /// What its numbers stand for.
     pub fn family(self) -> Family {
         match self.planes() {
-            [[Lane::Y]] => Family::Gray,
-            _ if self.lanes().any(|lane| lane == Lane::R) => Family::Rgb,
+            [[Component::Y]] => Family::Gray,
+            _ if self.components().any(|component| component == Component::R) => Family::Rgb,
             _ => Family::Yuv,
         }
     }
 
     /// Whether it says how opaque each pixel is.
     pub fn has_alpha(self) -> bool {
-        self.lanes().any(|lane| lane == Lane::A)
+        self.components().any(|component| component == Component::A)
     }
 
     /// Number of planes.
@@ -224,10 +226,14 @@ impl Format {
 
     /// Bytes that `width` pixels take in a plane's row.
     pub fn row_bytes(self, plane: usize, width: usize) -> usize {
-        let lanes = self.planes()[plane];
+        let components = self.planes()[plane];
         let (columns, _) = self.subsampling();
-        let longest = lanes.iter().map(|lane| lane.len(width, columns)).max();
-        self.storage().bytes(lanes.len() * longest.unwrap_or(0))
+        let longest = components
+            .iter()
+            .map(|component| component.len(width, columns))
+            .max();
+        self.storage()
+            .bytes(components.len() * longest.unwrap_or(0))
     }
 
     /// Rows that `height` rows of pixels take in a plane.
@@ -238,7 +244,7 @@ impl Format {
         }
     }
 
-    pub(super) fn lanes(self) -> impl Iterator<Item = Lane> {
+    pub(super) fn components(self) -> impl Iterator<Item = Component> {
         self.planes().iter().copied().flatten().copied()
     }
 }
@@ -258,7 +264,7 @@ pub enum Range {
     Full,
 }
 
-/// How luma and chroma make colours, and in which range of numbers.
+/// How luma and chroma make colors, and in which range of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Colorimetry {
     /// Weight of red in luma.
@@ -296,8 +302,8 @@ impl Colorimetry {
 #[allow(missing_docs)]
 pub enum FrameError {
     /// No pixels, or more than can be addressed.
-    #[error("a frame of {width}x{height} pixels cannot be")]
-    Size { width: usize, height: usize },
+    #[error("a frame of {0} pixels cannot be")]
+    Size(Size),
 
     /// Too many planes or too few.
     #[error("{format} has {expected} planes, not {found}")]
@@ -324,11 +330,8 @@ pub enum FrameError {
     },
 
     /// Two pictures that must be of one size are not.
-    #[error("a picture of {found:?} pixels where {expected:?} are needed")]
-    Mismatch {
-        expected: (usize, usize),
-        found: (usize, usize),
-    },
+    #[error("a picture of {found} pixels where {expected} are needed")]
+    Mismatch { expected: Size, found: Size },
 }
 
 /// What a frame is, without its bytes.
@@ -345,15 +348,17 @@ pub struct FrameInfo {
 }
 
 impl FrameInfo {
+    /// Width and height.
+    pub fn size(&self) -> Size {
+        Size::new(self.width, self.height)
+    }
+
     /// Bytes from a plane's first to its last pixel, rows being `stride` apart.
     ///
     /// # Errors
     /// [`FrameError::Size`] and [`FrameError::Stride`].
     pub fn plane_bytes(&self, plane: usize, stride: usize) -> Result<usize, FrameError> {
-        let size_error = FrameError::Size {
-            width: self.width,
-            height: self.height,
-        };
+        let size_error = FrameError::Size(self.size());
         // Also bounds `row_bytes`, and the image of three f32 a pixel.
         let pixels = self.width.checked_mul(self.height);
         if pixels.is_none_or(|n| n == 0 || n > isize::MAX as usize / 16) {

@@ -5,12 +5,14 @@
 //! [`Painter`] does all of that, if need be on a picture that [`resize`] made
 //! smaller and whose result [`upsample`] brings back.
 
-pub mod colour;
+mod blend;
+mod buffers;
 pub mod cpu;
 pub mod cuda;
 pub mod device;
 mod error;
 pub mod frame;
+mod image;
 pub mod memory;
 mod painter;
 pub mod pixels;
@@ -21,9 +23,12 @@ mod threads;
 mod tiles;
 pub mod upsample;
 
+pub use crate::ops::Size;
+pub use blend::Blend;
 pub use device::DeviceChoice;
 pub use error::EngineError;
-pub use painter::{Look, Painter, Spent};
+pub use image::Image;
+pub use painter::{FrameTimings, Painter};
 pub use precision::Precision;
 pub use prepared::{Options, Prepared};
 pub use threads::Threads;
@@ -34,48 +39,6 @@ use candle_core::Tensor;
 use cpu::CpuNetwork;
 use prepared::Weights;
 use std::sync::Arc;
-
-/// An RGB picture, `f32` in 0..255: three planes of `height` rows of `width`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Image {
-    /// Pixels in a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Red plane, green plane, blue plane: `3 * height * width` numbers.
-    pub data: Vec<f32>,
-}
-
-impl Image {
-    fn check(&self) -> Result<(), EngineError> {
-        let pixels = self.width.checked_mul(self.height);
-        match pixels.and_then(|pixels| pixels.checked_mul(3)) {
-            Some(numbers) if numbers > 0 && numbers == self.data.len() => Ok(()),
-            _ => Err(EngineError::Picture {
-                width: self.width,
-                height: self.height,
-                numbers: self.data.len(),
-            }),
-        }
-    }
-
-    /// Keeps `area` alone.
-    fn crop(&mut self, area: Area) {
-        let Image {
-            width,
-            height,
-            data,
-        } = self;
-        let mut to = 0;
-        for (plane, y) in (0..3).flat_map(|c| (0..area.height).map(move |y| (c, y))) {
-            let from = (plane * *height + area.y + y) * *width + area.x;
-            data.copy_within(from..from + area.width, to);
-            to += area.width;
-        }
-        data.truncate(to);
-        (*width, *height) = (area.width, area.height);
-    }
-}
 
 #[cfg(feature = "cuda")]
 type CudaNetwork = cuda::CudaNetwork<cuda::Device>;
@@ -93,7 +56,7 @@ enum Runner {
     #[cfg(feature = "cuda")]
     Cuda(Box<CudaNetwork>),
     /// One operation after the other: on other devices, and on the CPU for
-    /// networks that have no [`cpu::Weights`].
+    /// networks that have no [`cpu::CpuWeights`].
     Candle(Arc<Network>),
 }
 
@@ -166,8 +129,10 @@ impl Engine {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
                 let output = self.prepared.threads.run(|| network.forward(&input))?;
-                (styled.width, styled.height) = (picture.width, picture.height);
-                styled.data = output.flatten_all()?.to_vec1()?;
+                *styled = Image {
+                    data: output.flatten_all()?.to_vec1()?,
+                    ..*picture
+                };
             }
         }
         Ok(())
@@ -183,22 +148,18 @@ impl Engine {
     /// [`EngineError::MemoryLimit`] if `memory` is too little even for tiles,
     /// [`EngineError::NoTiles`] if it is too little and there are none.
     pub fn paint<C: Canvas>(&mut self, canvas: &mut C, memory: usize) -> Result<(), C::Error> {
-        let (width, height) = canvas.size();
-        if width == 0 || height == 0 {
-            let numbers = 0;
-            return Err(EngineError::Picture {
-                width,
-                height,
-                numbers,
-            })?;
+        let size = canvas.size();
+        if size.is_empty() {
+            return Err(EngineError::Picture { size, numbers: 0 })?;
         }
         match &mut self.runner {
-            Runner::Cpu(network) if tiles::memory_needed(network, (width, height)) > memory => {
+            Runner::Cpu(network) if tiles::memory_needed(network, size) > memory => {
                 return tiles::paint(network, &self.prepared.threads, canvas, memory);
             }
             Runner::Candle(network) if self.prepared.device.is_cpu() => {
-                let pictures = tiles::pictures_memory((width, height));
-                let needed = pictures.saturating_add(network.memory_needed((width, height)));
+                let pictures = tiles::pictures_memory(size);
+                let needed =
+                    pictures.saturating_add(network.memory_needed((size.width, size.height)));
                 if needed > memory {
                     return Err(EngineError::NoTiles {
                         limit_mib: memory >> 20,
@@ -208,13 +169,7 @@ impl Engine {
             }
             _ => (),
         }
-        let (x, y) = (0, 0);
-        let whole = Area {
-            x,
-            y,
-            width,
-            height,
-        };
+        let whole = Area::whole(size);
         let (mut picture, mut styled) = (Image::default(), Image::default());
         canvas.progress(0.0)?;
         canvas.read(whole, &mut picture)?;
@@ -239,13 +194,13 @@ impl Engine {
     /// Bytes that repainting a picture of this size takes, pictures included.
     /// With our kernels on a CUDA device, the pictures alone, for the rest is
     /// not main memory.
-    pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
+    pub fn memory_needed(&self, size: Size) -> usize {
         let network = match &self.runner {
-            Runner::Cpu(network) => network.memory_needed((height, width)),
+            Runner::Cpu(network) => network.memory_needed(size),
             #[cfg(feature = "cuda")]
             Runner::Cuda(_) => 0,
-            Runner::Candle(network) => network.memory_needed((width, height)),
+            Runner::Candle(network) => network.memory_needed((size.width, size.height)),
         };
-        network.saturating_add(tiles::pictures_memory((width, height)))
+        network.saturating_add(tiles::pictures_memory(size))
     }
 }

@@ -2,31 +2,18 @@
 
 #[cfg(feature = "cuda")]
 use super::CudaNetwork;
-use super::colour::keep_colours;
 #[cfg(feature = "cuda")]
-use super::cuda::{Overlay, Source, Target};
+use super::cuda::{Source, Target};
 use super::frame::{Frame, FrameMut};
-use super::pixels::{self, Mix};
+use super::pixels;
 use super::upsample::{self, Upsampler};
-use super::{Engine, EngineError, Image, Prepared, Threads, memory, resize, tiles};
+use super::{Blend, Engine, EngineError, Image, Prepared, Size, Threads, memory, resize, tiles};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a frame is to be painted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Look {
-    /// How much of the new picture shows: 0 nothing, 1 everything.
-    pub strength: f32,
-    /// Whether the frame keeps its colours and takes light and dark alone.
-    pub keep_colours: bool,
-    /// Width and height of the picture that the network sees. No side is
-    /// larger than the frame's.
-    pub size: (usize, usize),
-}
-
 /// How long the parts of the work on a frame took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct FrameTimings {
     /// From the frame's format and into the other's.
     pub convert: Duration,
     /// The network.
@@ -82,16 +69,12 @@ impl Painter {
         self.engine.as_ref().map(Engine::prepared)
     }
 
-    /// Whether there is memory for frames of `frame` with the network at
-    /// `size`, in pixels: width and height. Looks at the system's free memory.
+    /// Whether there is memory for frames of size `frame` with the network at
+    /// `size`. Looks at the system's free memory.
     ///
     /// # Errors
     /// [`EngineError::OutOfMemory`].
-    pub fn check_memory(
-        &self,
-        frame: (usize, usize),
-        size: (usize, usize),
-    ) -> Result<(), EngineError> {
+    pub fn check_memory(&self, frame: Size, size: Size) -> Result<(), EngineError> {
         let needed = self.memory_needed(frame, size);
         if needed <= self.granted {
             return Ok(());
@@ -105,7 +88,7 @@ impl Painter {
         }
     }
 
-    fn memory_needed(&self, frame: (usize, usize), size: (usize, usize)) -> usize {
+    fn memory_needed(&self, frame: Size, size: Size) -> usize {
         let network = match &self.engine {
             Some(engine) => engine.memory_needed(size),
             None => 0,
@@ -119,7 +102,8 @@ impl Painter {
             .saturating_add(tiles::pictures_memory(frame))
     }
 
-    /// Paints `input` into `output`, a frame of the same size.
+    /// Paints `input` into `output`, a frame of the same size. The network sees
+    /// a picture of `size`, no side of which is larger than the frame's.
     ///
     /// # Errors
     /// [`EngineError::OutOfMemory`] if the frame is too large for the machine,
@@ -129,64 +113,57 @@ impl Painter {
         &mut self,
         input: &Frame<'_>,
         output: &mut FrameMut<'_>,
-        look: Look,
-    ) -> Result<Spent, EngineError> {
-        let frame = (input.info().width, input.info().height);
-        self.check_memory(frame, look.size)?;
-        self.granted = self.granted.max(self.memory_needed(frame, look.size));
+        size: Size,
+        blend: Blend,
+    ) -> Result<FrameTimings, EngineError> {
+        let frame = input.info().size();
+        self.check_memory(frame, size)?;
+        self.granted = self.granted.max(self.memory_needed(frame, size));
         // All at once on the threads: this one would only wait.
         let threads = self.threads.clone();
-        threads.run(|| self.paint_here(input, output, look))
+        threads.run(|| self.paint_here(input, output, size, blend))
     }
 
     fn paint_here(
         &mut self,
         input: &Frame<'_>,
         output: &mut FrameMut<'_>,
-        look: Look,
-    ) -> Result<Spent, EngineError> {
-        let mut spent = Spent::default();
+        size: Size,
+        blend: Blend,
+    ) -> Result<FrameTimings, EngineError> {
+        let mut timings = FrameTimings::default();
         let mut watch = Stopwatch::start();
         #[cfg(feature = "cuda")]
-        if let Some(kernels) = self.paint_on_cuda(input, output, look)? {
-            // What is not spent there are copies.
-            spent.network = kernels;
-            spent.convert = watch.lap().saturating_sub(kernels);
-            return Ok(spent);
+        if let Some(network) = self.network_on_cuda(blend) {
+            let kernels = network.paint(input, output, size, blend)?;
+            return Ok(FrameTimings::on_device(kernels, watch.lap()));
         }
         pixels::read(input, &mut self.picture);
-        spent.convert += watch.lap();
-        let engine = self.engine.as_mut().filter(|_| look.strength > 0.0);
+        timings.convert += watch.lap();
+        let engine = self.engine.as_mut().filter(|_| blend.strength > 0.0);
         let Some(engine) = engine else {
             pixels::write(&self.picture, None, Some(input), output)?;
-            spent.convert += watch.lap();
-            return Ok(spent);
+            timings.convert += watch.lap();
+            return Ok(timings);
         };
 
         let (picture, styled) = (&self.picture, &mut self.styled);
-        if look.size == (picture.width, picture.height) {
+        if size == picture.size() {
             engine.stylize(picture, styled)?;
-            spent.network += watch.lap();
+            timings.network += watch.lap();
         } else {
-            resize::shrink(picture, look.size, &mut self.small);
-            spent.upsample += watch.lap();
+            resize::shrink(picture, size, &mut self.small);
+            timings.upsample += watch.lap();
             engine.stylize(&self.small, &mut self.small_styled)?;
-            spent.network += watch.lap();
+            timings.network += watch.lap();
             self.upsampler
                 .run(picture, &self.small, &self.small_styled, styled);
-            spent.upsample += watch.lap();
+            timings.upsample += watch.lap();
         }
 
-        if look.keep_colours {
-            keep_colours(picture, styled);
-        }
-        let mix = (look.strength < 1.0).then_some(Mix {
-            original: picture,
-            strength: look.strength,
-        });
-        pixels::write(styled, mix, Some(input), output)?;
-        spent.convert += watch.lap();
-        Ok(spent)
+        pixels::write(styled, Some((picture, blend)), Some(input), output)?;
+        timings.convert += watch.lap();
+        Ok(timings)
     }
 }
 
@@ -201,57 +178,38 @@ impl Painter {
         &mut self,
         input: Source<'_>,
         output: &mut Target<'_, '_>,
-        look: Look,
-    ) -> Result<Option<Spent>, EngineError> {
+        size: Size,
+        blend: Blend,
+    ) -> Result<Option<FrameTimings>, EngineError> {
         let mut watch = Stopwatch::start();
         // What lies on this side is copied by them.
         let threads = self.threads.clone();
-        let Some(network) = self.network_on_cuda(look) else {
+        let Some(network) = self.network_on_cuda(blend) else {
             return Ok(None);
         };
-        let overlay = Overlay::of(look);
-        let kernels = threads.run(|| network.paint_directly(input, output, look.size, overlay))?;
-        Ok(Some(Spent {
-            network: kernels,
-            convert: watch.lap().saturating_sub(kernels),
-            ..Spent::default()
-        }))
+        let kernels = threads.run(|| network.paint_directly(input, output, size, blend))?;
+        Ok(Some(FrameTimings::on_device(kernels, watch.lap())))
     }
 
-    /// Does all of it on the device, where the network is there. Tells how long
-    /// the kernels took.
-    fn paint_on_cuda(
-        &mut self,
-        input: &Frame<'_>,
-        output: &mut FrameMut<'_>,
-        look: Look,
-    ) -> Result<Option<Duration>, EngineError> {
-        match self.network_on_cuda(look) {
-            Some(network) => {
-                let overlay = Overlay::of(look);
-                network.paint(input, output, look.size, overlay).map(Some)
-            }
-            None => Ok(None),
-        }
+    /// Whether frames blended like this are painted on a CUDA device.
+    pub fn paints_on_cuda(&mut self, blend: Blend) -> bool {
+        self.network_on_cuda(blend).is_some()
     }
 
-    /// Whether frames of this look are painted on a CUDA device.
-    pub fn paints_on_cuda(&mut self, look: Look) -> bool {
-        self.network_on_cuda(look).is_some()
-    }
-
-    fn network_on_cuda(&mut self, look: Look) -> Option<&mut CudaNetwork> {
-        let engine = self.engine.as_mut().filter(|_| look.strength > 0.0);
+    fn network_on_cuda(&mut self, blend: Blend) -> Option<&mut CudaNetwork> {
+        let engine = self.engine.as_mut().filter(|_| blend.strength > 0.0);
         engine.and_then(Engine::on_cuda)
     }
 }
 
 #[cfg(feature = "cuda")]
-impl Overlay {
-    fn of(look: Look) -> Self {
-        Overlay {
-            strength: look.strength,
-            keep_colours: look.keep_colours,
+impl FrameTimings {
+    /// Of a frame painted on a device: the rest of the time went into copies.
+    fn on_device(kernels: Duration, total: Duration) -> Self {
+        FrameTimings {
+            network: kernels,
+            convert: total.saturating_sub(kernels),
+            ..FrameTimings::default()
         }
     }
 }

@@ -35,9 +35,9 @@ pub struct Prepared {
 
 /// Weights for either kind of kernels.
 pub(super) enum Weights {
-    Cpu(Arc<cpu::Weights>),
+    Cpu(Arc<cpu::CpuWeights>),
     #[cfg(feature = "cuda")]
-    Cuda(Arc<cuda::Weights<cuda::Device>>),
+    Cuda(Arc<cuda::CudaWeights<cuda::Device>>),
     Candle(Arc<Network>),
 }
 
@@ -53,21 +53,21 @@ impl Weights {
         device: &Device,
         threads: &Threads,
     ) -> Result<(Self, Precision), EngineError> {
-        if device.is_cpu() && cpu::Weights::can_be(&model.architecture) {
+        if device.is_cpu() && cpu::CpuWeights::can_be(&model.architecture) {
             let level = Level::current();
             let precision = options.precision.on_cpu(level);
-            let weights = threads.run(|| cpu::Weights::new(model, level, precision))?;
+            let weights = threads.run(|| cpu::CpuWeights::new(model, level, precision))?;
             return Ok((Weights::Cpu(Arc::new(weights)), precision));
         }
         #[cfg(feature = "cuda")]
         if let Device::Cuda(device) = device
             && let precision = options.precision.on_cuda()
             && let Some(numbers) = cuda::numbers(precision)
-            && cuda::Weights::<cuda::Device>::can_be(&model.architecture)
+            && cuda::CudaWeights::<cuda::Device>::can_be(&model.architecture)
         {
             let ordinal = device.cuda_stream().context().ordinal();
             let gpu = cuda::Device::shared(ordinal)?;
-            let weights = cuda::Weights::new(gpu, model, numbers)?;
+            let weights = cuda::CudaWeights::new(gpu, model, numbers)?;
             return Ok((Weights::Cuda(Arc::new(weights)), precision));
         }
         let network = Network::from_model(model, device)?;

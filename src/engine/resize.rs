@@ -1,6 +1,7 @@
 //! Pictures made smaller.
 
 use super::Image;
+use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, LANES, Level};
 use rayon::prelude::*;
@@ -12,8 +13,8 @@ const ROWS_PER_TASK: usize = 8;
 /// are multiplied as many at a time.
 const QUAD: usize = 4;
 
-/// Makes `picture` `size` (width, height) large and puts it into `small`, whose
-/// memory is kept where it is enough.
+/// Makes `picture` `size` large and puts it into `small`, whose memory is kept
+/// where it is enough.
 ///
 /// Each pixel is the mean of those it covers and of as many around them, the
 /// farther the less (a triangle as wide as two pixels of the result): details
@@ -25,23 +26,18 @@ const QUAD: usize = 4;
 /// # Panics
 /// If `picture` has not `3 * width * height` numbers, or if one of both
 /// pictures has no pixels.
-pub fn shrink(picture: &Image, size: (usize, usize), small: &mut Image) {
+pub fn shrink(picture: &Image, size: Size, small: &mut Image) {
     shrink_at(Level::current(), picture, size, small);
 }
 
 /// [`shrink`] at a level of the CPU's; all give the same numbers up to rounding.
-pub fn shrink_at(
-    level: Level,
-    picture: &Image,
-    (width, height): (usize, usize),
-    small: &mut Image,
-) {
+pub fn shrink_at(level: Level, picture: &Image, size: Size, small: &mut Image) {
     assert!(picture.check().is_ok(), "a picture that is none");
-    assert!(width > 0 && height > 0, "a size without pixels");
+    assert!(!size.is_empty(), "a size without pixels");
+    let Size { width, height } = size;
     let rows = Filter::new(picture.height, height);
     let columns = Filter::new(picture.width, width);
-    (small.width, small.height) = (width, height);
-    small.data.resize(3 * width * height, 0.0);
+    small.resize(size);
     small
         .data
         .par_chunks_mut(width)

@@ -11,6 +11,7 @@
 
 use super::cpu::{CpuNetwork, Statistics};
 use super::{EngineError, Image, Threads};
+use crate::ops::Size;
 
 /// A part of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +26,30 @@ pub struct Area {
     pub height: usize,
 }
 
+impl Area {
+    /// All of a picture of this size.
+    pub fn whole(size: Size) -> Self {
+        Area {
+            x: 0,
+            y: 0,
+            width: size.width,
+            height: size.height,
+        }
+    }
+
+    /// Width and height.
+    pub fn size(&self) -> Size {
+        Size::new(self.width, self.height)
+    }
+}
+
 /// A picture to be repainted, by parts if it is large.
 pub trait Canvas {
     /// Why reading, writing or waiting ended.
     type Error: From<EngineError>;
 
     /// Width and height.
-    fn size(&self) -> (usize, usize);
+    fn size(&self) -> Size;
 
     /// Reads `area` of the picture as it was into `image`, which takes its
     /// size. Some pixels are read many times.
@@ -60,16 +78,16 @@ pub trait Canvas {
 /// canvas to work with.
 const PICTURES: usize = 3 * 3 * size_of::<f32>();
 
-/// Bytes that pictures of `size` (width, height) take around the network.
-pub fn pictures_memory((width, height): (usize, usize)) -> usize {
-    width.saturating_mul(height).saturating_mul(PICTURES)
+/// Bytes that pictures of this size take around the network.
+pub fn pictures_memory(size: Size) -> usize {
+    size.area().saturating_mul(PICTURES)
 }
 
-/// Bytes that painting `size` (width, height) takes, pictures included.
-pub fn memory_needed(network: &CpuNetwork, (width, height): (usize, usize)) -> usize {
+/// Bytes that painting a picture of this size takes, pictures included.
+pub fn memory_needed(network: &CpuNetwork, size: Size) -> usize {
     network
-        .memory_needed((height, width))
-        .saturating_add(pictures_memory((width, height)))
+        .memory_needed(size)
+        .saturating_add(pictures_memory(size))
 }
 
 /// Paints `canvas` in tiles, each within `limit` bytes.
@@ -93,7 +111,7 @@ pub fn paint<C: Canvas>(
             threads.run(|| network.measure(&picture, tile.inner(), &mut statistics))?;
             done += layer;
         }
-        statistics.settle();
+        statistics.finalize();
     }
     for tile in grid.tiles() {
         canvas.progress(done as f64 / whole as f64)?;
@@ -131,10 +149,10 @@ impl Tile {
 /// the whole picture.
 #[derive(Debug)]
 struct Grid {
-    /// Width and height of the picture.
-    size: (usize, usize),
-    /// Width and height of a tile, less at the right and lower end.
-    tile: (usize, usize),
+    /// Of the picture.
+    size: Size,
+    /// Of a tile, less at the right and lower end.
+    tile: Size,
     /// Pixels around a tile that its own depend on.
     reach: usize,
 }
@@ -143,11 +161,7 @@ impl Grid {
     /// The fewest tiles, about as high as wide, that can be painted within
     /// `limit` bytes. None is smaller than its surroundings are wide: their
     /// share would grow beyond all reason.
-    fn within(
-        network: &CpuNetwork,
-        size: (usize, usize),
-        limit: usize,
-    ) -> Result<Self, EngineError> {
+    fn within(network: &CpuNetwork, size: Size, limit: usize) -> Result<Self, EngineError> {
         let mut grid = Grid {
             size,
             tile: size,
@@ -159,38 +173,39 @@ impl Grid {
             if needed <= limit {
                 return Ok(grid);
             }
-            if grid.tile.0.max(grid.tile.1) <= grid.reach {
+            if grid.tile.width.max(grid.tile.height) <= grid.reach {
                 return Err(EngineError::MemoryLimit {
                     limit_mib: limit >> 20,
                     needed_mib: needed.div_ceil(1 << 20),
                 });
             }
-            match grid.tile.0 > grid.tile.1 {
+            match grid.tile.width > grid.tile.height {
                 true => columns += 1,
                 false => rows += 1,
             }
             let side = |len: usize, parts: usize| len.div_ceil(parts).next_multiple_of(4).min(len);
-            grid.tile = (side(size.0, columns), side(size.1, rows));
+            grid.tile = Size::new(side(size.width, columns), side(size.height, rows));
         }
     }
 
     /// The most pixels that a tile's surroundings have in a row and a column.
-    fn largest(&self) -> (usize, usize) {
+    fn largest(&self) -> Size {
         let side = |tile: usize, whole: usize| (tile + 2 * self.reach).min(whole);
-        (
-            side(self.tile.0, self.size.0),
-            side(self.tile.1, self.size.1),
+        Size::new(
+            side(self.tile.width, self.size.width),
+            side(self.tile.height, self.size.height),
         )
     }
 
     fn count(&self) -> usize {
-        self.size.0.div_ceil(self.tile.0) * self.size.1.div_ceil(self.tile.1)
+        let Grid { size, tile, .. } = self;
+        size.width.div_ceil(tile.width) * size.height.div_ceil(tile.height)
     }
 
     fn tiles(&self) -> impl Iterator<Item = Tile> {
-        let rows = (0..self.size.1).step_by(self.tile.1);
+        let rows = (0..self.size.height).step_by(self.tile.height);
         rows.flat_map(move |y| {
-            let columns = (0..self.size.0).step_by(self.tile.0);
+            let columns = (0..self.size.width).step_by(self.tile.width);
             columns.map(move |x| self.tile_at(x, y))
         })
     }
@@ -202,8 +217,8 @@ impl Grid {
             let last = (end + self.reach).min(whole);
             ((start, end - start), (first, last - first))
         };
-        let (columns, outer_columns) = line(x, self.tile.0, self.size.0);
-        let (rows, outer_rows) = line(y, self.tile.1, self.size.1);
+        let (columns, outer_columns) = line(x, self.tile.width, self.size.width);
+        let (rows, outer_rows) = line(y, self.tile.height, self.size.height);
         let area = |(x, width), (y, height)| Area {
             x,
             y,
@@ -224,8 +239,8 @@ mod tests {
     #[test]
     fn tiles_cover_the_picture_once() {
         let grid = Grid {
-            size: (101, 37),
-            tile: (40, 20),
+            size: Size::new(101, 37),
+            tile: Size::new(40, 20),
             reach: 12,
         };
         let mut seen = vec![0; 101 * 37];
@@ -243,7 +258,7 @@ mod tests {
             }
             let outer = tile.with_surroundings;
             assert_eq!((outer.x % 4, outer.y % 4), (0, 0));
-            assert!(outer.width <= grid.largest().0 && outer.height <= grid.largest().1);
+            assert!(outer.width <= grid.largest().width && outer.height <= grid.largest().height);
         }
         assert!(seen.iter().all(|n| *n == 1));
         assert_eq!(grid.tiles().count(), grid.count());

@@ -25,6 +25,7 @@
 //! Quasi-Interpolation", 2005.
 
 use super::Image;
+use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, LANES, Level};
 use rayon::prelude::*;
@@ -67,11 +68,12 @@ const TASKS_PER_THREAD: usize = 4;
 /// Fewer pixels than these are not worth waking a thread for.
 const PIXELS_PER_TASK: usize = 1 << 15;
 
-/// Bytes that an [`Upsampler`] takes for styled pictures of `size` (width, height),
-/// but for a few rows.
-pub fn memory_needed((width, height): (usize, usize)) -> usize {
+/// Bytes that an [`Upsampler`] takes for styled pictures of this size, but for a
+/// few rows.
+pub fn memory_needed(size: Size) -> usize {
     const ROW: usize = (SOURCES + FIELDS) * size_of::<f32>();
-    stride(width).saturating_mul(height).saturating_mul(ROW)
+    let strides = stride(size.width).saturating_mul(size.height);
+    strides.saturating_mul(ROW)
 }
 
 /// Enlarges styled pictures. Its buffers are kept from frame to frame.
@@ -119,20 +121,20 @@ impl Upsampler {
         for picture in [original, small, styled] {
             assert!(picture.check().is_ok(), "a picture that is none");
         }
-        let size = (styled.width, styled.height);
-        assert_eq!((small.width, small.height), size, "pictures of one size");
-        let larger = original.width >= size.0 && original.height >= size.1;
+        let size = styled.size();
+        assert_eq!(small.size(), size, "pictures of one size");
+        let larger = original.width >= size.width && original.height >= size.height;
         assert!(larger, "a picture to be made smaller");
         self.columns.fit(styled.width, original.width);
         self.collect(level, small, styled);
-        self.find_fields(level, size, original.height);
+        self.find_fields(level, size, original.size());
         self.enlarge(level, size, original, out);
     }
 
     fn collect(&mut self, level: Level, small: &Image, styled: &Image) {
         let &Image { width, height, .. } = small;
         let row = SOURCES * stride(width);
-        let rows = rows_per_task((width, height));
+        let rows = rows_per_task(small.size());
         self.sources.resize(row * height, 0.0);
         (self.sources.par_chunks_mut(row * rows))
             .enumerate()
@@ -147,15 +149,16 @@ impl Upsampler {
             });
     }
 
-    fn find_fields(&mut self, level: Level, (width, height): (usize, usize), full_height: usize) {
+    fn find_fields(&mut self, level: Level, size: Size, full: Size) {
+        let Size { width, height } = size;
         let stride = stride(width);
-        let rows = rows_per_task((width, height));
+        let rows = rows_per_task(size);
         self.fields.resize(FIELDS * stride * height, 0.0);
         self.sums.resize(height.div_ceil(rows) * SUMS * stride, 0.0);
         let sources = Sources {
             data: &self.sources,
-            size: (width, height),
-            sharpen: second_differences((width, height), (self.columns.lens.1, full_height)),
+            size,
+            sharpen: second_differences(size, full),
         };
         (self.fields.par_chunks_mut(FIELDS * stride * rows))
             .zip(self.sums.par_chunks_mut(SUMS * stride))
@@ -170,11 +173,10 @@ impl Upsampler {
             });
     }
 
-    fn enlarge(&mut self, level: Level, small: (usize, usize), original: &Image, out: &mut Image) {
+    fn enlarge(&mut self, level: Level, small: Size, original: &Image, out: &mut Image) {
         let &Image { width, height, .. } = original;
-        (out.width, out.height) = (width, height);
-        out.data.resize(3 * width * height, 0.0);
-        let rows = rows_per_task((width, height));
+        out.resize(original.size());
+        let rows = rows_per_task(original.size());
         let wide = 2 * FIELDS * stride(width);
         self.wide.resize(height.div_ceil(rows) * wide, 0.0);
         let fields = Fields {
@@ -182,9 +184,8 @@ impl Upsampler {
             size: small,
             columns: &self.columns,
         };
-        let (r, rest) = out.data.split_at_mut(width * height);
-        let (g, b) = rest.split_at_mut(width * height);
-        let [r, g, b] = [r, g, b].map(|plane| plane.par_chunks_mut(rows * width));
+        let planes = out.planes_mut();
+        let [r, g, b] = planes.map(|plane| plane.par_chunks_mut(rows * width));
         (r.zip(g).zip(b).zip(self.wide.par_chunks_mut(wide)))
             .enumerate()
             .for_each(|(task, (((r, g), b), wide))| {
@@ -199,23 +200,16 @@ impl Upsampler {
     }
 }
 
-/// How many rows of a picture (width, height) are a task.
-fn rows_per_task((width, height): (usize, usize)) -> usize {
+/// How many rows of a picture of this size are a task.
+fn rows_per_task(size: Size) -> usize {
     let most = rayon::current_num_threads() * TASKS_PER_THREAD;
-    let tasks = (width * height / PIXELS_PER_TASK).clamp(1, most);
-    height.div_ceil(tasks)
+    let tasks = (size.area() / PIXELS_PER_TASK).clamp(1, most);
+    size.height.div_ceil(tasks)
 }
 
 /// Numbers in a line for `width` pixels: a vector can be read at each of them.
 fn stride(width: usize) -> usize {
     width.next_multiple_of(LANES) + LANES
-}
-
-/// Row `y` of a picture's three planes.
-#[inline(always)]
-fn rows_of(picture: &Image, y: usize) -> [&[f32]; 3] {
-    let &Image { width, height, .. } = picture;
-    [0, 1, 2].map(|plane| &picture.data[(plane * height + y) * width..][..width])
 }
 
 /// The luma of 16 pixels.
@@ -245,12 +239,12 @@ impl Kernel for Collect<'_> {
         let stride = stride(width);
         for (i, lines) in self.sources.chunks_exact_mut(SOURCES * stride).enumerate() {
             let y = self.first + i;
-            let [r, g, b] = rows_of(self.small, y);
+            let [r, g, b] = self.small.rows(y);
             for x in (0..width).step_by(LANES) {
                 let rgb = [simd.read(&r[x..]), simd.read(&g[x..]), simd.read(&b[x..])];
                 simd.write(&mut lines[REACH + x..], luma(simd, rgb));
             }
-            for (plane, row) in rows_of(self.styled, y).into_iter().enumerate() {
+            for (plane, row) in self.styled.rows(y).into_iter().enumerate() {
                 lines[(1 + plane) * stride + REACH..][..width].copy_from_slice(row);
             }
             for line in lines.chunks_exact_mut(stride) {
@@ -265,7 +259,7 @@ impl Kernel for Collect<'_> {
 /// The pictures at the small size, see [`Upsampler`].
 struct Sources<'a> {
     data: &'a [f32],
-    size: (usize, usize),
+    size: Size,
     /// How much of the second difference along rows, and along columns, is
     /// taken off.
     sharpen: [f32; 2],
@@ -275,8 +269,8 @@ impl Sources<'_> {
     /// The lines of row `y + offset - REACH`, or of the nearest there is.
     #[inline(always)]
     fn row(&self, y: usize, offset: usize) -> [&[f32]; SOURCES] {
-        let stride = stride(self.size.0);
-        let y = (y + offset).saturating_sub(REACH).min(self.size.1 - 1);
+        let stride = stride(self.size.width);
+        let y = (y + offset).saturating_sub(REACH).min(self.size.height - 1);
         let lines = &self.data[SOURCES * stride * y..][..SOURCES * stride];
         [0, 1, 2, 3].map(|i| &lines[i * stride..][..stride])
     }
@@ -297,7 +291,7 @@ impl Kernel for FindFields<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let width = self.sources.size.0;
+        let width = self.sources.size.width;
         let stride = stride(width);
         for (i, fields) in self.fields.chunks_exact_mut(FIELDS * stride).enumerate() {
             let rows = [0, 1, 2, 3, 4].map(|offset| self.sources.row(self.first + i, offset));
@@ -422,10 +416,13 @@ fn blur(from: usize, to: usize) -> f32 {
 }
 
 /// How much of the second differences along rows, and along columns, is to be
-/// taken off a picture of size `small` that is enlarged to `full` (both width,
-/// height), to make good what that blurs.
-pub(super) fn second_differences(small: (usize, usize), full: (usize, usize)) -> [f32; 2] {
-    let lost = [blur(small.0, full.0), blur(small.1, full.1)];
+/// taken off a picture of size `small` that is enlarged to `full`, to make good
+/// what that blurs.
+pub(super) fn second_differences(small: Size, full: Size) -> [f32; 2] {
+    let lost = [
+        blur(small.width, full.width),
+        blur(small.height, full.height),
+    ];
     // A line loses its second difference times half its blur.
     lost.map(|lost| SHARPEN / 2.0 * lost)
 }
@@ -471,8 +468,7 @@ impl Columns {
 /// What is interpolated, see [`Upsampler`].
 struct Fields<'a> {
     data: &'a [f32],
-    /// Width and height.
-    size: (usize, usize),
+    size: Size,
     columns: &'a Columns,
 }
 
@@ -505,7 +501,12 @@ impl<'a> WideRows<'a> {
             true => std::mem::swap(&mut self.above, &mut self.below),
             false => widen(simd, fields, row, self.above),
         }
-        widen(simd, fields, (row + 1).min(fields.size.1 - 1), self.below);
+        widen(
+            simd,
+            fields,
+            (row + 1).min(fields.size.height - 1),
+            self.below,
+        );
         self.row = Some(row);
     }
 }
@@ -513,7 +514,7 @@ impl<'a> WideRows<'a> {
 /// Row `y` of the fields at full width.
 #[inline(always)]
 fn widen<S: Simd>(simd: S, fields: &Fields<'_>, y: usize, wide: &mut [f32]) {
-    let (small, full) = (stride(fields.size.0), wide.len() / FIELDS);
+    let (small, full) = (stride(fields.size.width), wide.len() / FIELDS);
     let row = &fields.data[y * FIELDS * small..][..FIELDS * small];
     for (line, wide) in row.chunks_exact(small).zip(wide.chunks_exact_mut(full)) {
         let groups = fields.columns.groups.iter();
@@ -544,7 +545,7 @@ impl Kernel for Enlarge<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let &Image { width, height, .. } = self.original;
-        let position = |y| position(y, self.fields.size.1, height);
+        let position = |y| position(y, self.fields.size.height, height);
         let mut wide = WideRows::new(self.wide);
         let mut out = self.out;
         let end = self.first + out[0].len() / width;

@@ -15,7 +15,7 @@ const MAX_WEIGHTS: u64 = 200_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputMap {
-    /// `(tanh(x) + 1) * 127.5`, as in the article.
+    /// `(tanh(x) + 1) * 127.5`, as in the paper.
     Tanh,
     /// `tanh(x) * 150 + 127.5`, cut to 0..255 (lengstrom/fast-style-transfer).
     Tanh150,
@@ -42,9 +42,9 @@ pub enum Upsampling {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
-    /// Base width C: 32 in the article, 16 for live use on a CPU.
+    /// Base width C: 32 in the paper, 16 for live use on a CPU.
     pub width: usize,
-    /// Number of residual blocks: 5 in the article.
+    /// Number of residual blocks: 5 in the paper.
     pub residual_blocks: usize,
     /// Side of the first and last convolutions' kernels, odd: 9.
     pub outer_kernel: usize,
@@ -52,7 +52,7 @@ pub struct Architecture {
     pub inner_kernel: usize,
     /// Added to the variance in each normalisation.
     pub norm_eps: f64,
-    /// Whether the last convolution is normalised too, as in the article.
+    /// Whether the last convolution is normalised too, as in the paper.
     pub output_norm: bool,
     /// How the result becomes 0..255.
     pub output_map: OutputMap,
@@ -88,7 +88,7 @@ impl Default for Architecture {
 }
 
 impl Architecture {
-    /// The article's network at another width.
+    /// The paper's network at another width.
     pub fn with_width(width: usize) -> Self {
         Architecture {
             width,
@@ -136,59 +136,6 @@ impl Architecture {
             ));
         }
         Ok(())
-    }
-
-    /// Name and shape of every tensor of the network.
-    ///
-    /// A convolution has a bias only where no normalisation follows, which
-    /// would take it away again. Weights are `[outputs, inputs, k, k]`, those of
-    /// transposed convolutions too.
-    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
-        let c = self.width;
-        let (outer, inner) = (self.outer_kernel, self.inner_kernel);
-        let mut list = Vec::new();
-        let mut layer = |name: &str, out: usize, input: usize, kernel: usize, norm: bool| {
-            list.push((
-                format!("{name}.conv.weight"),
-                vec![out, input, kernel, kernel],
-            ));
-            if norm {
-                list.push((format!("{name}.norm.weight"), vec![out]));
-                list.push((format!("{name}.norm.bias"), vec![out]));
-            } else {
-                list.push((format!("{name}.conv.bias"), vec![out]));
-            }
-        };
-        layer("down.0", c, 3, outer, true);
-        layer("down.1", 2 * c, c, inner, true);
-        layer("down.2", 4 * c, 2 * c, inner, true);
-        for i in 0..self.residual_blocks {
-            layer(&format!("residual.{i}.0"), 4 * c, 4 * c, inner, true);
-            layer(&format!("residual.{i}.1"), 4 * c, 4 * c, inner, true);
-        }
-        layer("up.0", 2 * c, 4 * c, inner, true);
-        layer("up.1", c, 2 * c, inner, true);
-        layer("output", 3, c, outer, self.output_norm);
-        list
-    }
-
-    /// Products of two numbers that each pixel of a picture takes, about: what
-    /// a network costs, beside another.
-    pub fn products_per_pixel(&self) -> f64 {
-        let [c, blocks, outer, inner] = [
-            self.width,
-            self.residual_blocks,
-            self.outer_kernel,
-            self.inner_kernel,
-        ]
-        .map(|number| number as f64);
-        // The first layer and the last; those of half and quarter size, of
-        // which a pixel has a quarter and a sixteenth; the last enlarging one.
-        let outer = 2.0 * outer * outer * 3.0 * c;
-        let down = (c * 2.0 * c) / 4.0 + (2.0 * c * 4.0 * c) / 16.0;
-        let residual = 2.0 * blocks * (4.0 * c * 4.0 * c) / 16.0;
-        let up = (4.0 * c * 2.0 * c) / 4.0 + 2.0 * c * c;
-        outer + inner * inner * (down + residual + up)
     }
 
     /// Fresh weights: kernels uniform within `±1/sqrt(fan in)` (PyTorch's

@@ -9,11 +9,13 @@
 
 mod architecture;
 mod error;
+mod layers;
 mod model;
 mod transformer;
 
-pub use crate::ops::Padding;
+pub use crate::ops::{Padding, Step};
 pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
+pub use layers::{LayerSpec, Residual, SIDE_MULTIPLE, Tail};
 pub use model::{FORMAT_VERSION, Model, ModelFile, Style, write_atomically};
 pub use transformer::Network;

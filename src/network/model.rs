@@ -75,6 +75,25 @@ impl Model {
         ModelFile::read(path.as_ref())?.parse()
     }
 
+    /// The tensor called `name`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn tensor(&self, name: &str) -> candle_core::Result<&Tensor> {
+        match self.weights.get(name) {
+            Some(tensor) => Ok(tensor),
+            None => candle_core::bail!("the model has no tensor {name}"),
+        }
+    }
+
+    /// The numbers of the tensor called `name`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn values(&self, name: &str) -> candle_core::Result<Vec<f32>> {
+        self.tensor(name)?.flatten_all()?.to_vec1()
+    }
+
     /// Writes the model file: to a temporary file beside it first, so that
     /// `path` holds either the old model or the whole new one.
     ///

@@ -1,71 +1,57 @@
 //! The network as a function of an image: plain, differentiable Candle.
 
-use super::{Architecture, Model, OutputMap, Upsampling};
-use crate::ops::{Padding, Path, plain};
+use super::{
+    Architecture, LayerSpec, Model, OutputMap, Residual, SIDE_MULTIPLE, Step, Tail, Upsampling,
+};
+use crate::ops::{Backend, plain};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-/// Convolution and what follows it: normalisation, or a bias.
-struct ConvLayer {
+/// A layer with its tensors.
+struct NetworkLayer {
+    spec: LayerSpec,
     weight: Tensor,
-    tail: Tail,
-    padding: Padding,
-    step: Step,
+    tail: TailTensors,
 }
 
-/// How the result's size compares to the input's.
-#[derive(Clone, Copy)]
-enum Step {
-    /// One pixel of so many in a line.
-    Stride(usize),
-    /// Two pixels of one.
-    Double(Upsampling),
-}
-
-enum Tail {
-    Norm {
-        scale: Tensor,
-        shift: Tensor,
-        eps: f64,
-    },
+/// The tensors of a [`Tail`].
+enum TailTensors {
+    Norm { scale: Tensor, shift: Tensor },
     Bias(Tensor),
 }
 
-impl ConvLayer {
-    fn new(
-        shape: [usize; 4],
-        padding: Padding,
-        step: Step,
-        norm_eps: Option<f64>,
-        vb: VarBuilder,
-    ) -> Result<Self> {
-        let out = shape[0];
-        let tail = match norm_eps {
-            Some(eps) => Tail::Norm {
-                scale: vb.get(out, "norm.weight")?,
-                shift: vb.get(out, "norm.bias")?,
-                eps,
+impl NetworkLayer {
+    fn new(spec: LayerSpec, vb: &VarBuilder) -> Result<Self> {
+        let channels = spec.outputs;
+        let tail = match spec.tail {
+            Tail::Norm => TailTensors::Norm {
+                scale: vb.get(channels, &spec.norm_scale())?,
+                shift: vb.get(channels, &spec.norm_shift())?,
             },
-            None => Tail::Bias(vb.get(out, "conv.bias")?),
+            Tail::Bias => TailTensors::Bias(vb.get(channels, &spec.bias())?),
         };
-        Ok(ConvLayer {
-            weight: vb.get(&shape, "conv.weight")?,
+        let shape = (spec.outputs, spec.inputs, spec.kernel, spec.kernel);
+        Ok(NetworkLayer {
+            weight: vb.get(shape, &spec.weight())?,
             tail,
-            padding,
-            step,
+            spec,
         })
     }
 
-    fn forward(&self, x: &Tensor, relu: bool, path: Path) -> Result<Tensor> {
-        let conv = |x, stride| path.conv2d(x, &self.weight, self.padding, stride);
-        let y = match self.step {
-            Step::Stride(stride) => conv(x, stride)?,
-            Step::Double(Upsampling::Nearest) => conv(&path.upsample2x(x)?, 1)?,
-            Step::Double(Upsampling::Transposed) => path.conv_transpose2x(x, &self.weight)?,
+    fn forward(&self, x: &Tensor, architecture: &Architecture, backend: Backend) -> Result<Tensor> {
+        let conv = |x, stride| backend.conv2d(x, &self.weight, architecture.padding, stride);
+        let y = match (self.spec.step, architecture.upsampling) {
+            (Step::Same, _) => conv(x, 1)?,
+            (Step::Half, _) => conv(x, 2)?,
+            (Step::Double, Upsampling::Nearest) => conv(&backend.upsample2x(x)?, 1)?,
+            (Step::Double, Upsampling::Transposed) => backend.conv_transpose2x(x, &self.weight)?,
         };
+        let relu = self.spec.relu;
         match &self.tail {
-            Tail::Norm { scale, shift, eps } => path.instance_norm(&y, scale, shift, *eps, relu),
-            Tail::Bias(bias) => {
+            TailTensors::Norm { scale, shift } => {
+                backend.instance_norm(&y, scale, shift, architecture.norm_eps, relu)
+            }
+            TailTensors::Bias(bias) => {
                 let y = y.to_dtype(bias.dtype())?.broadcast_add(bias)?;
                 if relu { y.relu() } else { Ok(y) }
             }
@@ -76,10 +62,7 @@ impl ConvLayer {
 /// An image transformation network.
 pub struct Network {
     architecture: Architecture,
-    down: Vec<ConvLayer>,
-    residual: Vec<[ConvLayer; 2]>,
-    up: Vec<ConvLayer>,
-    output: ConvLayer,
+    layers: Vec<NetworkLayer>,
 }
 
 impl Network {
@@ -89,42 +72,12 @@ impl Network {
     /// # Errors
     /// A tensor that is missing or has another shape.
     pub fn new(architecture: &Architecture, vb: VarBuilder) -> Result<Self> {
-        let c = architecture.width;
-        let (outer, inner) = (architecture.outer_kernel, architecture.inner_kernel);
-        let eps = Some(architecture.norm_eps);
-        let padding = architecture.padding;
-        let layer = |name: &str, out: usize, input: usize, kernel: usize, step: Step| {
-            let shape = [out, input, kernel, kernel];
-            ConvLayer::new(shape, padding, step, eps, vb.pp(name))
-        };
-        let (same, half) = (Step::Stride(1), Step::Stride(2));
-        let double = Step::Double(architecture.upsampling);
+        let layers = architecture.layers().into_iter();
         Ok(Network {
             architecture: architecture.clone(),
-            down: vec![
-                layer("down.0", c, 3, outer, same)?,
-                layer("down.1", 2 * c, c, inner, half)?,
-                layer("down.2", 4 * c, 2 * c, inner, half)?,
-            ],
-            residual: (0..architecture.residual_blocks)
-                .map(|i| {
-                    Ok([
-                        layer(&format!("residual.{i}.0"), 4 * c, 4 * c, inner, same)?,
-                        layer(&format!("residual.{i}.1"), 4 * c, 4 * c, inner, same)?,
-                    ])
-                })
+            layers: layers
+                .map(|spec| NetworkLayer::new(spec, &vb))
                 .collect::<Result<_>>()?,
-            up: vec![
-                layer("up.0", 2 * c, 4 * c, inner, double)?,
-                layer("up.1", c, 2 * c, inner, double)?,
-            ],
-            output: ConvLayer::new(
-                [3, c, outer, outer],
-                padding,
-                same,
-                eps.filter(|_| architecture.output_norm),
-                vb.pp("output"),
-            )?,
         })
     }
 
@@ -138,27 +91,28 @@ impl Network {
     /// range. Any size from 1x1 will do: sides that are not multiples of 4 are
     /// mirrored up to the next and the result is cut back.
     pub fn forward(&self, image: &Tensor) -> Result<Tensor> {
-        self.forward_by(image, Path::Fast)
+        self.forward_by(image, Backend::Fast)
     }
 
-    /// [`Network::forward`], with the operations of `path`.
-    pub fn forward_by(&self, image: &Tensor, path: Path) -> Result<Tensor> {
+    /// [`Network::forward`], with the operations of `backend`.
+    pub fn forward_by(&self, image: &Tensor, backend: Backend) -> Result<Tensor> {
         let (_, _, height, width) = image.dims4()?;
         let [black, white] = self.architecture.input_range;
         let image = plain::channels_last(image)?;
-        let mut x = pad_to_multiple_of_4(&image)?.affine((white - black) / 255.0, black)?;
-        for layer in &self.down {
-            x = layer.forward(&x, true, path)?;
-        }
-        for [first, second] in &self.residual {
-            let inner = first.forward(&x, true, path)?;
-            x = (second.forward(&inner, false, path)? + x)?;
-        }
-        for layer in &self.up {
-            x = layer.forward(&x, true, path)?;
+        let mut x = pad_sides(&image)?.affine((white - black) / 255.0, black)?;
+        let mut kept = None;
+        for layer in &self.layers {
+            if layer.spec.residual == Residual::First {
+                kept = Some(x.clone());
+            }
+            x = layer.forward(&x, &self.architecture, backend)?;
+            if layer.spec.residual == Residual::Second
+                && let Some(kept) = kept.take()
+            {
+                x = (x + kept)?;
+            }
         }
         // Images inside may have 16 bits; pictures have 32.
-        let x = self.output.forward(&x, false, path)?;
         let x = x.to_dtype(DType::F32)?;
         let x = match self.architecture.output_map {
             OutputMap::Tanh => x.tanh()?.affine(127.5, 127.5)?,
@@ -172,20 +126,31 @@ impl Network {
     /// `size` (width, height) on the CPU where no gradients are wanted.
     pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
         let pixels = width
-            .next_multiple_of(4)
-            .saturating_mul(height.next_multiple_of(4));
+            .next_multiple_of(SIDE_MULTIPLE)
+            .saturating_mul(height.next_multiple_of(SIDE_MULTIPLE));
         pixels.saturating_mul(size_of::<f32>() * self.numbers_per_pixel())
     }
 
     /// Numbers held at once for each pixel of a picture, at most: some
-    /// pictures, and in the layer after the last enlargement its input, that
-    /// enlarged and perhaps padded, and its result.
+    /// pictures, and in the largest layer its input, that enlarged and perhaps
+    /// padded, and its result, rounded up to whole images of full size.
     fn numbers_per_pixel(&self) -> usize {
-        let padded = match self.architecture.inner_kernel {
-            3 => 0,
-            _ => 2,
+        let held = |NetworkLayer { spec, .. }: &NetworkLayer| {
+            let image = |channels: usize, scale: usize| channels as f64 / (scale * scale) as f64;
+            let input = image(spec.inputs, spec.input_scale);
+            let under_kernel = image(spec.inputs, spec.kernel_scale());
+            let enlarged = match spec.step {
+                Step::Double => under_kernel,
+                Step::Same | Step::Half => 0.0,
+            };
+            let padded = match spec.kernel {
+                3 => 0.0,
+                _ => under_kernel,
+            };
+            input + enlarged + padded + image(spec.outputs, spec.output_scale())
         };
-        24 + (4 + padded) * self.architecture.width
+        let most = self.layers.iter().map(held).fold(0.0, f64::max);
+        24 + (most.ceil() as usize).next_multiple_of(self.architecture.width)
     }
 
     /// What the network looks like.
@@ -194,13 +159,13 @@ impl Network {
     }
 }
 
-/// Mirrors at the right and lower border until both sides divide by 4.
-fn pad_to_multiple_of_4(image: &Tensor) -> Result<Tensor> {
+/// Mirrors at the right and lower border until both sides divide by [`SIDE_MULTIPLE`].
+fn pad_sides(image: &Tensor) -> Result<Tensor> {
     let mut padded = image.clone();
     for dim in [1, 2] {
         let len = image.dim(dim)?;
-        if len % 4 != 0 {
-            padded = plain::reflect_to(&padded, dim, 0, len.next_multiple_of(4) - len)?;
+        if len % SIDE_MULTIPLE != 0 {
+            padded = plain::reflect_to(&padded, dim, 0, len.next_multiple_of(SIDE_MULTIPLE) - len)?;
         }
     }
     Ok(padded)

@@ -2,9 +2,9 @@
 //! backward on the CPU.
 
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
-use super::cpu::winograd::{self, Finish, Kind};
+use super::cpu::winograd::{self, Epilogue};
 use super::cpu::{LANES, Level, norm, pool};
-use super::{Padding, Products};
+use super::{Padding, Products, Step};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -32,7 +32,7 @@ fn result(data: Vec<f32>, shape: impl Into<Shape>) -> (CpuStorage, Shape) {
     (CpuStorage::F32(data), shape.into())
 }
 
-/// See [`super::Path::conv2d`].
+/// See [`super::Backend::conv2d`].
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
     x.contiguous()?
         .apply_op2(&weight.contiguous()?, Conv2d { padding, stride })
@@ -122,7 +122,7 @@ impl CustomOp2 for Conv2d {
     }
 }
 
-/// See [`super::Path::conv_transpose2x`].
+/// See [`super::Backend::conv_transpose2x`].
 pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let weight = weight.transpose(0, 1)?.contiguous()?;
     x.contiguous()?.apply_op2(&weight, ConvTranspose2x)
@@ -216,7 +216,7 @@ impl FrozenConv2d {
         let mut padded_bias = bias.to_vec1::<f32>()?;
         padded_bias.resize(outputs.next_multiple_of(LANES), 0.0);
         let forward = with_slice(weight, |w| {
-            Ok(products.of(winograd_weights(Kind::Same, w, outputs, inputs)))
+            Ok(products.of(winograd_weights(Step::Same, w, outputs, inputs)))
         })?;
         Ok(FrozenConv2d(Arc::new(Frozen {
             forward,
@@ -265,14 +265,20 @@ impl CustomOp1 for FrozenConv2d {
             width,
             rows: &border(height, Padding::Same, (1, 1)),
             columns: &border(width, Padding::Same, (1, 1)),
-            entrance: winograd::Entrance::Plain,
+            prologue: winograd::Prologue::None,
         };
-        let finish = Finish {
+        let epilogue = Epilogue {
             bias: Some(&self.0.bias),
             relu: true,
             moments: None,
         };
-        winograd::convolve(Level::current(), &self.0.forward, source, finish, &mut out);
+        winograd::convolve(
+            Level::current(),
+            &self.0.forward,
+            source,
+            epilogue,
+            &mut out,
+        );
         Ok(result(out, (batch, height, width, outputs)))
     }
 
@@ -290,10 +296,10 @@ impl CustomOp1 for FrozenConv2d {
                     rows: &border(height, Padding::Same, (1, 1)),
                     columns: &border(width, Padding::Same, (1, 1)),
                     // ReLU let nothing through where the result is 0.
-                    entrance: winograd::Entrance::Gate(y),
+                    prologue: winograd::Prologue::Gate(y),
                 };
-                let finish = Finish::default();
-                winograd::convolve(Level::current(), weights, source, finish, &mut out);
+                let epilogue = Epilogue::default();
+                winograd::convolve(Level::current(), weights, source, epilogue, &mut out);
                 Ok(())
             })
         })?;
@@ -301,7 +307,7 @@ impl CustomOp1 for FrozenConv2d {
     }
 }
 
-/// See [`super::Path::instance_norm`].
+/// See [`super::Backend::instance_norm`].
 pub fn instance_norm(
     x: &Tensor,
     scale: &Tensor,
@@ -405,7 +411,7 @@ impl CustomOp3 for InstanceNorm {
     }
 }
 
-/// See [`super::Path::upsample2x`].
+/// See [`super::Backend::upsample2x`].
 pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Upsample2x)
 }
@@ -430,7 +436,7 @@ impl CustomOp1 for Upsample2x {
     }
 }
 
-/// See [`super::Path::max_pool2x2`].
+/// See [`super::Backend::max_pool2x2`].
 pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(MaxPool2x2)
 }

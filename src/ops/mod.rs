@@ -20,6 +20,7 @@ pub mod cuda;
 mod fast;
 pub mod plain;
 mod size;
+mod step;
 
 use candle_core::{Device, Result, Tensor};
 #[cfg(feature = "cuda")]
@@ -27,6 +28,7 @@ use cuda::training::custom;
 use serde::{Deserialize, Serialize};
 
 pub use size::Size;
+pub use step::Step;
 
 /// What lies beyond the border of an image, and how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ pub fn reflect(index: isize, len: usize) -> usize {
 
 /// Which implementation of the operations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum Backend {
     /// Ordinary Candle operations: the reference.
     Plain,
     /// Our kernels, where the device has them.
@@ -74,21 +76,21 @@ pub enum Path {
 }
 
 /// Whose operations are taken.
-enum Way {
+enum Dispatch {
     Plain,
     Cpu,
     #[cfg(feature = "cuda")]
     Cuda,
 }
 
-impl Path {
+impl Backend {
     /// The way that can be gone where `x` lies.
-    fn on(self, x: &Tensor) -> Way {
+    fn on(self, x: &Tensor) -> Dispatch {
         match (self, x.device()) {
-            (Path::Fast, Device::Cpu) => Way::Cpu,
+            (Backend::Fast, Device::Cpu) => Dispatch::Cpu,
             #[cfg(feature = "cuda")]
-            (Path::Fast, Device::Cuda(_)) => Way::Cuda,
-            _ => Way::Plain,
+            (Backend::Fast, Device::Cuda(_)) => Dispatch::Cuda,
+            _ => Dispatch::Plain,
         }
     }
 
@@ -102,10 +104,10 @@ impl Path {
         stride: usize,
     ) -> Result<Tensor> {
         match self.on(x) {
-            Way::Plain => plain::conv2d(x, weight, padding, stride),
-            Way::Cpu => fast::conv2d(x, weight, padding, stride),
+            Dispatch::Plain => plain::conv2d(x, weight, padding, stride),
+            Dispatch::Cpu => fast::conv2d(x, weight, padding, stride),
             #[cfg(feature = "cuda")]
-            Way::Cuda => custom::conv2d(x, weight, padding, stride),
+            Dispatch::Cuda => custom::conv2d(x, weight, padding, stride),
         }
     }
 
@@ -120,10 +122,10 @@ impl Path {
         relu: bool,
     ) -> Result<Tensor> {
         match self.on(x) {
-            Way::Plain => plain::instance_norm(x, scale, shift, eps, relu),
-            Way::Cpu => fast::instance_norm(x, scale, shift, eps, relu),
+            Dispatch::Plain => plain::instance_norm(x, scale, shift, eps, relu),
+            Dispatch::Cpu => fast::instance_norm(x, scale, shift, eps, relu),
             #[cfg(feature = "cuda")]
-            Way::Cuda => custom::instance_norm(x, scale, shift, eps, relu),
+            Dispatch::Cuda => custom::instance_norm(x, scale, shift, eps, relu),
         }
     }
 
@@ -134,30 +136,30 @@ impl Path {
     /// that padding's front.
     pub fn conv_transpose2x(self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Way::Plain => plain::conv_transpose2x(x, weight),
-            Way::Cpu => fast::conv_transpose2x(x, weight),
+            Dispatch::Plain => plain::conv_transpose2x(x, weight),
+            Dispatch::Cpu => fast::conv_transpose2x(x, weight),
             #[cfg(feature = "cuda")]
-            Way::Cuda => custom::conv_transpose2x(x, weight),
+            Dispatch::Cuda => custom::conv_transpose2x(x, weight),
         }
     }
 
     /// Doubles height and width by repeating each pixel.
     pub fn upsample2x(self, x: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Way::Plain => plain::upsample2x(x),
-            Way::Cpu => fast::upsample2x(x),
+            Dispatch::Plain => plain::upsample2x(x),
+            Dispatch::Cpu => fast::upsample2x(x),
             #[cfg(feature = "cuda")]
-            Way::Cuda => custom::upsample2x(x),
+            Dispatch::Cuda => custom::upsample2x(x),
         }
     }
 
     /// Halves height and width (rounding down), keeping the largest of each 2x2.
     pub fn max_pool2x2(self, x: &Tensor) -> Result<Tensor> {
         match self.on(x) {
-            Way::Plain => plain::max_pool2x2(x),
-            Way::Cpu => fast::max_pool2x2(x),
+            Dispatch::Plain => plain::max_pool2x2(x),
+            Dispatch::Cpu => fast::max_pool2x2(x),
             #[cfg(feature = "cuda")]
-            Way::Cuda => custom::max_pool2x2(x),
+            Dispatch::Cuda => custom::max_pool2x2(x),
         }
     }
 }
@@ -189,11 +191,11 @@ pub enum Products {
 impl FrozenConv2d {
     /// `weight` is `[outputs, inputs, 3, 3]`, `bias` `[outputs]`.
     pub fn new(weight: &Tensor, bias: &Tensor, products: Products) -> Result<Self> {
-        Ok(FrozenConv2d(match Path::Fast.on(weight) {
-            Way::Cpu => Frozen::Cpu(fast::FrozenConv2d::new(weight, bias, products)?),
+        Ok(FrozenConv2d(match Backend::Fast.on(weight) {
+            Dispatch::Cpu => Frozen::Cpu(fast::FrozenConv2d::new(weight, bias, products)?),
             #[cfg(feature = "cuda")]
-            Way::Cuda => Frozen::Cuda(custom::FrozenConv2d::new(weight, bias)?),
-            Way::Plain => Frozen::Plain {
+            Dispatch::Cuda => Frozen::Cuda(custom::FrozenConv2d::new(weight, bias)?),
+            Dispatch::Plain => Frozen::Plain {
                 weight: weight.detach(),
                 bias: bias.detach(),
             },

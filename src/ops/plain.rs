@@ -4,7 +4,7 @@
 use super::{Padding, reflect};
 use candle_core::{Result, Tensor};
 
-/// See [`super::Path::conv2d`].
+/// See [`super::Backend::conv2d`].
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
     let mut x = x.clone();
     for dim in [1, 2] {
@@ -17,7 +17,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> R
     channels_last(&channels_first(&x)?.conv2d(weight, 0, stride, 1, 1)?)
 }
 
-/// See [`super::Path::conv_transpose2x`].
+/// See [`super::Backend::conv_transpose2x`].
 pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (_, height, width, _) = x.dims4()?;
     let weight = weight.transpose(0, 1)?.contiguous()?;
@@ -50,7 +50,7 @@ pub fn reflect_to(x: &Tensor, dim: usize, before: usize, after: usize) -> Result
     x.index_select(&Tensor::new(source, x.device())?, dim)
 }
 
-/// See [`super::Path::instance_norm`].
+/// See [`super::Backend::instance_norm`].
 pub fn instance_norm(
     x: &Tensor,
     scale: &Tensor,
@@ -70,7 +70,7 @@ pub fn instance_norm(
     if relu { y.relu() } else { Ok(y) }
 }
 
-/// See [`super::Path::upsample2x`].
+/// See [`super::Backend::upsample2x`].
 pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
     let (n, h, w, c) = x.dims4()?;
     x.reshape((n, h, 1, w, 1, c))?
@@ -78,7 +78,7 @@ pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
         .reshape((n, 2 * h, 2 * w, c))
 }
 
-/// See [`super::Path::max_pool2x2`].
+/// See [`super::Backend::max_pool2x2`].
 pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
     // Not Candle's max_pool2d, whose gradient is a quarter of the true one.
     let (n, h, w, c) = x.dims4()?;

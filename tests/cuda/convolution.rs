@@ -3,16 +3,16 @@
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use candle_core::Tensor;
-use gstfaststyle::ops::cuda::pack::{self, padded};
+use gstfaststyle::ops::cuda::pack;
 use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::ops::cuda::shapes::{Kind, Shape};
+use gstfaststyle::ops::cuda::shapes::{Shape, padded};
 use gstfaststyle::ops::cuda::{Gpu, Limits, Numbers};
-use gstfaststyle::ops::{Padding, plain};
+use gstfaststyle::ops::{Padding, Step, plain};
 use half::f16;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    kind: Kind,
+    step: Step,
     /// Of the input.
     size: (usize, usize),
     channels: (usize, usize),
@@ -33,17 +33,17 @@ fn expected(case: Case, x: &Tensor, weight: &Tensor, affine: &[Vec<f32>; 2]) -> 
         x = y.broadcast_add(&offset).unwrap().relu().unwrap();
     }
     let conv = |x: &Tensor, stride| plain::conv2d(x, weight, Padding::Reflect, stride).unwrap();
-    values(&match case.kind {
-        Kind::Same => conv(&x, 1),
-        Kind::Half => conv(&x, 2),
-        Kind::Double => conv(&plain::upsample2x(&x).unwrap(), 1),
+    values(&match case.step {
+        Step::Same => conv(&x, 1),
+        Step::Half => conv(&x, 2),
+        Step::Double => conv(&plain::upsample2x(&x).unwrap(), 1),
     })
 }
 
 /// The kernel's result, and its moments as it wrote them.
 fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f32>) {
     let Case {
-        kind,
+        step,
         size: (height, width),
         channels: (inputs, outputs),
         pending,
@@ -60,10 +60,10 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
     let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, Numbers::F16);
     let wide = (padded(inputs), padded(outputs));
     let (mut launch, rows) = shape.launch((height, width), wide, gpu.limits);
-    let (out_height, out_width) = match kind {
-        Kind::Same => (height, width),
-        Kind::Half => (height / 2, width / 2),
-        Kind::Double => (2 * height, 2 * width),
+    let (out_height, out_width) = match step {
+        Step::Same => (height, width),
+        Step::Half => (height / 2, width / 2),
+        Step::Double => (2 * height, 2 * width),
     };
     let pixels = out_height * out_width;
     let output = gpu.allocate(2 * pixels * wide.1).unwrap();
@@ -97,10 +97,10 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
         .collect();
     let weight = tensor(&scaled, &[outputs, inputs, 3, 3]);
     let expected = expected(case, &x, &weight, &affine);
-    let tolerance = match kind {
-        Kind::Same | Kind::Half => 1e-3,
+    let tolerance = match step {
+        Step::Same | Step::Half => 1e-3,
         // All its taps are rounded to a step of the largest sum's.
-        Kind::Double => 4e-3,
+        Step::Double => 4e-3,
     };
     assert_close(&unpad(&found, outputs), &expected, tolerance, &what);
 
@@ -122,20 +122,20 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
     (found, moments)
 }
 
-const KINDS: [Kind; 3] = [Kind::Same, Kind::Half, Kind::Double];
+const STEPS: [Step; 3] = [Step::Same, Step::Half, Step::Double];
 
 #[test]
 fn every_kernel_gives_what_plain_operations_give() {
     let gpu = Emulated::default();
     for (i, &shape) in Shape::all().iter().enumerate() {
-        let outputs = (shape.columns / shape.kind.phases()).max(16);
+        let outputs = (shape.columns / shape.phases()).max(16);
         // Two chunks, and a tile that ends within the image.
         for (size, inputs, pending) in [
             ((18, 20), 2 * shape.chunk, true),
             ((2, 6), shape.chunk, false),
         ] {
             let case = Case {
-                kind: shape.kind,
+                step: shape.step,
                 size,
                 channels: (inputs, outputs),
                 pending,
@@ -149,18 +149,18 @@ fn every_kernel_gives_what_plain_operations_give() {
 #[test]
 fn all_sizes_and_channels() {
     let gpu = Emulated::default();
-    for kind in KINDS {
+    for step in STEPS {
         // Sizes from one pixel up, and channels that are no multiples of 16.
         let sizes = [(2, 2), (2, 34), (36, 2), (16, 16), (10, 66)];
         let odd = [(1, 1), (1, 2), (3, 1), (17, 33), (7, 5)];
         let all = sizes
             .into_iter()
-            .chain(odd.into_iter().filter(|_| kind != Kind::Half));
+            .chain(odd.into_iter().filter(|_| step != Step::Half));
         for (size, channels) in all.zip([(8, 16), (16, 8), (4, 12), (24, 40)].into_iter().cycle()) {
             let wide = (padded(channels.0), padded(channels.1));
-            let shape = Shape::fitting(kind, wide, gpu.limits).unwrap();
+            let shape = Shape::fitting(step, wide, gpu.limits).unwrap();
             let case = Case {
-                kind,
+                step,
                 size,
                 channels,
                 pending: true,
@@ -174,22 +174,22 @@ fn all_sizes_and_channels() {
 /// result; the former not for the moments either.
 #[test]
 fn no_order_changes_anything() {
-    for kind in KINDS {
+    for step in STEPS {
         let case = Case {
-            kind,
+            step,
             size: (34, 20),
             channels: (32, 32),
             pending: true,
         };
         let forwards = Emulated::default();
-        let shape = Shape::fitting(kind, case.channels, forwards.limits).unwrap();
+        let shape = Shape::fitting(step, case.channels, forwards.limits).unwrap();
         let (result, moments) = run(&forwards, shape, case, 3);
         let backwards = Emulated {
             backwards: true,
             ..Emulated::default()
         };
         let again = run(&backwards, shape, case, 3);
-        assert!(again == (result.clone(), moments), "{kind:?}");
+        assert!(again == (result.clone(), moments), "{step:?}");
         let wide = Emulated {
             limits: Limits {
                 multiprocessors: 100,
@@ -197,7 +197,7 @@ fn no_order_changes_anything() {
             },
             ..Emulated::default()
         };
-        assert!(run(&wide, shape, case, 3).0 == result, "{kind:?}");
+        assert!(run(&wide, shape, case, 3).0 == result, "{step:?}");
     }
 }
 
@@ -206,7 +206,7 @@ fn no_order_changes_anything() {
 #[test]
 fn one_colour_has_no_variance() {
     let gpu = Emulated::default();
-    let shape = Shape::fitting(Kind::Same, (16, 16), gpu.limits).unwrap();
+    let shape = Shape::fitting(Step::Same, (16, 16), gpu.limits).unwrap();
     let (mut launch, rows) = shape.launch((16, 16), (16, 16), gpu.limits);
     let x = gpu.hold(&[f16::from_f32(0.3); 16 * 16 * 16]);
     let weights = Random::new(1).values(16 * 16 * 9, 1.0);

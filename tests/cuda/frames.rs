@@ -2,11 +2,10 @@
 
 use crate::emulated::{Emulated, Memory};
 use common::{Buffer, info, random, usual};
-use gstfaststyle::engine::Image;
-use gstfaststyle::engine::colour::keep_colours;
 use gstfaststyle::engine::cuda::layout::{self, Planes};
 use gstfaststyle::engine::frame::{Colorimetry, Format};
-use gstfaststyle::engine::pixels::{self, Mix};
+use gstfaststyle::engine::pixels;
+use gstfaststyle::engine::{Blend, Image};
 use gstfaststyle::ops::cuda::parameters::{Affine, Enter, FrameLayout, Leave, Parameters, Styled};
 use gstfaststyle::ops::cuda::{Gpu, Launch};
 use half::f16;
@@ -101,7 +100,7 @@ fn left(
     before: &Buffer,
     after: &Buffer,
     new: &Image,
-    (strength, keep_colours): (f32, bool),
+    blend: Blend,
 ) -> Vec<Vec<u8>> {
     let (width, height) = (new.width, new.height);
     // Rows longer than the frame's, as for widths that are no multiples of 4.
@@ -129,8 +128,8 @@ fn left(
             },
             span: 0.0,
         },
-        strength,
-        keep_colours: i32::from(keep_colours),
+        strength: blend.strength,
+        keep_colours: i32::from(blend.keep_color),
         keep_opacity: i32::from(before.info.format.has_alpha() && after.info.format.has_alpha()),
         ..Leave::default()
     };
@@ -170,22 +169,19 @@ fn every_format_leaves_as_the_cpu_writes_it() {
             let other = Format::ALL[(i + 6) % Format::ALL.len()];
             let before = noise(other, (width, height), usual(other));
             let new = random(width, height, 9);
-            for look in [(1.0, false), (0.25, false), (1.0, true), (0.5, true)] {
+            for (strength, keep_color) in [(1.0, false), (0.25, false), (1.0, true), (0.5, true)] {
+                let blend = Blend {
+                    strength,
+                    keep_color,
+                };
                 let after = Buffer::new(info(format, width, height, usual(format)), 3);
-                let found = left(&gpu, &before, &after, &new, look);
+                let found = left(&gpu, &before, &after, &new, blend);
 
                 let original = before.read();
-                let mut styled = new.clone();
-                if look.1 {
-                    keep_colours(&original, &mut styled);
-                }
-                let mix = Mix {
-                    original: &original,
-                    strength: look.0,
-                };
                 let mut expected = after.clone();
                 let alpha = before.frame();
-                pixels::write(&styled, Some(mix), Some(&alpha), &mut expected.frame_mut()).unwrap();
+                let original = Some((&original, blend));
+                pixels::write(&new, original, Some(&alpha), &mut expected.frame_mut()).unwrap();
                 assert_like(format, &found, &expected, &what);
             }
         }
@@ -201,7 +197,7 @@ fn packed_groups_are_filled_up_and_gaps_left_alone() {
             let new = common::solid([200.0, 90.0, 30.0], width, height);
             let after = Buffer::new(info(format, width, height, usual(format)), 7);
             let opaque = noise(Format::Rgb, (width, height), Colorimetry::SRGB);
-            let found = left(&gpu, &opaque, &after, &new, (1.0, false));
+            let found = left(&gpu, &opaque, &after, &new, Blend::OPAQUE);
             let mut expected = after.clone();
             pixels::write(&new, None, None, &mut expected.frame_mut()).unwrap();
             for (found, (expected, _)) in found.iter().zip(&expected.planes) {

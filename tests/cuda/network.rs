@@ -2,8 +2,8 @@
 
 use crate::emulated::Emulated;
 use candle_core::{Device, Tensor};
-use gstfaststyle::engine::cuda::{CudaNetwork, Weights};
-use gstfaststyle::engine::{EngineError, Image};
+use gstfaststyle::engine::cuda::{CudaNetwork, CudaWeights};
+use gstfaststyle::engine::{EngineError, Image, Size};
 use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
 use gstfaststyle::ops::cuda::Numbers;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub fn network(model: &Model) -> CudaNetwork<Emulated> {
 }
 
 fn network_of(model: &Model, numbers: Numbers) -> CudaNetwork<Emulated> {
-    let weights = Weights::new(Arc::new(Emulated::default()), model, numbers).unwrap();
+    let weights = CudaWeights::new(Arc::new(Emulated::default()), model, numbers).unwrap();
     CudaNetwork::new(Arc::new(weights))
 }
 
@@ -148,8 +148,8 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
     for weight in two.weights.values_mut() {
         *weight = (&*weight * 1.5).unwrap();
     }
-    let [one, two] =
-        [one, two].map(|model| Arc::new(Weights::new(gpu.clone(), &model, Numbers::F16).unwrap()));
+    let [one, two] = [one, two]
+        .map(|model| Arc::new(CudaWeights::new(gpu.clone(), &model, Numbers::F16).unwrap()));
     let sizes = [(20, 12), (12, 12), (8, 20)];
     let paint = |network: &mut CudaNetwork<Emulated>, (width, height)| {
         let mut styled = Image::default();
@@ -157,7 +157,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
         network.stylize(&image, &mut styled).unwrap();
         styled
     };
-    let fresh = |weights: &Arc<Weights<Emulated>>| {
+    let fresh = |weights: &Arc<CudaWeights<Emulated>>| {
         sizes.map(|size| paint(&mut CudaNetwork::new(weights.clone()), size))
     };
     let (of_one, of_two) = (fresh(&one), fresh(&two));
@@ -183,10 +183,10 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
 fn too_little_memory_is_told() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));
-    let weights = Weights::new(gpu.clone(), &model, Numbers::F16).unwrap();
+    let weights = CudaWeights::new(gpu.clone(), &model, Numbers::F16).unwrap();
     gpu.free.store(100 << 10, Ordering::Relaxed);
     let mut network = CudaNetwork::new(Arc::new(weights));
-    assert!(network.memory_needed((100, 100), (100, 100)) > 100 << 10);
+    assert!(network.memory_needed(Size::new(100, 100), Size::new(100, 100)) > 100 << 10);
     let mut styled = Image::default();
     match network.stylize(&picture(100, 100), &mut styled) {
         Err(EngineError::OutOfMemory { .. }) => (),

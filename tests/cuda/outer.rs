@@ -3,9 +3,12 @@
 
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
-use gstfaststyle::ops::cuda::pack::{self, padded};
+use gstfaststyle::ops::cuda::pack;
 use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::ops::cuda::{Gpu, shapes};
+use gstfaststyle::ops::cuda::{
+    Gpu,
+    shapes::{self, padded},
+};
 use gstfaststyle::ops::{Padding, plain};
 use half::f16;
 

@@ -5,12 +5,12 @@ use crate::emulated::Emulated;
 use crate::frames::common::{self, Buffer, info, usual};
 use crate::network::common as models;
 use crate::network::{difference, network, picture};
-use gstfaststyle::engine::colour::keep_colours;
-use gstfaststyle::engine::cuda::{CudaNetwork, Overlay};
+use gstfaststyle::engine::cuda::CudaNetwork;
 use gstfaststyle::engine::frame::Format;
-use gstfaststyle::engine::pixels::{self, Mix};
+use gstfaststyle::engine::pixels;
 use gstfaststyle::engine::resize;
 use gstfaststyle::engine::upsample::Upsampler;
+use gstfaststyle::engine::{Blend, Size};
 use gstfaststyle::network::{Architecture, Model};
 
 fn model() -> Model {
@@ -21,28 +21,16 @@ fn model() -> Model {
 }
 
 /// What the CPU makes of the frame, but for the network.
-fn expected(
-    gpu: &mut CudaNetwork<Emulated>,
-    input: &Buffer,
-    size: (usize, usize),
-    overlay: Overlay,
-) -> Buffer {
+fn expected(gpu: &mut CudaNetwork<Emulated>, input: &Buffer, size: Size, blend: Blend) -> Buffer {
     let original = input.read();
     let (mut small, mut styled, mut large) = Default::default();
     resize::shrink(&original, size, &mut small);
     gpu.stylize(&small, &mut styled).unwrap();
     Upsampler::default().run(&original, &small, &styled, &mut large);
-    if overlay.keep_colours {
-        keep_colours(&original, &mut large);
-    }
-    let mix = Mix {
-        original: &original,
-        strength: overlay.strength,
-    };
     let mut output = input.clone();
     pixels::write(
         &large,
-        Some(mix),
+        Some((&original, blend)),
         Some(&input.frame()),
         &mut output.frame_mut(),
     )
@@ -62,22 +50,23 @@ fn a_smaller_picture_comes_back_as_on_the_cpu() {
         (Format::Gray8, (9, 7), (1, 1)),
         (Format::P010_10Le, (70, 20), (17, 2)),
     ] {
-        for (strength, keep_colours) in [(1.0, false), (0.5, true)] {
-            let overlay = Overlay {
+        let size = Size::new(size.0, size.1);
+        for (strength, keep_color) in [(1.0, false), (0.5, true)] {
+            let blend = Blend {
                 strength,
-                keep_colours,
+                keep_color,
             };
             let mut input = Buffer::new(info(format, frame.0, frame.1, usual(format)), 3);
             let photo = picture(frame.0, frame.1);
             pixels::write(&photo, None, None, &mut input.frame_mut()).unwrap();
             let mut output = input.clone();
-            gpu.paint(&input.frame(), &mut output.frame_mut(), size, overlay)
+            gpu.paint(&input.frame(), &mut output.frame_mut(), size, blend)
                 .unwrap();
-            let expected = expected(gpu, &input, size, overlay);
+            let expected = expected(gpu, &input, size, blend);
             let (found, expected) = (output.read(), expected.read());
             let mean = difference(&found.data, &expected.data);
             let largest = common::largest_difference(&found, &expected);
-            let what = format!("{format} {frame:?} {size:?} {overlay:?}");
+            let what = format!("{format} {frame:?} {size} {blend:?}");
             assert!(mean < 0.5, "{what}: {mean} on average");
             assert!(largest < 5.0, "{what}: {largest} at most");
         }
@@ -89,16 +78,17 @@ fn sizes_of_the_picture_may_change() {
     let model = model();
     let mut gpu = network(&model);
     let photo = picture(40, 24);
-    let mut paint = |size| {
+    let mut paint = |(width, height)| {
         let mut input = Buffer::new(info(Format::Rgb, 40, 24, usual(Format::Rgb)), 0);
         pixels::write(&photo, None, None, &mut input.frame_mut()).unwrap();
         let mut output = input.clone();
-        let overlay = Overlay {
-            strength: 1.0,
-            keep_colours: false,
-        };
-        gpu.paint(&input.frame(), &mut output.frame_mut(), size, overlay)
-            .unwrap();
+        gpu.paint(
+            &input.frame(),
+            &mut output.frame_mut(),
+            Size::new(width, height),
+            Blend::OPAQUE,
+        )
+        .unwrap();
         output.read()
     };
     let whole = paint((40, 24));

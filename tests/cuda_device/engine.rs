@@ -5,7 +5,7 @@ use gstfaststyle::engine::frame::{
     Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
 };
 use gstfaststyle::engine::{
-    DeviceChoice, Engine, EngineError, Image, Look, Options, Painter, Prepared, Threads,
+    Blend, DeviceChoice, Engine, EngineError, Image, Options, Painter, Prepared, Size, Threads,
 };
 use gstfaststyle::network::{Architecture, Model};
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl Buffer {
 fn painters_paint_as_on_the_cpu() {
     let model = model(4, 1);
     let (width, height) = (35, 18);
-    for (from, to, strength, keep_colours) in [
+    for (from, to, strength, keep_color) in [
         (Format::Nv12, Format::Rgba, 1.0, false),
         (Format::Bgra, Format::Argb, 0.5, false),
         (Format::Rgb, Format::P010_10Le, 0.75, true),
@@ -193,14 +193,14 @@ fn painters_paint_as_on_the_cpu() {
             };
             let prepared = Prepared::new(&model, options).unwrap();
             painter.set_model(Some(Arc::new(prepared)));
-            let look = Look {
+            let blend = Blend {
                 strength,
-                keep_colours,
-                size: (width, height),
+                keep_color,
             };
+            let size = Size::new(width, height);
             let mut output = Buffer::new(to, width, height);
             painter
-                .paint(&input.read(), &mut output.write(), look)
+                .paint(&input.read(), &mut output.write(), size, blend)
                 .unwrap();
             output
         });

@@ -9,8 +9,8 @@ use gst_video::{VideoColorRange, VideoFormat, VideoFrameFlags, VideoInfo, VideoM
 use gstfaststyle::engine::frame::{
     Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
 };
-use gstfaststyle::engine::pixels::{self, Mix};
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
+use gstfaststyle::engine::pixels;
+use gstfaststyle::engine::{Blend, DeviceChoice, Engine, Image};
 use gstfaststyle::network::{Architecture, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -226,12 +226,13 @@ pub fn expected(
     engine.stylize(&original, &mut styled).unwrap();
     let mut result = vec![0; output.size()];
     with_frame_mut(output, &mut result, |mut frame| {
-        let mix = (strength < 1.0).then_some(Mix {
-            original: &original,
+        let blend = Blend {
             strength,
-        });
+            ..Blend::OPAQUE
+        };
+        let original = Some((&original, blend));
         let alpha = self::frame(input, bytes);
-        pixels::write(&styled, mix, Some(&alpha), &mut frame).unwrap();
+        pixels::write(&styled, original, Some(&alpha), &mut frame).unwrap();
     });
     rows(output, &result)
 }

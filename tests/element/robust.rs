@@ -3,7 +3,7 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gstfaststyle::engine::{EngineError, Options, Painter, Prepared, Threads};
+use gstfaststyle::engine::{EngineError, Options, Painter, Prepared, Size, Threads};
 use std::fs;
 use std::process::Command;
 
@@ -97,7 +97,7 @@ fn very_wide_and_very_large_frames() {
 fn a_frame_too_large_for_the_machine() {
     let mut painter = Painter::new(Threads::new(1).unwrap());
     painter.set_model(Some(Prepared::load(model(), Options::default()).unwrap()));
-    let large = (1 << 20, 1 << 20);
+    let large = Size::new(1 << 20, 1 << 20);
     let error = painter.check_memory(large, large).unwrap_err();
     assert!(error.to_string().contains("MiB"), "{error}");
     match error {
@@ -107,8 +107,16 @@ fn a_frame_too_large_for_the_machine() {
         } => assert!(needed_mib > 1 << 25 && available_mib < needed_mib),
         _ => panic!("{error}"),
     }
-    assert!(painter.check_memory((640, 480), (640, 480)).is_ok());
-    assert!(painter.check_memory((usize::MAX, 9), (1, 1)).is_err());
+    assert!(
+        painter
+            .check_memory(Size::new(640, 480), Size::new(640, 480))
+            .is_ok()
+    );
+    assert!(
+        painter
+            .check_memory(Size::new(usize::MAX, 9), Size::new(1, 1))
+            .is_err()
+    );
 }
 
 /// Memory in use by this process, in bytes.

@@ -5,7 +5,7 @@ use crate::common::*;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gstfaststyle::engine::frame::{FrameMut, PlaneMut};
-use gstfaststyle::engine::{Look, Options, Painter, Prepared, Threads};
+use gstfaststyle::engine::{Blend, Options, Painter, Prepared, Size, Threads};
 use std::time::{Duration, Instant};
 
 /// Width and height at which the network ran last.
@@ -63,7 +63,7 @@ fn they_change_while_playing() {
 }
 
 /// What a painter makes of RGB, without gaps between rows.
-fn painted(info: &VideoInfo, bytes: &[u8], look: Look) -> Vec<u8> {
+fn painted(info: &VideoInfo, bytes: &[u8], size: Size, blend: Blend) -> Vec<u8> {
     let prepared = Prepared::load(model(), Options::default()).unwrap();
     let mut painter = Painter::new(Threads::new(0).unwrap());
     painter.set_model(Some(prepared));
@@ -75,7 +75,7 @@ fn painted(info: &VideoInfo, bytes: &[u8], look: Look) -> Vec<u8> {
     };
     let mut output = FrameMut::new(frame_info(info), [plane]).unwrap();
     painter
-        .paint(&frame(info, bytes), &mut output, look)
+        .paint(&frame(info, bytes), &mut output, size, blend)
         .unwrap();
     result
 }
@@ -85,25 +85,25 @@ fn the_picture_is_the_painters() {
     let info = info(VideoFormat::Rgb, 64, 48);
     let buffer = noise(&info, 4);
     let bytes = buffer.map_readable().unwrap().to_vec();
-    for (scale, keep_colours, size) in [
+    for (scale, keep_color, (width, height)) in [
         (0.5, false, (32, 24)),
         (0.5, true, (32, 24)),
         (1.0, true, (64, 48)),
     ] {
         let element = element();
         element.set_property("scale", scale);
-        element.set_property("keep-color", keep_colours);
+        element.set_property("keep-color", keep_color);
         let mut harness = harness(&element, &info, &info);
         let styled = harness.push_and_pull(buffer.copy_deep().unwrap()).unwrap();
-        let look = Look {
+        let size = Size::new(width, height);
+        let blend = Blend {
             strength: 1.0,
-            keep_colours,
-            size,
+            keep_color,
         };
         assert_eq!(
             buffer_rows(&info, &styled),
-            rows(&info, &painted(&info, &bytes, look)),
-            "{look:?}"
+            rows(&info, &painted(&info, &bytes, size, blend)),
+            "{size}, {blend:?}"
         );
     }
 }

@@ -4,11 +4,11 @@ mod common;
 mod reference;
 
 use common::*;
-use gstfaststyle::engine::Image;
 use gstfaststyle::engine::frame::{
     Colorimetry, Family, Format, Frame, FrameError, FrameInfo, FrameMut, Plane, PlaneMut,
 };
-use gstfaststyle::engine::pixels::{self, Mix};
+use gstfaststyle::engine::pixels;
+use gstfaststyle::engine::{Blend, Image, Size};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -256,11 +256,17 @@ fn mixing_goes_from_the_original_to_the_new() {
     let info = info(Format::Rgb, 19, 3, Colorimetry::SRGB);
     let mixed = |strength| {
         let mut buffer = Buffer::new(info, 0);
-        let mix = Some(Mix {
-            original: &original,
+        let blend = Blend {
             strength,
-        });
-        pixels::write(&new, mix, None, &mut buffer.frame_mut()).unwrap();
+            ..Blend::OPAQUE
+        };
+        pixels::write(
+            &new,
+            Some((&original, blend)),
+            None,
+            &mut buffer.frame_mut(),
+        )
+        .unwrap();
         buffer.read()
     };
     assert_eq!(mixed(0.0), original);
@@ -319,7 +325,7 @@ fn wrong_planes_are_refused() {
         Frame::new(info, planes.iter().copied()).map(|_| ())
     };
     let bytes = [0; 64];
-    let size = |width, height| Err(FrameError::Size { width, height });
+    let size = |width, height| Err(FrameError::Size(Size::new(width, height)));
     assert_eq!(make(Format::Gray8, 0, 1, &[plane(&bytes, 8)]), size(0, 1));
     assert_eq!(make(Format::Gray8, 1, 0, &[plane(&bytes, 8)]), size(1, 0));
     assert_eq!(
@@ -379,16 +385,22 @@ fn pictures_of_other_sizes_are_refused() {
     let (right, wrong) = (random(4, 2, 11), random(2, 4, 11));
     let mut buffer = Buffer::new(rgba, 0);
     let mut write = |image: &Image, original: Option<&Image>, alpha: &Buffer| {
-        let mix = original.map(|original| Mix {
-            original,
+        let blend = Blend {
             strength: 0.5,
-        });
-        pixels::write(image, mix, Some(&alpha.frame()), &mut buffer.frame_mut())
+            ..Blend::OPAQUE
+        };
+        let original = original.map(|original| (original, blend));
+        pixels::write(
+            image,
+            original,
+            Some(&alpha.frame()),
+            &mut buffer.frame_mut(),
+        )
     };
     let (alpha, other) = (Buffer::new(rgba, 0), Buffer::new(other, 0));
     let mismatch = Err(FrameError::Mismatch {
-        expected: (4, 2),
-        found: (2, 4),
+        expected: Size::new(4, 2),
+        found: Size::new(2, 4),
     });
     assert_eq!(write(&right, Some(&right), &alpha), Ok(()));
     assert_eq!(write(&wrong, None, &alpha), mismatch);

@@ -8,9 +8,10 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use faststyle_train::cli::{Cli, Command};
+use faststyle_train::commands::train::recipe;
 use faststyle_train::memory;
-use faststyle_train::recipe::Recipe;
-use faststyle_train::train::Trainer;
+use faststyle_train::training::recipe::Recipe;
+use faststyle_train::training::trainer::Trainer;
 use gstfaststyle::engine::DeviceChoice;
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
@@ -96,7 +97,7 @@ fn recipe(options: &Options, painting: &Path, photos: &Path) -> Result<Recipe> {
         format!("--size={}", options.size),
     ];
     match Cli::try_parse_from(line)?.command {
-        Command::Train(args) => Recipe::new(&args),
+        Command::Train(args) => recipe::new(&args),
         _ => unreachable!("the line says train"),
     }
 }

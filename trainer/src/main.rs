@@ -1,11 +1,11 @@
 //! The command line of `faststyle-train`.
 
-use faststyle_train::cli::{Cli, Command};
-use faststyle_train::say::say;
-use faststyle_train::train::{self, Outcome};
-use faststyle_train::{
-    config, evaluate, import, info, interrupt, memory, onnx, optimize, stylize, vgg_weights,
+use faststyle_train::cli::{Cli, Command, config};
+use faststyle_train::commands::{
+    Outcome, evaluate, export_onnx, import, import_vgg, info, interrupt, optimize, stylize, train,
 };
+use faststyle_train::logging::say::say;
+use faststyle_train::memory;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,7 +43,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::ExportOnnx(args) => {
-            onnx::run(&args)?;
+            export_onnx::run(&args)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(args) => {
@@ -51,7 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::ImportVgg(args) => {
-            vgg_weights::import(&args.input, &args.output)?;
+            import_vgg::run(&args)?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -4,16 +4,16 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::{Scene, paint};
-use faststyle_train::cli::{LossArgs, TrainArgs};
-use faststyle_train::layers::{Layer, LayerWeights};
-use faststyle_train::loss;
+use faststyle_train::cli::TrainArgs;
+use faststyle_train::commands::train::recipe;
+use faststyle_train::objective::layers::{Layer, LayerWeights};
+use faststyle_train::objective::loss;
+use faststyle_train::objective::painting;
+use faststyle_train::objective::vgg_weights::VggWeights;
+use faststyle_train::objective::vgg19::Vgg19;
 use faststyle_train::objective::{LossWeights, Objective};
-use faststyle_train::painting;
-use faststyle_train::recipe::Recipe;
-use faststyle_train::schedule::Schedule;
-use faststyle_train::train::Trainer;
-use faststyle_train::vgg_weights::VggWeights;
-use faststyle_train::vgg19::Vgg19;
+use faststyle_train::training::schedule::Schedule;
+use faststyle_train::training::trainer::Trainer;
 use gstfaststyle::ops::Products;
 
 type Result<T = ()> = anyhow::Result<T>;
@@ -132,12 +132,9 @@ fn a_cropped_painting_is_its_part_alone() -> Result {
     let scene = Scene::new()?;
     let part = image::open(scene.painting())?.crop_imm(5, 3, 30, 20);
     part.save(scene.path("part.png"))?;
-    let crop = LossArgs {
-        style_crop: vec!["30x20+5+3".parse().ok()],
-        ..Default::default()
-    };
-    let cropped = painting::choose(&[scene.painting()], &crop, &[])?;
-    let whole = painting::choose(&[scene.path("part.png")], &LossArgs::default(), &[])?;
+    let crop = ["30x20+5+3".parse().ok()];
+    let cropped = painting::choose(&[scene.painting()], &[], &crop, &[])?;
+    let whole = painting::choose(&[scene.path("part.png")], &[], &[], &[])?;
     let numbers = |painting: &painting::Painting| -> Result<Vec<f32>> {
         let picture = painting.load(40, &Device::Cpu)?;
         assert_eq!(picture.dims(), [1, 3, 40, 60]);
@@ -154,10 +151,10 @@ fn several_paintings_are_trained_and_kept() -> Result {
     let mut args = args(&scene);
     args.style.push(scene.path("second.png"));
     args.loss.style_blend = vec![1.0, 3.0];
-    let recipe = Recipe::new(&args)?;
+    let recipe = recipe::new(&args)?;
     let mut blended = Trainer::new(recipe.clone(), &Device::Cpu)?;
     args.loss.style_blend = vec![3.0, 1.0];
-    let mut other = Trainer::new(Recipe::new(&args)?, &Device::Cpu)?;
+    let mut other = Trainer::new(recipe::new(&args)?, &Device::Cpu)?;
     assert_ne!(blended.step()?.style, other.step()?.style);
 
     let resume = |change: fn(&mut TrainArgs)| {
@@ -166,7 +163,7 @@ fn several_paintings_are_trained_and_kept() -> Result {
             ..Default::default()
         };
         change(&mut args);
-        recipe.clone().resumed(&args)
+        recipe::resumed(recipe.clone(), &args)
     };
     assert_eq!(resume(|_| ())?, recipe);
     assert_eq!(
@@ -183,12 +180,12 @@ fn several_paintings_are_trained_and_kept() -> Result {
     paint(&scene.path("third.png"), 50, 40, 10)?;
     args.style.push(scene.path("third.png"));
     args.loss.style_blend = vec![7.0, 2.0, 1.0];
-    let three = Recipe::new(&args)?;
+    let three = recipe::new(&args)?;
     let plain = TrainArgs {
         output: scene.path("out.safetensors"),
         ..Default::default()
     };
-    assert_eq!(three.clone().resumed(&plain)?, three);
+    assert_eq!(recipe::resumed(three.clone(), &plain)?, three);
 
     paint(&scene.path("second.png"), 50, 40, 8)?;
     let text = refused(|_| ());
@@ -204,25 +201,25 @@ fn epochs_become_steps() -> Result {
     // Three photos in batches of two.
     for (epochs, steps) in [(1, 2), (2, 3), (5, 8)] {
         args.epochs = Some(epochs);
-        let recipe = Recipe::new(&args)?;
+        let recipe = recipe::new(&args)?;
         assert_eq!((recipe.steps, recipe.epochs), (steps, Some(epochs)));
     }
-    let recipe = Recipe::new(&args)?;
+    let recipe = recipe::new(&args)?;
     let mut more = TrainArgs {
         steps: Some(9),
         ..Default::default()
     };
-    let longer = recipe.clone().resumed(&more)?;
+    let longer = recipe::resumed(recipe.clone(), &more)?;
     assert_eq!((longer.steps, longer.epochs), (9, None));
     (more.steps, more.epochs) = (None, Some(6));
-    assert_eq!(recipe.resumed(&more)?.steps, 9);
+    assert_eq!(recipe::resumed(recipe, &more)?.steps, 9);
     Ok(())
 }
 
 #[test]
 fn the_rate_rises_and_falls() -> Result {
     let scene = Scene::new()?;
-    let mut recipe = Recipe::new(&args(&scene))?;
+    let mut recipe = recipe::new(&args(&scene))?;
     let near = |found: f64, expected: f64| {
         assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
     };

@@ -2,12 +2,13 @@
 //! another implementation.
 
 use candle_core::{DType, Device, Tensor, Var};
-use faststyle_train::layers::{Layer, LayerWeights};
-use faststyle_train::loss;
+use faststyle_train::objective::gradient;
+use faststyle_train::objective::layers::{Layer, LayerWeights};
+use faststyle_train::objective::loss;
+use faststyle_train::objective::vgg_weights::VggWeights;
+use faststyle_train::objective::vgg19::Vgg19;
 use faststyle_train::objective::{LossWeights, Objective};
-use faststyle_train::optimizer::{self, Method, Optimizer};
-use faststyle_train::vgg_weights::VggWeights;
-use faststyle_train::vgg19::Vgg19;
+use faststyle_train::training::optimizer::{Method, Optimizer};
 use gstfaststyle::ops::Products;
 use serde_json::Value;
 
@@ -146,7 +147,7 @@ fn adam_by_hand() -> Result {
         let p1 = (parameters[0].narrow(0, 1, 1)?.sum_all()? * 3.)?;
         let p2 = parameters[1].powf(3.)?.sum_all()?;
         let gradients = ((p0 + p1)? + p2)?.backward()?;
-        let gradient = optimizer::gradient(&parameters, &gradients)?;
+        let gradient = gradient::flat(&parameters, &gradients)?;
         adam.step(&parameters, &gradient, 0.1)?;
 
         let slopes = [2. * expected[0].0, 3., 3. * expected[2].0 * expected[2].0];

@@ -4,13 +4,13 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::Scene;
-use faststyle_train::checkpoint::Checkpoint;
 use faststyle_train::cli::TrainArgs;
-use faststyle_train::loss_scale::LossScale;
-use faststyle_train::optimizer::Method;
-use faststyle_train::painting::fingerprint;
-use faststyle_train::recipe::Recipe;
-use faststyle_train::train::Trainer;
+use faststyle_train::commands::train::recipe;
+use faststyle_train::io::fingerprint::fingerprint;
+use faststyle_train::objective::loss_scale::LossScale;
+use faststyle_train::training::checkpoint::Checkpoint;
+use faststyle_train::training::optimizer::Method;
+use faststyle_train::training::trainer::Trainer;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn resuming_is_exact_with_a_basis() -> anyhow::Result<()> {
 
 fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let recipe = Recipe::new(&TrainArgs {
+    let recipe = recipe::new(&TrainArgs {
         optimizer: Some(optimizer),
         ..args(&scene)
     })?;
@@ -96,7 +96,7 @@ fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
 #[test]
 fn a_loss_scale_is_kept() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let trainer = Trainer::new(Recipe::new(&args(&scene))?, &Device::Cpu)?;
+    let trainer = Trainer::new(recipe::new(&args(&scene))?, &Device::Cpu)?;
     let path = scene.path("x.checkpoint.safetensors");
     let mut checkpoint = trainer.checkpoint()?;
     assert_eq!(checkpoint.loss_scale, None);
@@ -115,7 +115,7 @@ fn a_loss_scale_is_kept() -> anyhow::Result<()> {
 #[test]
 fn training_reduces_the_loss() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let mut trainer = Trainer::new(Recipe::new(&args(&scene))?, &Device::Cpu)?;
+    let mut trainer = Trainer::new(recipe::new(&args(&scene))?, &Device::Cpu)?;
     let first = trainer.step()?;
     let mut last = first;
     for _ in 0..24 {
@@ -181,7 +181,7 @@ fn the_stability_loss_is_part_of_the_total() -> anyhow::Result<()> {
             stability,
             ..args(&scene)
         };
-        Trainer::new(Recipe::new(&args)?, &Device::Cpu)?.step()
+        Trainer::new(recipe::new(&args)?, &Device::Cpu)?.step()
     };
     let (without, with, double) = (losses(None)?, losses(Some(1e3))?, losses(Some(2e3))?);
     assert_eq!(without.stability, 0.0);
@@ -200,7 +200,7 @@ fn scenes_at_rest_count_by_a_factor_of_their_own() -> anyhow::Result<()> {
             stability_at_rest: Some(factor),
             ..args(&scene)
         };
-        let step = Trainer::new(Recipe::new(&args)?, &Device::Cpu)?.step()?;
+        let step = Trainer::new(recipe::new(&args)?, &Device::Cpu)?.step()?;
         Ok(step.stability)
     };
     // The first view that follows from one seed is at rest, that from the other
@@ -214,7 +214,7 @@ fn scenes_at_rest_count_by_a_factor_of_their_own() -> anyhow::Result<()> {
 #[test]
 fn an_old_checkpoint_goes_on() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let recipe = Recipe::new(&TrainArgs {
+    let recipe = recipe::new(&TrainArgs {
         stability: None,
         ..args(&scene)
     })?;
@@ -245,7 +245,7 @@ fn an_old_checkpoint_goes_on() -> anyhow::Result<()> {
 #[test]
 fn a_damaged_checkpoint_is_refused() -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let trainer = Trainer::new(Recipe::new(&args(&scene))?, &Device::Cpu)?;
+    let trainer = Trainer::new(recipe::new(&args(&scene))?, &Device::Cpu)?;
     let path = scene.path("x.checkpoint.safetensors");
     trainer.checkpoint()?.save(&path)?;
     let file = std::fs::read(&path)?;

@@ -1,7 +1,7 @@
 //! Replaces `cuda_memory` in builds without feature `cuda`: nothing is available.
 
 use super::buffers::FrameBuffer;
-use crate::engine::{Look, Painter, Spent};
+use crate::engine::{Blend, FrameTimings, Painter, Size};
 use gst::glib;
 
 pub fn is_available() -> bool {
@@ -39,8 +39,9 @@ impl Context {
         _painter: &mut Painter,
         _input: &FrameBuffer<&gst::BufferRef>,
         _output: &mut FrameBuffer<&mut gst::BufferRef>,
-        _look: Look,
-    ) -> Result<Option<Spent>, gst::ErrorMessage> {
+        _size: Size,
+        _blend: Blend,
+    ) -> Result<Option<FrameTimings>, gst::ErrorMessage> {
         match *self {}
     }
 }

@@ -4,7 +4,7 @@ use super::library::{Library, MAP_CUDA};
 use crate::element::buffers::{FrameBuffer, Planes, frame, frame_mut, wrong_buffer};
 use crate::engine::cuda::{DeviceFrame, Source, Target};
 use crate::engine::frame::FrameInfo;
-use crate::engine::{Look, Painter, Spent};
+use crate::engine::{Blend, FrameTimings, Painter, Size};
 use gst::ffi::{GST_MAP_READ, GST_MAP_WRITE, GstBuffer, GstMapFlags, GstMapInfo};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -83,8 +83,8 @@ pub fn paint(
         &mut FrameBuffer<&mut gst::BufferRef>,
     ),
     there: [bool; 2],
-    look: Look,
-) -> Result<Option<Spent>, gst::ErrorMessage> {
+    (size, blend): (Size, Blend),
+) -> Result<Option<FrameTimings>, gst::ErrorMessage> {
     let wrong_input = |reason: String| wrong_buffer("input", &reason);
     let wrong_output = |reason: String| wrong_buffer("output", &reason);
     let (on_device, bytes, on_host);
@@ -116,6 +116,6 @@ pub fn paint(
         Target::Host(&mut to_host)
     };
     painter
-        .paint_directly(source, &mut target, look)
+        .paint_directly(source, &mut target, size, blend)
         .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
 }

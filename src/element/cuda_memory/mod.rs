@@ -11,7 +11,7 @@ mod library;
 
 use super::buffers::FrameBuffer;
 use crate::engine::cuda::primary_context;
-use crate::engine::{Look, Painter, Spent};
+use crate::engine::{Blend, FrameTimings, Painter, Size};
 use gst::glib;
 use gst::glib::translate::from_glib_full;
 use gst::prelude::*;
@@ -119,13 +119,14 @@ impl Context {
         painter: &mut Painter,
         input: &FrameBuffer<&gst::BufferRef>,
         output: &mut FrameBuffer<&mut gst::BufferRef>,
-        look: Look,
-    ) -> Result<Option<Spent>, gst::ErrorMessage> {
+        size: Size,
+        blend: Blend,
+    ) -> Result<Option<FrameTimings>, gst::ErrorMessage> {
         let there = [self.holds(input.buffer), self.holds(output.buffer)];
-        if there == [false, false] || !painter.paints_on_cuda(look) {
+        if there == [false, false] || !painter.paints_on_cuda(blend) {
             return Ok(None);
         }
-        frames::paint(self.library, painter, (input, output), there, look)
+        frames::paint(self.library, painter, (input, output), there, (size, blend))
     }
 
     /// Whether a buffer is all in this context's memory.

@@ -1,28 +1,18 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
+use super::norm::InstanceNorm;
 use super::plan::Border;
-use super::statistics::{Halt, Norms, Window};
-use crate::engine::{EngineError, Precision};
-use crate::network::Model;
+use super::statistics::{Norms, Window};
+use crate::engine::Precision;
+use crate::network::{LayerSpec, Model, Step, Tail};
+use crate::ops::Size;
 use crate::ops::cpu::conv::winograd_weights;
 use crate::ops::cpu::direct::Shape;
 use crate::ops::cpu::norm::{Affine, Moments};
 use crate::ops::cpu::pack::Panels;
-use crate::ops::cpu::winograd::{self, Entrance, Finish, PaddedPicture, PictureWeights, Source};
+use crate::ops::cpu::winograd::{self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source};
 use crate::ops::cpu::{Level, direct, norm};
-use candle_core::Tensor;
-
-/// A tensor of a model as plain numbers.
-fn values(model: &Model, name: &str) -> candle_core::Result<Vec<f32>> {
-    tensor(model, name)?.flatten_all()?.to_vec1()
-}
-
-fn tensor<'a>(model: &'a Model, name: &str) -> candle_core::Result<&'a Tensor> {
-    match model.weights.get(name) {
-        Some(tensor) => Ok(tensor),
-        None => candle_core::bail!("the model has no tensor {name}"),
-    }
-}
+use std::ops::ControlFlow;
 
 /// Weights `[outputs, inputs, kernel, kernel]`.
 struct Kernels {
@@ -33,11 +23,11 @@ struct Kernels {
 }
 
 impl Kernels {
-    fn new(model: &Model, layer: &str) -> candle_core::Result<Self> {
-        let name = format!("{layer}.conv.weight");
-        let (outputs, inputs, side, _) = tensor(model, &name)?.dims4()?;
+    fn new(model: &Model, layer: &LayerSpec) -> candle_core::Result<Self> {
+        let tensor = model.tensor(&layer.weight())?;
+        let (outputs, inputs, side, _) = tensor.dims4()?;
         Ok(Kernels {
-            values: values(model, &name)?,
+            values: tensor.flatten_all()?.to_vec1()?,
             outputs,
             inputs,
             side,
@@ -53,9 +43,8 @@ impl Kernels {
 #[derive(Clone, Copy)]
 pub struct Activation<'a> {
     pub data: &'a [f32],
-    /// Height and width.
-    pub size: (usize, usize),
-    /// A normalisation still to be done to it; ReLU follows.
+    pub size: Size,
+    /// A normalisation still to be done to it, and then ReLU.
     pub pending: Option<&'a Affine>,
 }
 
@@ -65,13 +54,13 @@ impl<'a> Activation<'a> {
         Source {
             data: self.data,
             batch: 1,
-            height: self.size.0,
-            width: self.size.1,
+            height: self.size.height,
+            width: self.size.width,
             rows: &border.rows,
             columns: &border.columns,
-            entrance: match self.pending {
-                None => Entrance::Plain,
-                Some(Affine { factor, offset }) => Entrance::Normalise { factor, offset },
+            prologue: match self.pending {
+                None => Prologue::None,
+                Some(Affine { factor, offset }) => Prologue::Normalise { factor, offset },
             },
         }
     }
@@ -81,8 +70,8 @@ impl<'a> Activation<'a> {
 #[derive(Default)]
 pub struct Scratch {
     moments: Vec<Moments>,
-    /// Only for kernels that are not 3x3.
-    padded: Vec<f32>,
+    /// An input with its border, only for kernels that are not 3x3.
+    pub padded: Vec<f32>,
 }
 
 /// What the layers share while a picture passes through them.
@@ -96,74 +85,48 @@ pub struct Pass<'a> {
 
 impl Pass<'_> {
     /// Where a convolution is to gather the moments of its result, if it is.
-    fn finish(&mut self) -> Finish<'_> {
-        Finish {
+    fn epilogue(&mut self) -> Epilogue<'_> {
+        Epilogue {
             moments: self.norms.are_own().then_some(&mut self.scratch.moments),
-            ..Finish::default()
+            ..Epilogue::default()
         }
     }
 
-    /// Makes `next` what normalises `out`, an image with rows of `width` pixels.
-    fn settle(
+    /// Makes `next` what normalises `out`, an image whose sides are `scale` times
+    /// shorter than those of full size.
+    fn finalize(
         &mut self,
-        norm: &Norm,
+        norm: &InstanceNorm,
         out: &[f32],
-        width: usize,
+        scale: usize,
         next: &mut Affine,
-    ) -> Result<(), Halt> {
-        let (level, divisor) = (self.level, self.width / width);
+    ) -> ControlFlow<()> {
+        let (level, width) = (self.level, self.width / scale);
         let measure = |window: &Window, moments: &mut Vec<Moments>| {
-            let Window { rows, columns } = window.divided(divisor);
+            let Window { rows, columns } = window.divided(scale);
             let row = (width, norm.channels());
             norm::measure_window(level, out, row, rows, columns, moments);
         };
         self.norms
-            .settle(norm, next, &mut self.scratch.moments, measure)
-    }
-}
-
-/// An instance normalisation's parameters.
-pub struct Norm {
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-    eps: f64,
-}
-
-impl Norm {
-    fn new(model: &Model, layer: &str) -> candle_core::Result<Self> {
-        Ok(Norm {
-            scale: values(model, &format!("{layer}.norm.weight"))?,
-            shift: values(model, &format!("{layer}.norm.bias"))?,
-            eps: model.architecture.norm_eps,
-        })
-    }
-
-    /// How many channels it normalises.
-    pub fn channels(&self) -> usize {
-        self.scale.len()
-    }
-
-    /// What normalises an image with these moments.
-    pub fn settle(&self, moments: &[Moments], affine: &mut Affine) {
-        affine.normalise(moments, (&self.scale, &self.shift), self.eps);
+            .finalize(norm, next, &mut self.scratch.moments, measure)
     }
 }
 
 /// The first layer: from a picture.
 pub struct FirstLayer {
     weights: PictureWeights,
-    norm: Norm,
+    norm: InstanceNorm,
 }
 
 impl FirstLayer {
     /// That of `model`.
-    pub fn new(model: &Model) -> candle_core::Result<Self> {
-        let kernels = Kernels::new(model, "down.0")?;
+    pub fn new(model: &Model, spec: &LayerSpec) -> candle_core::Result<Self> {
+        let kernels = Kernels::new(model, spec)?;
         Ok(FirstLayer {
             weights: PictureWeights::from_picture(kernels.outputs, kernels.side, |o, i, y, x| {
                 kernels.at(o, i, y, x)
             }),
-            norm: Norm::new(model, "down.0")?,
+            norm: InstanceNorm::new(model, spec)?,
         })
     }
 
@@ -173,108 +136,63 @@ impl FirstLayer {
     }
 
     /// Convolves a picture into `out`; `next` becomes the normalisation of that.
-    ///
-    /// # Errors
-    /// [`Halt::Measured`].
+    /// Breaks where the statistics end.
     pub fn forward(
         &self,
         picture: &PaddedPicture,
         pass: &mut Pass,
         next: &mut Affine,
         out: &mut [f32],
-    ) -> Result<(), Halt> {
-        winograd::from_picture(pass.level, &self.weights, picture, pass.finish(), out);
-        pass.settle(&self.norm, out, pass.width, next)
-    }
-}
-
-/// How a layer's output relates to its input in size.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Scale {
-    Half,
-    Same,
-    Double,
-}
-
-impl Scale {
-    /// What becomes of a side of `len` pixels.
-    fn of(self, len: usize) -> usize {
-        match self {
-            Scale::Half => len / 2,
-            Scale::Same => len,
-            Scale::Double => len * 2,
-        }
-    }
-
-    fn kind(self) -> winograd::Kind {
-        match self {
-            Scale::Half => winograd::Kind::Strided,
-            Scale::Same => winograd::Kind::Same,
-            Scale::Double => winograd::Kind::Upsampled,
-        }
+    ) -> ControlFlow<()> {
+        winograd::from_picture(pass.level, &self.weights, picture, pass.epilogue(), out);
+        pass.finalize(&self.norm, out, 1, next)
     }
 }
 
 /// A layer inside the network.
-pub struct Layer {
-    weights: Weights,
-    scale: Scale,
-    norm: Norm,
+pub struct InnerLayer {
+    /// What the layer is.
+    pub spec: LayerSpec,
+    kernels: PackedKernels,
+    norm: InstanceNorm,
 }
 
-enum Weights {
-    /// Of kernels of 3x3, as trained networks have.
+enum PackedKernels {
+    /// Of 3x3, as trained networks have.
     Winograd(winograd::Weights),
-    /// Of any others.
-    Direct {
-        panels: Panels,
-        inputs: usize,
-        outputs: usize,
-        kernel: usize,
-    },
+    /// Of any other side.
+    Direct(Panels),
 }
 
-impl Layer {
-    /// The layer of `model` whose tensors' names start with `name`.
-    pub fn new(
-        model: &Model,
-        name: &str,
-        scale: Scale,
-        precision: Precision,
-    ) -> candle_core::Result<Self> {
-        let kernels = Kernels::new(model, name)?;
+impl InnerLayer {
+    /// That of `model`.
+    pub fn new(model: &Model, spec: &LayerSpec, precision: Precision) -> candle_core::Result<Self> {
+        let kernels = Kernels::new(model, spec)?;
         let Kernels {
             outputs,
             inputs,
             side,
             ..
         } = kernels;
-        let weights = if side == 3 {
-            let weights = winograd_weights(scale.kind(), &kernels.values, outputs, inputs);
-            Weights::Winograd(match precision {
+        let kernels = if side == 3 {
+            let weights = winograd_weights(spec.step, &kernels.values, outputs, inputs);
+            PackedKernels::Winograd(match precision {
                 Precision::Fast => weights.rounded(),
                 _ => weights,
             })
         } else {
             let at = |o, i, y, x| kernels.at(o, i, y, x);
-            Weights::Direct {
-                panels: direct::pack((outputs, inputs, side), at),
-                inputs,
-                outputs,
-                kernel: side,
-            }
+            PackedKernels::Direct(direct::pack((outputs, inputs, side), at))
         };
-        Ok(Layer {
-            weights,
-            scale,
-            norm: Norm::new(model, name)?,
+        Ok(InnerLayer {
+            spec: spec.clone(),
+            kernels,
+            norm: InstanceNorm::new(model, spec)?,
         })
     }
 
     /// Convolves `x` into `out`; `next` becomes the normalisation of that.
-    ///
-    /// # Errors
-    /// [`EngineError::OutOfMemory`], [`Halt::Measured`].
+    /// Breaks where the statistics end.
     pub fn forward(
         &self,
         x: Activation,
@@ -282,18 +200,20 @@ impl Layer {
         pass: &mut Pass,
         next: &mut Affine,
         out: &mut [f32],
-    ) -> Result<(), Halt> {
+    ) -> ControlFlow<()> {
         let level = pass.level;
-        match &self.weights {
-            Weights::Winograd(weights) => {
-                winograd::convolve(level, weights, x.source(border), pass.finish(), out);
+        match &self.kernels {
+            PackedKernels::Winograd(weights) => {
+                winograd::convolve(level, weights, x.source(border), pass.epilogue(), out);
             }
-            &Weights::Direct {
-                ref panels,
-                inputs,
-                outputs,
-                kernel,
-            } => {
+            PackedKernels::Direct(panels) => {
+                let LayerSpec {
+                    inputs,
+                    outputs,
+                    kernel,
+                    step,
+                    ..
+                } = self.spec;
                 let shape = Shape {
                     batch: 1,
                     padded_height: border.rows.len(),
@@ -301,17 +221,18 @@ impl Layer {
                     inputs,
                     outputs,
                     kernel,
-                    stride: if self.scale == Scale::Half { 2 } else { 1 },
+                    stride: if step == Step::Half { 2 } else { 1 },
                 };
                 let Scratch { padded, moments } = &mut *pass.scratch;
-                pad(level, x, border, inputs, padded)?;
+                let padded = &mut padded[..border.rows.len() * border.columns.len() * inputs];
+                pad(level, x, border, inputs, padded);
                 direct::convolve(level, panels, shape, padded, None, false, out);
                 if pass.norms.are_own() {
                     norm::measure(level, out, outputs, moments);
                 }
             }
         }
-        pass.settle(&self.norm, out, self.scale.of(x.size.1), next)
+        pass.finalize(&self.norm, out, self.spec.output_scale(), next)
     }
 }
 
@@ -321,57 +242,52 @@ fn pad(
     x: Activation,
     Border { rows, columns }: &Border,
     channels: usize,
-    padded: &mut Vec<f32>,
-) -> Result<(), EngineError> {
-    super::resize(padded, rows.len() * columns.len() * channels)?;
+    padded: &mut [f32],
+) {
     match x.pending {
         None => {
-            let size = (x.size.0, x.size.1, channels);
+            let size = (x.size.height, x.size.width, channels);
             direct::pad_into(x.data, size, rows, columns, padded);
         }
         Some(affine) => {
-            norm::apply_padded(level, x.data, x.size.1, affine, (rows, columns), padded);
+            norm::apply_padded(level, x.data, x.size.width, affine, (rows, columns), padded);
         }
     }
-    Ok(())
 }
 
 /// The last layer: into a picture's three channels.
 pub struct LastLayer {
     weights: PictureWeights,
-    tail: Tail,
+    tail: LastTail,
 }
 
-enum Tail {
-    Norm(Norm),
+enum LastTail {
+    Norm(InstanceNorm),
     Bias(Vec<f32>),
 }
 
 impl LastLayer {
     /// That of `model`.
-    pub fn new(model: &Model) -> candle_core::Result<Self> {
-        let kernels = Kernels::new(model, "output")?;
+    pub fn new(model: &Model, spec: &LayerSpec) -> candle_core::Result<Self> {
+        let kernels = Kernels::new(model, spec)?;
         Ok(LastLayer {
             weights: PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
                 kernels.at(o, i, y, x)
             }),
-            tail: match model.architecture.output_norm {
-                true => Tail::Norm(Norm::new(model, "output")?),
-                false => Tail::Bias(values(model, "output.conv.bias")?),
+            tail: match spec.tail {
+                Tail::Norm => LastTail::Norm(InstanceNorm::new(model, spec)?),
+                Tail::Bias => LastTail::Bias(model.values(&spec.bias())?),
             },
         })
     }
 
     /// Numbers that [`Self::forward`] writes for a network of this size.
-    pub fn sums_len(&self, size: (usize, usize)) -> usize {
+    pub fn sums_len(&self, size: Size) -> usize {
         self.weights.sums_len(size)
     }
 
     /// Convolves `x` into `sums`; `next` becomes what is still to be done to
-    /// them.
-    ///
-    /// # Errors
-    /// [`Halt::Measured`].
+    /// them. Breaks where the statistics end.
     pub fn forward(
         &self,
         x: Activation,
@@ -379,28 +295,28 @@ impl LastLayer {
         pass: &mut Pass,
         next: &mut Affine,
         sums: &mut [f32],
-    ) -> Result<PictureSums, Halt> {
+    ) -> ControlFlow<(), PictureSums> {
         winograd::to_sums(pass.level, &self.weights, x.source(border), sums);
         let layout = self.weights.sums(x.size);
         match &self.tail {
-            Tail::Norm(norm) => {
+            LastTail::Norm(norm) => {
                 let Pass { norms, scratch, .. } = pass;
                 let moments = &mut scratch.moments;
                 if norms.are_own() {
-                    layout.measure(sums, 0..x.size.0, 0..x.size.1, moments);
+                    layout.measure(sums, 0..x.size.height, 0..x.size.width, moments);
                 }
-                norms.settle(norm, next, moments, |window, moments| {
+                norms.finalize(norm, next, moments, |window, moments| {
                     let Window { rows, columns } = window.clone();
                     layout.measure(sums, rows, columns, moments);
                 })?;
             }
-            Tail::Bias(bias) => {
+            LastTail::Bias(bias) => {
                 next.factor.clear();
                 next.factor.resize(bias.len(), 1.0);
                 next.offset.clone_from(bias);
             }
         }
-        Ok(layout)
+        ControlFlow::Continue(layout)
     }
 }
 

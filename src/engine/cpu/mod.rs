@@ -7,37 +7,39 @@
 //! where the result is written.
 
 mod layer;
+mod norm;
 mod picture;
 mod plan;
 mod statistics;
 
 use super::{Area, EngineError, Image, Precision, memory};
-use crate::network::{Architecture, Model, Upsampling};
-use crate::ops::Padding;
+use crate::network::{Architecture, LayerSpec, Model, Residual, SIDE_MULTIPLE, Upsampling};
 use crate::ops::cpu::Level;
-use crate::ops::cpu::norm::{self, Affine};
+use crate::ops::cpu::norm::{Affine, add, apply_in_place};
 use crate::ops::cpu::winograd::PaddedPicture;
-use layer::{Activation, FirstLayer, LastLayer, Layer, Pass, Scale, Scratch};
-use plan::Plan;
-use statistics::{Halt, Norms, Window};
+use crate::ops::{Padding, Size};
+use layer::{Activation, FirstLayer, InnerLayer, LastLayer, Pass, Scratch};
+use plan::{Lengths, Plan};
+use statistics::{Norms, Window};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use statistics::Statistics;
 
 /// A network's weights as the kernels read them; networks can share them.
-pub struct Weights {
+pub struct CpuWeights {
     level: Level,
     architecture: Architecture,
+    /// All layers, first to last.
+    specs: Vec<LayerSpec>,
     first: FirstLayer,
-    down: [Layer; 2],
-    residual: Vec<[Layer; 2]>,
-    up: [Layer; 2],
+    inner: Vec<InnerLayer>,
     last: LastLayer,
 }
 
 /// A network on the CPU: weights, and memory for a picture.
 pub struct CpuNetwork {
-    weights: Arc<Weights>,
+    weights: Arc<CpuWeights>,
     plan: Plan,
     memory: Memory,
 }
@@ -46,19 +48,16 @@ pub struct CpuNetwork {
 #[derive(Default)]
 struct Memory {
     picture: PaddedPicture,
-    /// Holds an image of full size and C channels, then one of a quarter of
-    /// the size and 4C channels.
-    large: Vec<f32>,
-    /// Holds an image of half the size and 2C channels, then two like the
-    /// latter of `large`, in the end the last layer's result.
-    small: Vec<f32>,
+    /// What images take turns in; see [`buffers`](super::buffers). The last
+    /// layer's result is in one of them, too.
+    buffers: [Vec<f32>; 2],
     scratch: Scratch,
     /// The normalisations due on the image in work and on the next.
     pending: Affine,
     next: Affine,
 }
 
-impl Weights {
+impl CpuWeights {
     /// Whether they can be those of a network of this kind: one that mirrors
     /// borders and enlarges by repeating pixels.
     pub fn can_be(architecture: &Architecture) -> bool {
@@ -74,30 +73,27 @@ impl Weights {
         if !Self::can_be(&model.architecture) {
             candle_core::bail!("no kernels for {:?}", model.architecture);
         }
-        let layer = |name: &str, scale| Layer::new(model, name, scale, precision);
-        let block = |i| -> candle_core::Result<_> {
-            Ok([
-                layer(&format!("residual.{i}.0"), Scale::Same)?,
-                layer(&format!("residual.{i}.1"), Scale::Same)?,
-            ])
+        let specs = model.architecture.layers();
+        let [first, inner @ .., last] = &specs[..] else {
+            candle_core::bail!("a network of {} layers", specs.len());
         };
-        Ok(Weights {
+        Ok(CpuWeights {
             level,
             architecture: model.architecture.clone(),
-            first: FirstLayer::new(model)?,
-            down: [layer("down.1", Scale::Half)?, layer("down.2", Scale::Half)?],
-            residual: (0..model.architecture.residual_blocks)
-                .map(block)
+            first: FirstLayer::new(model, first)?,
+            inner: inner
+                .iter()
+                .map(|spec| InnerLayer::new(model, spec, precision))
                 .collect::<candle_core::Result<_>>()?,
-            up: [layer("up.0", Scale::Double)?, layer("up.1", Scale::Double)?],
-            last: LastLayer::new(model)?,
+            last: LastLayer::new(model, last)?,
+            specs,
         })
     }
 }
 
 impl CpuNetwork {
     /// A network with these weights, and no memory yet.
-    pub fn new(weights: Arc<Weights>) -> Self {
+    pub fn new(weights: Arc<CpuWeights>) -> Self {
         CpuNetwork {
             weights,
             plan: Plan::default(),
@@ -106,7 +102,7 @@ impl CpuNetwork {
     }
 
     /// Takes the place of the network before, but keeps its memory.
-    pub fn set_weights(&mut self, weights: Arc<Weights>) {
+    pub fn set_weights(&mut self, weights: Arc<CpuWeights>) {
         self.weights = weights;
         self.plan = Plan::default();
     }
@@ -116,7 +112,7 @@ impl CpuNetwork {
     /// # Errors
     /// [`EngineError::OutOfMemory`].
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
-        Ok(self.run(picture, Norms::Own, styled)?)
+        self.run_all(picture, Norms::Own, styled)
     }
 
     /// Repaints `picture`, a part of one whose `statistics` are complete.
@@ -130,7 +126,7 @@ impl CpuNetwork {
         picture: &Image,
         styled: &mut Image,
     ) -> Result<(), EngineError> {
-        Ok(self.run(picture, Norms::given(statistics), styled)?)
+        self.run_all(picture, Norms::given(statistics), styled)
     }
 
     /// Adds to `statistics`, for the first layer that they lack, what `area`
@@ -150,192 +146,171 @@ impl CpuNetwork {
             columns: area.x..(area.x + area.width).next_multiple_of(4),
         };
         let norms = Norms::measured(statistics, window);
-        match self.run(picture, norms, &mut Image::default()) {
-            Err(Halt::Failed(error)) => Err(error),
-            Ok(()) | Err(Halt::Measured) => Ok(()),
+        let flow = self.run(picture, norms, &mut Image::default())?;
+        // It breaks off where it has measured, unless nothing was left to measure.
+        let (ControlFlow::Break(()) | ControlFlow::Continue(())) = flow;
+        Ok(())
+    }
+
+    fn run_all(
+        &mut self,
+        picture: &Image,
+        norms: Norms,
+        styled: &mut Image,
+    ) -> Result<(), EngineError> {
+        match self.run(picture, norms, styled)? {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(EngineError::Statistics),
         }
     }
 
-    fn run(&mut self, picture: &Image, norms: Norms, styled: &mut Image) -> Result<(), Halt> {
-        self.prepare((picture.height, picture.width))?;
-        let CpuNetwork {
-            weights: layers,
-            plan,
-            memory,
-        } = self;
-        let Weights {
+    /// Runs layer by layer. Breaks where the statistics end.
+    fn run(
+        &mut self,
+        picture: &Image,
+        norms: Norms,
+        styled: &mut Image,
+    ) -> Result<ControlFlow<()>, EngineError> {
+        self.prepare(Size::new(picture.width, picture.height))?;
+        Ok(self.forward(picture, norms, styled))
+    }
+
+    fn forward(&mut self, picture: &Image, norms: Norms, styled: &mut Image) -> ControlFlow<()> {
+        let CpuWeights {
             level,
-            ref architecture,
+            architecture,
+            first,
+            inner,
+            last,
             ..
-        } = **layers;
+        } = &*self.weights;
         let Memory {
             picture: padded,
-            large,
-            small,
+            buffers: [from, to],
             scratch,
             pending,
             next,
-        } = memory;
-        let [full, half, quarter] = plan.sizes;
+        } = &mut self.memory;
+        let (mut from, mut to) = (from, to);
+        let [first_plan, inner_plans @ .., last_plan] = &self.plan.layers[..] else {
+            return ControlFlow::Break(());
+        };
+        let full = self.plan.full;
         let pass = &mut Pass {
-            level,
+            level: *level,
             norms,
             scratch,
-            width: full.1,
+            width: full.width,
         };
-        let width = architecture.width;
-        let quarter_len = quarter.0 * quarter.1 * 4 * width;
-        let half_len = half.0 * half.1 * 2 * width;
 
-        picture::enter(picture, &plan.first, architecture.input_range, padded);
-        layers.first.forward(padded, pass, next, large)?;
+        picture::enter(
+            picture,
+            &first_plan.border,
+            architecture.input_range,
+            padded,
+        );
+        let out = &mut from[..first_plan.output_len];
+        first.forward(padded, pass, next, out)?;
         std::mem::swap(pending, next);
+        // Whether `pending` is still to be done to the image in work.
+        let mut due = true;
 
-        let x = Activation {
-            data: large,
-            size: full,
-            pending: Some(pending),
-        };
-        let out = &mut small[..half_len];
-        layers.down[0].forward(x, &plan.down[0], pass, next, out)?;
-        std::mem::swap(pending, next);
-
-        let x = Activation {
-            data: &small[..half_len],
-            size: half,
-            pending: Some(pending),
-        };
-        let out = &mut large[..quarter_len];
-        layers.down[1].forward(x, &plan.down[1], pass, next, out)?;
-        // The blocks add to it, so nothing may be pending.
-        norm::apply_in_place(level, next, true, out);
-
-        let (inner, result) = small.split_at_mut(quarter_len);
-        let result = &mut result[..quarter_len];
-        for [first, second] in &layers.residual {
-            let x = Activation {
-                data: &large[..quarter_len],
-                size: quarter,
-                pending: None,
-            };
-            first.forward(x, &plan.residual, pass, pending, inner)?;
-            let x = Activation {
-                data: inner,
-                size: quarter,
-                pending: Some(pending),
-            };
-            second.forward(x, &plan.residual, pass, next, result)?;
-            // No ReLU, neither before nor after the sum.
-            norm::add(level, result, next, &mut large[..quarter_len]);
+        for (layer, plan) in inner.iter().zip(inner_plans) {
+            // Residual blocks add to the smallest image, so nothing may be pending
+            // on it. Without blocks the same is done, which rounds alike.
+            if layer.spec.input_scale == SIDE_MULTIPLE && std::mem::take(&mut due) {
+                apply_in_place(*level, pending, true, &mut from[..plan.input_len]);
+            }
+            match layer.spec.residual {
+                Residual::Outside => {
+                    let x = Activation {
+                        data: &from[..plan.input_len],
+                        size: plan.size,
+                        pending: due.then_some(pending),
+                    };
+                    let out = &mut to[..plan.output_len];
+                    layer.forward(x, &plan.border, pass, next, out)?;
+                    due = true;
+                    std::mem::swap(&mut from, &mut to);
+                }
+                Residual::First => {
+                    let x = Activation {
+                        data: &from[..plan.input_len],
+                        size: plan.size,
+                        pending: None,
+                    };
+                    let out = &mut to[..plan.output_len];
+                    layer.forward(x, &plan.border, pass, next, out)?;
+                }
+                Residual::Second => {
+                    let (inside, result) = to.split_at_mut(plan.input_len);
+                    let x = Activation {
+                        data: inside,
+                        size: plan.size,
+                        pending: Some(pending),
+                    };
+                    let out = &mut result[..plan.output_len];
+                    layer.forward(x, &plan.border, pass, next, out)?;
+                    // No ReLU, neither before nor after the sum.
+                    add(*level, out, next, &mut from[..plan.output_len]);
+                }
+            }
+            std::mem::swap(pending, next);
         }
 
         let x = Activation {
-            data: &large[..quarter_len],
-            size: quarter,
-            pending: None,
+            data: &from[..last_plan.input_len],
+            size: last_plan.size,
+            pending: due.then_some(pending),
         };
-        let out = &mut small[..half_len];
-        layers.up[0].forward(x, &plan.up[0], pass, next, out)?;
-        std::mem::swap(pending, next);
-
-        let x = Activation {
-            data: &small[..half_len],
-            size: half,
-            pending: Some(pending),
-        };
-        layers.up[1].forward(x, &plan.up[1], pass, next, large)?;
-        std::mem::swap(pending, next);
-
-        let x = Activation {
-            data: large,
-            size: full,
-            pending: Some(pending),
-        };
-        let sums = &mut small[..layers.last.sums_len(full)];
-        let layout = layers.last.forward(x, &plan.last, pass, next, sums)?;
-        let size = (picture.height, picture.width);
+        let sums = &mut to[..last.sums_len(full)];
+        let layout = last.forward(x, &last_plan.border, pass, next, sums)?;
+        let size = Size::new(picture.width, picture.height);
         picture::leave(&layout, sums, next, architecture.output_map, size, styled);
-        Ok(())
+        ControlFlow::Continue(())
     }
 
     /// How many layers are normalised.
     pub fn norms(&self) -> usize {
-        let Architecture {
-            residual_blocks,
-            output_norm,
-            ..
-        } = self.weights.architecture;
-        5 + 2 * residual_blocks + usize::from(output_norm)
+        self.weights.architecture.norms()
     }
 
     /// How far, at least, a pixel of the result is from those pixels of the
     /// picture that it does not depend on: a multiple of 4.
     pub fn reach(&self) -> usize {
-        plan::reach(&self.weights.architecture)
+        self.weights.architecture.reach()
     }
 
-    /// Bytes that [`Self::stylize`] needs for a picture of `size` (height,
-    /// width), besides the picture and what does not depend on the size.
-    pub fn memory_needed(&self, size: (usize, usize)) -> usize {
-        let Architecture {
-            width,
-            inner_kernel,
-            ..
-        } = self.weights.architecture;
-        let (height, columns) = plan::full_size(size);
-        let border = self.weights.first.border();
-        let picture = PaddedPicture::len((
-            height.saturating_add(border),
-            columns.saturating_add(border),
-        ));
-        // Of all layers, the one after the last enlargement has the largest.
-        let padded = match inner_kernel {
-            3 => 0,
-            side => area((height.saturating_add(side), columns.saturating_add(side)))
-                .saturating_mul(2 * width),
-        };
-        let (large, small) = self.arena((height, columns));
-        [picture, padded, large, small]
-            .into_iter()
-            .fold(0, usize::saturating_add)
-            .saturating_mul(size_of::<f32>())
+    /// Bytes that [`Self::stylize`] needs for a picture of `size`, besides the
+    /// picture and what does not depend on the size.
+    pub fn memory_needed(&self, size: Size) -> usize {
+        self.lengths(size).sum().saturating_mul(size_of::<f32>())
     }
 
-    /// Lengths of [`Memory::large`] and [`Memory::small`] for images of `full`
-    /// size.
-    fn arena(&self, full: (usize, usize)) -> (usize, usize) {
-        let width = self.weights.architecture.width;
-        let half = (full.0 / 2, full.1 / 2);
-        let small = area(half).saturating_mul(2 * width);
-        (
-            area(full).saturating_mul(width),
-            small.max(self.weights.last.sums_len(full)),
-        )
+    fn lengths(&self, size: Size) -> Lengths {
+        let CpuWeights {
+            specs, first, last, ..
+        } = &*self.weights;
+        Lengths::new(specs, first.border(), |full| last.sums_len(full), size)
     }
 
-    /// Lays out memory for pictures of `size` (height, width).
-    fn prepare(&mut self, size: (usize, usize)) -> Result<(), EngineError> {
+    /// Lays out memory for pictures of `size`.
+    fn prepare(&mut self, size: Size) -> Result<(), EngineError> {
         if self.plan.fits(size) {
             return Ok(());
         }
         // In case that memory does not suffice: nothing fits then.
         self.plan = Plan::default();
-        let plan = Plan::new(
-            &self.weights.architecture,
-            self.weights.first.border(),
-            size,
-        );
-        let (large, small) = self.arena(plan.sizes[0]);
-        resize(&mut self.memory.large, large)?;
-        resize(&mut self.memory.small, small)?;
-        self.plan = plan;
+        let Lengths {
+            buffers, padded, ..
+        } = self.lengths(size);
+        for (buffer, len) in self.memory.buffers.iter_mut().zip(buffers) {
+            resize(buffer, len)?;
+        }
+        resize(&mut self.memory.scratch.padded, padded)?;
+        self.plan = Plan::new(&self.weights.specs, self.weights.first.border(), size);
         Ok(())
     }
-}
-
-/// Pixels of an image of `size`.
-fn area((height, width): (usize, usize)) -> usize {
-    height.saturating_mul(width)
 }
 
 /// Makes `buffer` `len` numbers long, of any value.

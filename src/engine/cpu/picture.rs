@@ -4,6 +4,7 @@ use super::layer::PictureSums;
 use super::plan::Border;
 use crate::engine::Image;
 use crate::network::OutputMap;
+use crate::ops::Size;
 use crate::ops::cpu::norm::Affine;
 use crate::ops::cpu::winograd::PaddedPicture;
 use rayon::prelude::*;
@@ -20,14 +21,13 @@ pub fn enter(
     padded.fill(&picture.data, picture.width, (rows, columns), range);
 }
 
-/// The last layer's `sums`, with `affine` still due, as a picture of `size`
-/// (height, width).
+/// The last layer's `sums`, with `affine` still due, as a picture of `size`.
 pub fn leave(
     layout: &PictureSums,
     sums: &[f32],
     affine: &Affine,
     map: OutputMap,
-    (height, width): (usize, usize),
+    Size { width, height }: Size,
     styled: &mut Image,
 ) {
     (styled.width, styled.height) = (width, height);

@@ -1,8 +1,10 @@
 //! What a picture's size decides: where every convolution finds its pixels.
 
-use crate::network::Architecture;
+use crate::engine::buffers;
+use crate::network::{LayerSpec, SIDE_MULTIPLE, Step};
 use crate::ops::cpu::conv::border;
-use crate::ops::{Padding, reflect};
+use crate::ops::cpu::winograd::PaddedPicture;
+use crate::ops::{Padding, Size, reflect};
 
 /// The source row of each padded row, the source column of each padded column.
 #[derive(Default)]
@@ -12,87 +14,154 @@ pub struct Border {
 }
 
 impl Border {
-    fn new((height, width): (usize, usize), table: impl Fn(usize) -> Vec<i32>) -> Self {
+    fn new(size: Size, table: impl Fn(usize) -> Vec<i32>) -> Self {
         Border {
-            rows: table(height),
-            columns: table(width),
+            rows: table(size.height),
+            columns: table(size.width),
         }
     }
+}
+
+/// One layer for pictures of one size.
+pub struct LayerPlan {
+    /// The input's size.
+    pub size: Size,
+    /// Numbers of the input.
+    pub input_len: usize,
+    /// Numbers of the result.
+    pub output_len: usize,
+    /// Around the input.
+    pub border: Border,
 }
 
 /// The network for pictures of one size.
 #[derive(Default)]
 pub struct Plan {
-    /// Height and width of the picture.
-    picture: (usize, usize),
-    /// Height and width inside the network at full, half and quarter size:
-    /// the picture's, rounded up to what divides by 4.
-    pub sizes: [(usize, usize); 3],
-    /// Around the picture: for the first layer.
-    pub first: Border,
-    /// The two of stride 2.
-    pub down: [Border; 2],
-    /// The residual blocks.
-    pub residual: Border,
-    /// The two that enlarge.
-    pub up: [Border; 2],
-    /// The last layer.
-    pub last: Border,
+    picture: Size,
+    /// The size inside the network at the first layer and the last.
+    pub full: Size,
+    /// Layer by layer.
+    pub layers: Vec<LayerPlan>,
 }
 
 impl Plan {
-    /// The plan for pictures of `picture` (height, width), where the outer
-    /// convolutions want `outer` pixels beyond the picture in all.
-    pub fn new(architecture: &Architecture, outer: usize, picture: (usize, usize)) -> Self {
+    /// The plan for pictures of the size `picture`, where the first and the
+    /// last convolution want `outer` pixels beyond the picture in all.
+    pub fn new(layers: &[LayerSpec], outer: usize, picture: Size) -> Self {
         let full = full_size(picture);
-        let sizes = [1, 2, 4].map(|divisor| (full.0 / divisor, full.1 / divisor));
-        let inner_reach = architecture.inner_kernel / 2;
-        let inner = |len| border(len, Padding::Reflect, (inner_reach, inner_reach));
-        let enlarged = |len| enlarged_border(len, inner_reach);
-        let outer_reach = architecture.outer_kernel / 2;
-        let outer = |len| outer_border(len, outer_reach, outer);
-        let [full, half, quarter] = sizes;
-        let mirrored = |table: Vec<i32>, len| {
-            let mirror = |i| reflect(i as isize, len) as i32;
-            table.into_iter().map(mirror).collect()
+        let last = layers.len().saturating_sub(1);
+        let plan = |(i, layer): (usize, &LayerSpec)| {
+            let size = full.map(|side| side / layer.input_scale);
+            let reach = layer.kernel / 2;
+            LayerPlan {
+                size,
+                input_len: image_len(full, layer.input_scale, layer.inputs),
+                output_len: image_len(full, layer.output_scale(), layer.outputs),
+                border: match layer.step {
+                    _ if i == 0 => first_border(picture, full, reach, outer),
+                    _ if i == last => Border::new(size, |len| outer_border(len, reach, outer)),
+                    Step::Double => Border::new(size, |len| enlarged_border(len, reach)),
+                    Step::Same | Step::Half => {
+                        Border::new(size, |len| border(len, Padding::Reflect, (reach, reach)))
+                    }
+                },
+            }
         };
         Plan {
             picture,
-            sizes,
-            first: Border {
-                rows: mirrored(outer(full.0), picture.0),
-                columns: mirrored(outer(full.1), picture.1),
-            },
-            down: [Border::new(full, inner), Border::new(half, inner)],
-            residual: Border::new(quarter, inner),
-            up: [Border::new(quarter, enlarged), Border::new(half, enlarged)],
-            last: Border::new(full, outer),
+            full,
+            layers: layers.iter().enumerate().map(plan).collect(),
         }
     }
 
-    /// Whether this is the plan for pictures of `picture` (height, width).
-    pub fn fits(&self, picture: (usize, usize)) -> bool {
+    /// Whether this is the plan for pictures of the size `picture`.
+    pub fn fits(&self, picture: Size) -> bool {
         self.picture == picture
     }
 }
 
-/// Height and width inside the network for a picture of `picture`.
-pub fn full_size(picture: (usize, usize)) -> (usize, usize) {
-    (picture.0.next_multiple_of(4), picture.1.next_multiple_of(4))
+/// How many numbers a picture of one size takes inside the network.
+pub struct Lengths {
+    /// The padded picture.
+    pub picture: usize,
+    /// The buffers that images take turns in.
+    pub buffers: [usize; 2],
+    /// The largest input that is copied with its border: those of kernels that
+    /// are not 3x3.
+    pub padded: usize,
 }
 
-/// How far from a pixel of the result the pixels of the picture can be that it
-/// depends on, rounded up to a multiple of 4.
-///
-/// With a reach of `outer` and `inner` pixels of the two kinds of kernels: each
-/// block's two reach `4 * inner` pixels at full size, the enlarging ones
-/// `inner` and `2 * inner` and, since they take whole pixels of half the size,
-/// up to 1 and 2 more; the shrinking ones `2 * inner` and `inner`.
-pub fn reach(architecture: &Architecture) -> usize {
-    let outer = architecture.outer_kernel / 2;
-    let inner = architecture.inner_kernel / 2;
-    let blocks = 8 * architecture.residual_blocks * inner;
-    (2 * outer + 6 * inner + 3 + blocks).next_multiple_of(4)
+impl Lengths {
+    /// Those for pictures of the size `picture`, where the first and the last
+    /// convolution want `outer` pixels beyond the picture in all and the last
+    /// makes `sums_len` of an image of full size.
+    pub fn new(
+        layers: &[LayerSpec],
+        outer: usize,
+        sums_len: impl Fn(Size) -> usize,
+        picture: Size,
+    ) -> Self {
+        let full = full_size(picture);
+        let beyond = |size: Size, border| size.map(|side| side.saturating_add(border));
+        let padded = |layer: &LayerSpec| match layer.kernel {
+            3 => 0,
+            kernel => {
+                let size = full.map(|side| side / layer.kernel_scale());
+                beyond(size, kernel - 1).area().saturating_mul(layer.inputs)
+            }
+        };
+        let (last, others) = match layers {
+            [others @ .., last] => (Some(last), others),
+            [] => (None, layers),
+        };
+        let results = others.iter().map(|layer| {
+            let len = image_len(full, layer.output_scale(), layer.outputs);
+            (layer.residual, len)
+        });
+        let sums = last.map(|layer| (layer.residual, sums_len(full)));
+        Lengths {
+            picture: PaddedPicture::len(beyond(full, outer)),
+            buffers: buffers::lengths(results.chain(sums)),
+            padded: others.iter().skip(1).map(padded).max().unwrap_or(0),
+        }
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> usize {
+        [self.picture, self.padded]
+            .into_iter()
+            .chain(self.buffers)
+            .fold(0, usize::saturating_add)
+    }
+}
+
+/// Numbers of an image whose sides are `scale` times shorter than `full`.
+fn image_len(full: Size, scale: usize, channels: usize) -> usize {
+    full.map(|side| side / scale)
+        .area()
+        .saturating_mul(channels)
+}
+
+/// The size inside the network for a picture: what divides by
+/// [`SIDE_MULTIPLE`].
+fn full_size(picture: Size) -> Size {
+    picture.map(|side| {
+        side.checked_next_multiple_of(SIDE_MULTIPLE)
+            .unwrap_or(usize::MAX)
+    })
+}
+
+/// Around the picture, which is first mirrored to `full` size.
+fn first_border(picture: Size, full: Size, reach: usize, outer: usize) -> Border {
+    let mirrored = |full: usize, len: usize| {
+        let mirror = |i| reflect(i as isize, len) as i32;
+        let table = outer_border(full, reach, outer);
+        table.into_iter().map(mirror).collect()
+    };
+    Border {
+        rows: mirrored(full.height, picture.height),
+        columns: mirrored(full.width, picture.width),
+    }
 }
 
 /// A border of `reach` before and as much after that as makes it `outer` pixels.
@@ -118,6 +187,7 @@ fn enlarged_border(len: usize, reach: usize) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Architecture;
 
     #[test]
     fn borders_mirror() {
@@ -126,48 +196,20 @@ mod tests {
         assert_eq!(enlarged_border(2, 2), [1, 0, 0, 0, 1, 1, 1, 0]);
     }
 
-    /// From the result's pixel `first` back to the first pixel of the picture
-    /// that it depends on, layer by layer.
-    fn first_source(architecture: &Architecture, first: isize) -> isize {
-        let outer = (architecture.outer_kernel / 2) as isize;
-        let inner = (architecture.inner_kernel / 2) as isize;
-        let mut pixel = first - outer;
-        for _ in 0..2 {
-            pixel = (pixel - inner).div_euclid(2);
-        }
-        pixel -= 2 * inner * architecture.residual_blocks as isize;
-        for _ in 0..2 {
-            pixel = 2 * pixel - inner;
-        }
-        pixel - outer
-    }
-
-    #[test]
-    fn nothing_is_beyond_reach() {
-        for residual_blocks in [0, 1, 5] {
-            for (outer_kernel, inner_kernel) in [(9, 3), (3, 1), (15, 5), (1, 15)] {
-                let architecture = Architecture {
-                    residual_blocks,
-                    outer_kernel,
-                    inner_kernel,
-                    ..Architecture::default()
-                };
-                let reach = reach(&architecture) as isize;
-                let farthest = (100..104).map(|i| i - first_source(&architecture, i)).max();
-                let farthest = farthest.unwrap_or_default();
-                assert!(
-                    (farthest..farthest + 4).contains(&reach),
-                    "{architecture:?}"
-                );
-            }
-        }
-    }
-
     #[test]
     fn the_first_layer_sees_the_picture_mirrored_to_a_multiple_of_4() {
-        let plan = Plan::new(&Architecture::with_width(4), 8, (3, 5));
-        assert_eq!(plan.sizes, [(4, 8), (2, 4), (1, 2)]);
-        assert_eq!(plan.first.rows, [2, 1, 2, 1, 0, 1, 2, 1, 2, 1, 0, 1]);
-        assert!(plan.fits((3, 5)) && !plan.fits((5, 3)));
+        let layers = Architecture::with_width(4).layers();
+        let plan = Plan::new(&layers, 8, Size::new(5, 3));
+        assert_eq!(plan.full, Size::new(8, 4));
+        let sizes: Vec<Size> = plan.layers.iter().map(|layer| layer.size).collect();
+        assert_eq!(
+            sizes[1..4],
+            [(8, 4), (4, 2), (2, 1)].map(|(w, h)| Size::new(w, h))
+        );
+        assert_eq!(
+            plan.layers[0].border.rows,
+            [2, 1, 2, 1, 0, 1, 2, 1, 2, 1, 0, 1]
+        );
+        assert!(plan.fits(Size::new(5, 3)) && !plan.fits(Size::new(3, 5)));
     }
 }

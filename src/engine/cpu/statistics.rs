@@ -1,19 +1,18 @@
 //! Where the normalisations of a picture take their means and deviations from:
 //! the picture, or the whole of which it is a part.
 
-use super::layer::Norm;
-use crate::engine::EngineError;
+use super::norm::InstanceNorm;
 use crate::ops::cpu::norm::{self, Affine, Moments};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::slice;
 
-/// What a whole picture that passes by in tiles tells the network's
-/// normalisations.
+/// What the network's normalisations must know of a whole picture that is
+/// painted in tiles.
 ///
 /// What a layer computes depends on the statistics of those before it, so they
 /// are found one after the other: each layer's from all tiles, by
 /// [`CpuNetwork::measure`](super::CpuNetwork::measure), then
-/// [`Statistics::settle`].
+/// [`Statistics::finalize`].
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
     /// What the first normalisations do.
@@ -26,31 +25,9 @@ pub struct Statistics {
 
 impl Statistics {
     /// Ends a layer: all tiles have been measured.
-    pub fn settle(&mut self) {
+    pub fn finalize(&mut self) {
         self.known.push(std::mem::take(&mut self.next));
         self.moments.clear();
-    }
-}
-
-/// Why the network stopped.
-pub enum Halt {
-    /// All that was wanted has been measured.
-    Measured,
-    Failed(EngineError),
-}
-
-impl From<EngineError> for Halt {
-    fn from(error: EngineError) -> Self {
-        Halt::Failed(error)
-    }
-}
-
-impl From<Halt> for EngineError {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Measured => EngineError::Statistics,
-            Halt::Failed(error) => error,
-        }
     }
 }
 
@@ -92,17 +69,21 @@ impl<'a> Norms<'a> {
 
     /// Makes `affine` what normalises a layer's result: `gathered` holds the
     /// moments of all of it if they [are wanted](Self::are_own); else `measure`
-    /// puts those of a window there.
-    pub fn settle(
+    /// puts those of a window there. Breaks where the statistics end: all that
+    /// was to be measured has been, or what was given does not suffice.
+    pub fn finalize(
         &mut self,
-        norm: &Norm,
+        norm: &InstanceNorm,
         affine: &mut Affine,
         gathered: &mut Vec<Moments>,
         measure: impl FnOnce(&Window, &mut Vec<Moments>),
-    ) -> Result<(), Halt> {
+    ) -> ControlFlow<()> {
         match self {
-            Norms::Own => norm.settle(gathered, affine),
-            Norms::Given(known) => affine.clone_from(known.next().ok_or(Halt::Measured)?),
+            Norms::Own => norm.finalize(gathered, affine),
+            Norms::Given(known) => match known.next() {
+                Some(known) => affine.clone_from(known),
+                None => return ControlFlow::Break(()),
+            },
             Norms::Measured {
                 known,
                 window,
@@ -113,12 +94,12 @@ impl<'a> Norms<'a> {
                 None => {
                     measure(window, gathered);
                     moments.extend(norm::merge(gathered, norm.channels()));
-                    norm.settle(moments, next);
-                    return Err(Halt::Measured);
+                    norm.finalize(moments, next);
+                    return ControlFlow::Break(());
                 }
             },
         }
-        Ok(())
+        ControlFlow::Continue(())
     }
 }
 

@@ -3,10 +3,10 @@
 
 use super::layout::{self, Planes};
 use super::plan::Sizes;
-use super::{CudaNetwork, Overlay, at_least};
-use crate::engine::EngineError;
+use super::{CudaNetwork, at_least};
 use crate::engine::frame::{Frame, FrameError, FrameInfo, FrameMut, MAX_PLANES};
 use crate::engine::pixels;
+use crate::engine::{Blend, EngineError, Size};
 use crate::ops::cuda::Gpu;
 use crate::ops::cuda::parameters::{Address, FrameLayout};
 use std::time::Duration;
@@ -118,11 +118,11 @@ impl<G: Gpu> CudaNetwork<G> {
         &mut self,
         input: Source<'_>,
         output: &mut Target<'_, '_>,
-        size: (usize, usize),
-        overlay: Overlay,
+        size: Size,
+        blend: Blend,
     ) -> Result<Duration, EngineError> {
         let (from, to) = (*input.info(), *output.info());
-        pixels::check_size((from.width, from.height), &to)?;
+        pixels::check_size(from.size(), &to)?;
         let weights = self.weights.clone();
         let gpu = &*weights.gpu;
         let planes = [Planes::packed(&from), Planes::packed(&to)];
@@ -147,10 +147,10 @@ impl<G: Gpu> CudaNetwork<G> {
         };
         let sizes = Sizes {
             frame: (from.height, from.width),
-            picture: (size.1.min(from.height), size.0.min(from.width)),
+            picture: (size.height.min(from.height), size.width.min(from.width)),
         };
         let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
-        let [start, end] = self.run(sizes, [before, after], overlay, keep_opacity)?;
+        let [start, end] = self.run(sizes, [before, after], blend, keep_opacity)?;
         if let (Target::Host(frame), Some((after, _))) = (output, &self.after) {
             self.staging.download(gpu, after, &planes[1], frame)?;
         }

@@ -1,8 +1,8 @@
 //! Frames as the kernels that read and write them want them described.
 
-use crate::engine::Image;
-use crate::engine::frame::{Family, Format, FrameInfo, Lane, Storage};
-use crate::engine::pixels::colour::{FromRgb, ToRgb};
+use crate::engine::frame::{Component, Family, Format, FrameInfo, Storage};
+use crate::engine::pixels::color::{FromRgb, ToRgb};
+use crate::engine::{Image, Size};
 use crate::ops::cuda::parameters::{self, FrameLayout};
 
 /// Where the planes of a frame lie: how far from the first, and how many bytes
@@ -81,12 +81,12 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
         largest: back.largest,
         ..FrameLayout::default()
     };
-    for (plane, lanes) in format.planes().iter().enumerate() {
+    for (plane, components) in format.planes().iter().enumerate() {
         layout.strides[plane] = planes.strides[plane] as i64;
         let bytes = format.row_bytes(plane, width);
         layout.samples[plane] = format.storage().samples(bytes) as i32;
-        let woven = lanes.len() as i32;
-        for (place, lane) in (0..).zip(*lanes) {
+        let interleaved = components.len() as i32;
+        for (place, component) in (0..).zip(*components) {
             let at = |first, step, shift_x, shift_y| parameters::Lane {
                 plane: plane as i32,
                 first,
@@ -94,20 +94,20 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
                 shift_x,
                 shift_y,
             };
-            let full = at(place, woven, 0, 0);
-            let own = at(place, woven, shift_x, shift_y);
-            // A lane of U and V in turn is twice as long as one of them.
-            let even = at(place, 2 * woven, shift_x, shift_y);
-            let odd = at(place + woven, 2 * woven, shift_x, shift_y);
-            match lane {
-                Lane::R | Lane::Y => layout.lanes[0] = full,
-                Lane::G => layout.lanes[1] = full,
-                Lane::B => layout.lanes[2] = full,
-                Lane::A | Lane::X => layout.opacity = full,
-                Lane::U => layout.lanes[1] = own,
-                Lane::V => layout.lanes[2] = own,
-                Lane::Uv => [layout.lanes[1], layout.lanes[2]] = [even, odd],
-                Lane::Vu => [layout.lanes[2], layout.lanes[1]] = [even, odd],
+            let full = at(place, interleaved, 0, 0);
+            let own = at(place, interleaved, shift_x, shift_y);
+            // A component of U and V in turn is twice as long as one of them.
+            let even = at(place, 2 * interleaved, shift_x, shift_y);
+            let odd = at(place + interleaved, 2 * interleaved, shift_x, shift_y);
+            match component {
+                Component::R | Component::Y => layout.lanes[0] = full,
+                Component::G => layout.lanes[1] = full,
+                Component::B => layout.lanes[2] = full,
+                Component::A | Component::X => layout.opacity = full,
+                Component::U => layout.lanes[1] = own,
+                Component::V => layout.lanes[2] = own,
+                Component::Uv => [layout.lanes[1], layout.lanes[2]] = [even, odd],
+                Component::Vu => [layout.lanes[2], layout.lanes[1]] = [even, odd],
             }
         }
     }
@@ -120,8 +120,8 @@ fn shifts(format: Format) -> (i32, i32) {
     (columns as i32 - 1, rows as i32 - 1)
 }
 
-/// The layout of an [`Image`] of `width` by `height` pixels.
-pub fn of_image((width, height): (usize, usize)) -> (FrameLayout, Planes) {
+/// The layout of an [`Image`] of this size.
+pub fn of_image(Size { width, height }: Size) -> (FrameLayout, Planes) {
     let stride = width * size_of::<f32>();
     let plane = stride * height;
     let planes = Planes {

@@ -19,10 +19,10 @@ mod device;
 #[cfg(feature = "cuda")]
 pub use device::{Device, open, primary_context};
 pub use direct::{DeviceFrame, Source, Target};
-pub use weights::Weights;
+pub use weights::CudaWeights;
 
 use super::frame::{Frame, FrameMut};
-use super::{EngineError, Image, Precision};
+use super::{Blend, EngineError, Image, Precision, Size};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, Launch, Numbers};
@@ -55,26 +55,9 @@ pub fn numbers(precision: Precision) -> Option<Numbers> {
     }
 }
 
-/// How a new picture is laid over the old one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Overlay {
-    /// How much of the new picture shows: 0 nothing, 1 everything.
-    pub strength: f32,
-    /// Whether the old one keeps its colours and takes light and dark alone.
-    pub keep_colours: bool,
-}
-
-impl Overlay {
-    /// Nothing of the old picture.
-    const OPAQUE: Overlay = Overlay {
-        strength: 1.0,
-        keep_colours: false,
-    };
-}
-
 /// A network on a CUDA device: weights, and memory for a picture.
 pub struct CudaNetwork<G: Gpu> {
-    weights: Arc<Weights<G>>,
+    weights: Arc<CudaWeights<G>>,
     /// The sizes that were there last, the last one at the end.
     ready: Vec<Ready<G>>,
     /// What their graphs run in.
@@ -98,7 +81,7 @@ const MOST_READY: usize = 8;
 
 impl<G: Gpu> CudaNetwork<G> {
     /// A network with these weights, and no memory yet.
-    pub fn new(weights: Arc<Weights<G>>) -> Self {
+    pub fn new(weights: Arc<CudaWeights<G>>) -> Self {
         CudaNetwork {
             weights,
             ready: Vec::new(),
@@ -111,7 +94,7 @@ impl<G: Gpu> CudaNetwork<G> {
 
     /// Takes the place of the network before, in its memory if that is the same
     /// device's.
-    pub fn set_weights(&mut self, weights: Arc<Weights<G>>) {
+    pub fn set_weights(&mut self, weights: Arc<CudaWeights<G>>) {
         match Arc::ptr_eq(&self.weights.gpu, &weights.gpu) {
             true => {
                 self.ready.clear();
@@ -127,7 +110,7 @@ impl<G: Gpu> CudaNetwork<G> {
     /// [`EngineError::OutOfMemory`] if the device has too little, else
     /// [`EngineError::Device`] if it fails.
     pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
-        let (layout, planes) = layout::of_image((picture.width, picture.height));
+        let (layout, planes) = layout::of_image(picture.size());
         let weights = self.weights.clone();
         let gpu = &*weights.gpu;
         let from = at_least(gpu, &mut self.before, planes.len)?;
@@ -136,9 +119,8 @@ impl<G: Gpu> CudaNetwork<G> {
         let to = at_least(gpu, &mut self.after, planes.len)?;
         let after = layout::at(layout, &planes, gpu.address(to));
         let sizes = Sizes::same((picture.height, picture.width));
-        self.run(sizes, [before, after], Overlay::OPAQUE, false)?;
-        (styled.width, styled.height) = (picture.width, picture.height);
-        styled.data.resize(picture.data.len(), 0.0);
+        self.run(sizes, [before, after], Blend::OPAQUE, false)?;
+        styled.resize(picture.size());
         match &self.after {
             Some((after, _)) => Ok(gpu.download(after, layout::image_bytes_mut(styled))?),
             None => Ok(()),
@@ -146,8 +128,7 @@ impl<G: Gpu> CudaNetwork<G> {
     }
 
     /// Repaints `input` into `output`, a frame of the same size in any format.
-    /// The network sees a picture of `size` (width, height), which is at most
-    /// the frame's; see [`resize`](super::resize) and
+    /// The network sees a picture of `size`, which is at most the frame's; see [`resize`](super::resize) and
     /// [`upsample`](super::upsample). Tells how long the kernels took.
     ///
     /// # Errors
@@ -157,11 +138,11 @@ impl<G: Gpu> CudaNetwork<G> {
         &mut self,
         input: &Frame<'_>,
         output: &mut FrameMut<'_>,
-        size: (usize, usize),
-        overlay: Overlay,
+        size: Size,
+        blend: Blend,
     ) -> Result<Duration, EngineError> {
         let output = &mut Target::Host(output);
-        self.paint_directly(Source::Host(input), output, size, overlay)
+        self.paint_directly(Source::Host(input), output, size, blend)
     }
 
     /// Starts the kernels for one frame. Tells when they start and end.
@@ -169,7 +150,7 @@ impl<G: Gpu> CudaNetwork<G> {
         &mut self,
         sizes: Sizes,
         [before, after]: [FrameLayout; 2],
-        overlay: Overlay,
+        blend: Blend,
         keep_opacity: bool,
     ) -> Result<[G::Event; 2], EngineError> {
         let weights = self.weights.clone();
@@ -201,8 +182,8 @@ impl<G: Gpu> CudaNetwork<G> {
                 fields: plan.fields,
                 fields_height: sizes.picture.0 as i32,
                 fields_width: sizes.picture.1 as i32,
-                strength: overlay.strength,
-                keep_colours: i32::from(overlay.keep_colours),
+                strength: blend.strength,
+                keep_colours: i32::from(blend.keep_color),
                 keep_opacity: i32::from(keep_opacity),
             }),
         };
@@ -217,12 +198,12 @@ impl<G: Gpu> CudaNetwork<G> {
         Ok([start, gpu.event()?])
     }
 
-    /// Bytes on the device that frames of `frame` take where the network sees
-    /// pictures of `size` (both width, height), the frames themselves left out.
-    pub fn memory_needed(&self, frame: (usize, usize), size: (usize, usize)) -> usize {
+    /// Bytes on the device that frames of size `frame` take where the network
+    /// sees pictures of `size`, the frames themselves left out.
+    pub fn memory_needed(&self, frame: Size, size: Size) -> usize {
         let sizes = Sizes {
-            frame: (frame.1, frame.0),
-            picture: (size.1, size.0),
+            frame: (frame.height, frame.width),
+            picture: (size.height, size.width),
         };
         Plan::new(&self.weights, sizes, 0).len
     }

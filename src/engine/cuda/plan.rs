@@ -1,10 +1,11 @@
 //! What the sizes of frame and picture decide: where everything lies in the
 //! device's memory, and which kernels run, one after the other.
 
-use super::weights::{Layer, Norm, Tail, Weights};
-use crate::engine::upsample;
+use super::weights::{CudaWeights, InnerLayer, OuterLayer, PackedNorm, PackedTail};
+use crate::engine::{Size, buffers, upsample};
+use crate::network::{LayerSpec, Residual, SIDE_MULTIPLE};
 use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled};
-use crate::ops::cuda::shapes;
+use crate::ops::cuda::shapes::{self, padded};
 use crate::ops::cuda::{Gpu, Launch, Limits};
 
 /// Sizes (height, width) in pixels.
@@ -62,7 +63,7 @@ impl Planner {
     }
 
     /// Adds the kernel that makes a normalisation of the moments in `rows`.
-    fn settle(&mut self, norm: &Norm, rows: usize, pixels: usize) -> Affine {
+    fn settle(&mut self, norm: &PackedNorm, rows: usize, pixels: usize) -> Affine {
         let channels = norm.channels;
         self.moments_len = self.moments_len.max(rows * channels * 8);
         let affine = Affine {
@@ -86,7 +87,7 @@ impl Planner {
     /// what normalises that.
     fn convolve(
         &mut self,
-        layer: &Layer,
+        layer: &InnerLayer,
         size: (usize, usize),
         (input, pending): (Address, Affine),
         (output, pixels): (Address, usize),
@@ -101,6 +102,14 @@ impl Planner {
         }
         self.launches.push(launch);
         self.settle(&layer.norm, rows, pixels)
+    }
+
+    /// What is still to be done to the result of the first layer or the last.
+    fn tail(&mut self, layer: &OuterLayer, rows: usize, pixels: usize) -> Affine {
+        match &layer.tail {
+            PackedTail::Norm(norm) => self.settle(norm, rows, pixels),
+            PackedTail::Bias(affine) => *affine,
+        }
     }
 
     fn residual(
@@ -130,7 +139,7 @@ impl Planner {
     }
 
     fn find_fields(&mut self, sizes: Sizes, picture: Address, styled: Styled, fields: Address) {
-        let across = |(height, width)| (width, height);
+        let across = |(height, width)| Size::new(width, height);
         let mut launch = shapes::fields(sizes.picture);
         if let Parameters::Fields(p) = &mut launch.parameters {
             p.picture = picture;
@@ -146,31 +155,27 @@ impl Planner {
 impl Plan {
     /// The plan for frames and pictures of these sizes, in memory that starts
     /// at `start`.
-    pub fn new<G: Gpu>(weights: &Weights<G>, sizes: Sizes, start: Address) -> Self {
+    pub fn new<G: Gpu>(weights: &CudaWeights<G>, sizes: Sizes, start: Address) -> Self {
         // Once to learn how much room the moments need.
         let moments_len = Self::build(weights, sizes, start, 0).1;
         Self::build(weights, sizes, start, moments_len).0
     }
 
     fn build<G: Gpu>(
-        weights: &Weights<G>,
+        weights: &CudaWeights<G>,
         sizes: Sizes,
         start: Address,
         moments_len: usize,
     ) -> (Plan, usize) {
         let (layers, limits) = (&weights.layers, weights.gpu.limits());
         let picture = sizes.picture;
-        let full = (picture.0.next_multiple_of(4), picture.1.next_multiple_of(4));
-        let half = (full.0 / 2, full.1 / 2);
-        let quarter = (full.0 / 4, full.1 / 4);
+        let full = (
+            picture.0.next_multiple_of(SIDE_MULTIPLE),
+            picture.1.next_multiple_of(SIDE_MULTIPLE),
+        );
+        let scaled = |scale| (full.0 / scale, full.1 / scale);
         let area = |(height, width): (usize, usize)| height.saturating_mul(width);
         let bytes = |size, channels: usize| area(size).saturating_mul(2 * channels);
-        let [c, c2, c4] = [
-            layers.down[0].channels.0,
-            layers.down[0].channels.1,
-            layers.down[1].channels.1,
-        ];
-
         let mut planner = Planner {
             limits,
             used: 0,
@@ -189,66 +194,75 @@ impl Plan {
                 planner.take(bytes(picture, 8)),
             ),
         };
-        // An image of full size, then one of a quarter of that which the
-        // blocks add to.
-        let large = planner.take(bytes(full, c).max(bytes(quarter, c4)));
-        // An image of half the size, then two of the blocks' insides, in the
-        // end the result.
-        let inner_len = bytes(quarter, c4);
-        let small_len = bytes(half, c2).max(inner_len.saturating_mul(2));
-        let small = planner.take(small_len.max(bytes(full, 4)));
-        let (inner, result) = (small, small.wrapping_add(inner_len as Address));
-        let done = Affine::default();
+        let result = |layer: &LayerSpec| {
+            let size = scaled(layer.output_scale());
+            (layer.residual, bytes(size, padded(layer.outputs)))
+        };
+        let inner = layers.inner.iter().map(|layer| result(&layer.spec));
+        // The last layer's has four colours.
+        let last = (layers.last.spec.residual, bytes(full, 4));
+        let results = [result(&layers.first.spec)].into_iter().chain(inner);
+        let lengths = buffers::lengths(results.chain([last]));
+        let [mut from, mut to] = lengths.map(|length| planner.take(length));
 
         if !same_size {
             planner.shrink(sizes, (whole, input));
         }
-        let (mut launch, rows) = shapes::first(picture, full, c, limits);
+        let width = padded(layers.first.spec.outputs);
+        let (mut launch, rows) = shapes::first(picture, full, width, limits);
         if let Parameters::First(p) = &mut launch.parameters {
             p.picture = input;
             p.weights = layers.first.weights;
-            p.output = large;
+            p.output = from;
             p.moments = planner.moments;
         }
         planner.launches.push(launch);
-        let pending = match &layers.first.tail {
-            Tail::Norm(norm) => planner.settle(norm, rows, area(full)),
-            Tail::Bias(affine) => *affine,
-        };
+        // What is still to be done to the image in `from`, if anything is.
+        let mut pending = Some(planner.tail(&layers.first, rows, area(full)));
 
-        let to = (small, area(half));
-        let pending = planner.convolve(&layers.down[0], full, (large, pending), to);
-        let to = (large, area(quarter));
-        let pending = planner.convolve(&layers.down[1], half, (small, pending), to);
-        // The blocks add to it, so nothing may be pending.
-        planner.residual(area(quarter), c4, (large, large), pending);
-        for [first, second] in &layers.residual {
-            let to = (inner, area(quarter));
-            let pending = planner.convolve(first, quarter, (large, done), to);
-            let to = (result, area(quarter));
-            let affine = planner.convolve(second, quarter, (inner, pending), to);
-            planner.residual(area(quarter), c4, (large, result), affine);
+        // Within a residual block: what is still to be done to its inside.
+        let mut inside = Affine::default();
+        for layer in &layers.inner {
+            let size = scaled(layer.spec.input_scale);
+            let pixels = area(scaled(layer.spec.output_scale()));
+            // Residual blocks add to the smallest image, so nothing may be pending
+            // on it. Without blocks the same is done, which rounds alike.
+            if layer.spec.input_scale == SIDE_MULTIPLE
+                && let Some(affine) = pending.take()
+            {
+                planner.residual(area(size), layer.channels.0, (from, from), affine);
+            }
+            match layer.spec.residual {
+                Residual::Outside => {
+                    let input = (from, pending.unwrap_or_default());
+                    pending = Some(planner.convolve(layer, size, input, (to, pixels)));
+                    std::mem::swap(&mut from, &mut to);
+                }
+                Residual::First => {
+                    let input = (from, Affine::default());
+                    inside = planner.convolve(layer, size, input, (to, pixels));
+                }
+                Residual::Second => {
+                    let beside = bytes(size, layer.channels.0) as Address;
+                    let result = to.wrapping_add(beside);
+                    let affine = planner.convolve(layer, size, (to, inside), (result, pixels));
+                    planner.residual(pixels, layer.channels.1, (from, result), affine);
+                }
+            }
         }
-        let to = (small, area(half));
-        let pending = planner.convolve(&layers.up[0], quarter, (large, done), to);
-        let to = (large, area(full));
-        let pending = planner.convolve(&layers.up[1], half, (small, pending), to);
 
-        let (mut launch, rows) = shapes::last(full, c, limits);
+        let (mut launch, rows) = shapes::last(full, padded(layers.last.spec.inputs), limits);
         if let Parameters::Last(p) = &mut launch.parameters {
-            p.input = large;
+            p.input = from;
             p.weights = layers.last.weights;
-            p.output = small;
+            p.output = to;
             p.moments = planner.moments;
-            p.pending = pending;
+            p.pending = pending.unwrap_or_default();
         }
         planner.launches.push(launch);
-        let affine = match &layers.last.tail {
-            Tail::Norm(norm) => planner.settle(norm, rows, area(full)),
-            Tail::Bias(affine) => *affine,
-        };
+        let affine = planner.tail(&layers.last, rows, area(full));
         let styled = Styled {
-            numbers: small,
+            numbers: to,
             width: full.1 as i32,
             affine,
             span: weights.span(),

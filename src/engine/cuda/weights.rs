@@ -1,16 +1,16 @@
 //! A model's weights on the device.
 
 use crate::engine::EngineError;
-use crate::network::{Architecture, Model, OutputMap, Upsampling};
+use crate::network::{Architecture, LayerSpec, Model, OutputMap, Tail, Upsampling};
 use crate::ops::Padding;
-use crate::ops::cuda::pack::{self, OUTER_SIDE, padded};
+use crate::ops::cuda::pack;
 use crate::ops::cuda::parameters::{Address, Affine};
-use crate::ops::cuda::shapes::{self, Kind, Shape};
+use crate::ops::cuda::shapes::{self, OUTER_SIDE, Shape, padded};
 use crate::ops::cuda::{Gpu, Limits, Numbers};
 use std::sync::Arc;
 
 /// A network's weights as the kernels read them; networks can share them.
-pub struct Weights<G: Gpu> {
+pub struct CudaWeights<G: Gpu> {
     pub(super) gpu: Arc<G>,
     pub(super) numbers: Numbers,
     pub(super) architecture: Architecture,
@@ -22,38 +22,38 @@ pub struct Weights<G: Gpu> {
 /// Layers whose addresses count from the start of the weights' memory, until
 /// that is there.
 pub(super) struct Layers {
-    pub first: Outer,
-    pub down: [Layer; 2],
-    pub residual: Vec<[Layer; 2]>,
-    pub up: [Layer; 2],
-    pub last: Outer,
+    pub first: OuterLayer,
+    pub inner: Vec<InnerLayer>,
+    pub last: OuterLayer,
 }
 
 /// The first layer, or the last.
-pub(super) struct Outer {
+pub(super) struct OuterLayer {
+    pub spec: LayerSpec,
     pub weights: Address,
-    pub tail: Tail,
+    pub tail: PackedTail,
 }
 
-pub(super) struct Layer {
+pub(super) struct InnerLayer {
+    pub spec: LayerSpec,
     pub shape: Shape,
     /// Inputs and outputs, as they are in memory.
     pub channels: (usize, usize),
     pub weights: Address,
-    pub norm: Norm,
+    pub norm: PackedNorm,
 }
 
 /// A normalisation's parameters, a number a channel.
 #[derive(Clone, Copy)]
-pub(super) struct Norm {
+pub(super) struct PackedNorm {
     pub channels: usize,
     pub scale: Address,
     pub shift: Address,
     pub eps: Address,
 }
 
-pub(super) enum Tail {
-    Norm(Norm),
+pub(super) enum PackedTail {
+    Norm(PackedNorm),
     /// What does not depend on the picture.
     Bias(Affine),
 }
@@ -84,27 +84,24 @@ impl Packer<'_> {
         self.put(weights.iter().map(|&x| numbers.bits_of(x).to_ne_bytes()))
     }
 
-    fn values(&self, name: &str) -> candle_core::Result<Vec<f32>> {
-        match self.model.weights.get(name) {
-            Some(tensor) => tensor.flatten_all()?.to_vec1(),
-            None => candle_core::bail!("the model has no tensor {name}"),
-        }
-    }
-
     /// Weights of a layer, checked to be as many as they must.
-    fn kernels(&self, layer: &str, shape: [usize; 3]) -> candle_core::Result<Vec<f32>> {
-        let weights = self.values(&format!("{layer}.conv.weight"))?;
-        let [outputs, inputs, side] = shape;
-        if weights.len() != outputs * inputs * side * side {
-            candle_core::bail!("{layer} has {} weights", weights.len());
+    fn kernels(&self, layer: &LayerSpec) -> candle_core::Result<Vec<f32>> {
+        let weights = self.model.values(&layer.weight())?;
+        if weights.len() != layer.outputs * layer.inputs * layer.kernel * layer.kernel {
+            candle_core::bail!("{} has {} weights", layer.name, weights.len());
         }
         Ok(weights)
     }
 
     /// The normalisation behind weights that have been multiplied by `scales`.
-    fn norm(&mut self, layer: &str, scales: &[f32], channels: usize) -> candle_core::Result<Norm> {
-        let mut scale = self.values(&format!("{layer}.norm.weight"))?;
-        let mut shift = self.values(&format!("{layer}.norm.bias"))?;
+    fn norm(
+        &mut self,
+        layer: &LayerSpec,
+        scales: &[f32],
+        channels: usize,
+    ) -> candle_core::Result<PackedNorm> {
+        let mut scale = self.model.values(&layer.norm_scale())?;
+        let mut shift = self.model.values(&layer.norm_shift())?;
         // What is added to a variance grows as that does.
         let eps = self.model.architecture.norm_eps as f32;
         let mut eps: Vec<f32> = scales.iter().map(|scale| eps * scale * scale).collect();
@@ -112,7 +109,7 @@ impl Packer<'_> {
         scale.resize(channels, 0.0);
         shift.resize(channels, 0.0);
         eps.resize(channels, 1.0);
-        Ok(Norm {
+        Ok(PackedNorm {
             channels,
             scale: self.put_f32(&scale),
             shift: self.put_f32(&shift),
@@ -120,61 +117,54 @@ impl Packer<'_> {
         })
     }
 
-    fn layer(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        (inputs, outputs): (usize, usize),
-    ) -> candle_core::Result<Layer> {
+    fn inner(&mut self, layer: &LayerSpec) -> candle_core::Result<InnerLayer> {
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
         let channels = (padded(inputs), padded(outputs));
-        let Some(shape) = Shape::fitting(kind, channels, self.limits) else {
+        let Some(shape) = Shape::fitting(layer.step, channels, self.limits) else {
             candle_core::bail!("no kernel for {inputs} and {outputs} channels on this device");
         };
-        let weights = self.kernels(name, [outputs, inputs, 3])?;
+        let weights = self.kernels(layer)?;
         let scales = pack::scales(&weights, outputs);
         let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, self.numbers);
-        Ok(Layer {
+        Ok(InnerLayer {
+            spec: layer.clone(),
             shape,
             channels,
             weights: self.put_rounded(&packed),
-            norm: self.norm(name, &scales, channels.1)?,
+            norm: self.norm(layer, &scales, channels.1)?,
         })
     }
 
-    fn first(&mut self) -> candle_core::Result<Outer> {
-        let Architecture {
-            width,
-            input_range: [black, white],
-            ..
-        } = self.model.architecture;
-        let mut weights = self.kernels("down.0", [width, 3, OUTER_SIDE])?;
+    fn first(&mut self, layer: &LayerSpec) -> candle_core::Result<OuterLayer> {
+        let [black, white] = self.model.architecture.input_range;
+        let outputs = layer.outputs;
+        let mut weights = self.kernels(layer)?;
         // The picture is (value - 128) / 128. What its middle adds to all
         // pixels alike, the normalisation takes away.
         let gain = ((white - black) / 255.0 * 128.0) as f32;
         weights.iter_mut().for_each(|weight| *weight *= gain);
-        let scales = pack::scales(&weights, width);
-        Ok(Outer {
-            weights: self.put_rounded(&pack::first(&weights, width, &scales)),
-            tail: Tail::Norm(self.norm("down.0", &scales, padded(width))?),
+        let scales = pack::scales(&weights, outputs);
+        Ok(OuterLayer {
+            spec: layer.clone(),
+            weights: self.put_rounded(&pack::first(&weights, outputs, &scales)),
+            tail: PackedTail::Norm(self.norm(layer, &scales, padded(outputs))?),
         })
     }
 
-    fn last(&mut self) -> candle_core::Result<Outer> {
-        let Architecture {
-            width, output_norm, ..
-        } = self.model.architecture;
-        let weights = self.kernels("output", [3, width, OUTER_SIDE])?;
-        let scales = pack::scales(&weights, 3);
-        let chunk = shapes::last_chunk(padded(width), self.limits);
-        let packed = pack::last(&weights, width, &scales, chunk);
-        Ok(Outer {
+    fn last(&mut self, layer: &LayerSpec) -> candle_core::Result<OuterLayer> {
+        let weights = self.kernels(layer)?;
+        let scales = pack::scales(&weights, layer.outputs);
+        let chunk = shapes::last_chunk(padded(layer.inputs), self.limits);
+        let packed = pack::last(&weights, layer.inputs, &scales, chunk);
+        Ok(OuterLayer {
+            spec: layer.clone(),
             weights: self.put_rounded(&packed),
-            tail: match output_norm {
-                true => Tail::Norm(self.norm("output", &scales, 4)?),
-                false => {
-                    let bias = self.values("output.conv.bias")?;
+            tail: match layer.tail {
+                Tail::Norm => PackedTail::Norm(self.norm(layer, &scales, 4)?),
+                Tail::Bias => {
+                    let bias = self.model.values(&layer.bias())?;
                     let factor: Vec<f32> = scales.iter().map(|scale| 1.0 / scale).collect();
-                    Tail::Bias(Affine {
+                    PackedTail::Bias(Affine {
                         factor: self.put_f32(&factor),
                         offset: self.put_f32(&bias),
                     })
@@ -184,31 +174,17 @@ impl Packer<'_> {
     }
 
     fn layers(&mut self) -> candle_core::Result<Layers> {
-        let Architecture {
-            width: c,
-            residual_blocks,
-            ..
-        } = self.model.architecture;
-        let mut block = |i| -> candle_core::Result<_> {
-            let mut layer =
-                |j| self.layer(&format!("residual.{i}.{j}"), Kind::Same, (4 * c, 4 * c));
-            Ok([layer(0)?, layer(1)?])
+        let specs = self.model.architecture.layers();
+        let [first, inner @ .., last] = &specs[..] else {
+            candle_core::bail!("a network of {} layers", specs.len());
         };
-        let residual = (0..residual_blocks)
-            .map(&mut block)
-            .collect::<candle_core::Result<_>>()?;
         Ok(Layers {
-            first: self.first()?,
-            down: [
-                self.layer("down.1", Kind::Half, (c, 2 * c))?,
-                self.layer("down.2", Kind::Half, (2 * c, 4 * c))?,
-            ],
-            residual,
-            up: [
-                self.layer("up.0", Kind::Double, (4 * c, 2 * c))?,
-                self.layer("up.1", Kind::Double, (2 * c, c))?,
-            ],
-            last: self.last()?,
+            first: self.first(first)?,
+            inner: inner
+                .iter()
+                .map(|layer| self.inner(layer))
+                .collect::<candle_core::Result<_>>()?,
+            last: self.last(last)?,
         })
     }
 }
@@ -216,7 +192,7 @@ impl Packer<'_> {
 impl Layers {
     /// Makes all addresses count from 0 instead of `start`.
     fn rebase(&mut self, start: Address) {
-        let norm = |norm: &mut Norm| {
+        let norm = |norm: &mut PackedNorm| {
             norm.scale += start;
             norm.shift += start;
             norm.eps += start;
@@ -224,23 +200,22 @@ impl Layers {
         for outer in [&mut self.first, &mut self.last] {
             outer.weights += start;
             match &mut outer.tail {
-                Tail::Norm(own) => norm(own),
-                Tail::Bias(Affine { factor, offset }) => {
+                PackedTail::Norm(own) => norm(own),
+                PackedTail::Bias(Affine { factor, offset }) => {
                     *factor += start;
                     *offset += start;
                 }
             }
         }
-        let inner = self.down.iter_mut().chain(&mut self.up);
-        for layer in inner.chain(self.residual.iter_mut().flatten()) {
+        for layer in &mut self.inner {
             layer.weights += start;
             norm(&mut layer.norm);
         }
     }
 }
 
-impl<G: Gpu> Weights<G> {
-    /// Whether they can be those of a network of this kind: with the article's
+impl<G: Gpu> CudaWeights<G> {
+    /// Whether they can be those of a network of this kind: with the paper's
     /// kernels, mirrored borders and repeated pixels.
     pub fn can_be(architecture: &Architecture) -> bool {
         architecture.padding == Padding::Reflect
@@ -272,7 +247,7 @@ impl<G: Gpu> Weights<G> {
         let mut memory = gpu.allocate(packer.bytes.len())?;
         gpu.upload(&packer.bytes, &mut memory)?;
         layers.rebase(gpu.address(&memory));
-        Ok(Weights {
+        Ok(CudaWeights {
             gpu,
             numbers,
             architecture: model.architecture.clone(),

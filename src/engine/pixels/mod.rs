@@ -1,47 +1,35 @@
 //! Video frames into planar RGB and back, in one pass each way.
 //!
 //! Rows are worked on in tiles of `TILE` pixels that stay in the first-level
-//! cache: `samples` makes numbers of a row's bytes, `lanes` sorts them into one
-//! array for each kind of number, `colour` does arithmetic on such arrays; and
-//! the same way back. All loops are over arrays of fixed size without branches,
+//! cache: `samples` makes numbers of a row's bytes, `components` sorts them
+//! into one array for each component, `color` does arithmetic on such arrays;
+//! and the same way back. All loops are over arrays of fixed size without branches,
 //! so that the compiler vectorises them; the formats themselves are a table in
 //! [`frame`](super::frame).
 //!
 //! The picture in between is `f32`, more exact than any format's 16 bits: a
 //! number is rounded only where it is written, and comes back as it was unless
-//! its colour lies outside of 0..255. Transfer functions are left alone.
+//! its color lies outside of 0..255. Transfer functions are left alone.
 //!
 //! Chroma at half the size belongs to the middle of the pixels it covers: it is
 //! repeated when read and averaged when written. Where a width or height is
 //! odd, the last chroma sample belongs to the lone column or row.
 
-pub(super) mod colour;
-mod lanes;
+pub(super) mod color;
+mod components;
 mod samples;
 
-use super::Image;
 use super::frame::{
-    Family, Format, Frame, FrameError, FrameInfo, FrameMut, Lane, MAX_PLANES, PlaneMut,
+    Component, Family, Format, Frame, FrameError, FrameInfo, FrameMut, MAX_PLANES, PlaneMut,
 };
-use colour::{FromRgb, Rgb, ToRgb};
-use lanes::Lanes;
-use samples::Sample;
+use super::{Blend, Image, Size};
+use color::{FromRgb, Rgb, ToRgb};
+use components::Components;
+use samples::{Sample, TILE};
 use std::ops::Range;
-
-/// The most pixels that are worked on at a time: even, for the sake of chroma.
-const TILE: usize = 128;
 
 /// Fewer pixels than these are not worth waking a thread for.
 const PIXELS_PER_TASK: usize = 1 << 15;
-
-/// The picture before it was repainted, to be laid over the result.
-#[derive(Clone, Copy, Debug)]
-pub struct Mix<'a> {
-    /// The picture before.
-    pub original: &'a Image,
-    /// How much of the new picture shows: 0 nothing, 1 everything.
-    pub strength: f32,
-}
 
 /// Reads a frame into `image`, keeping the image's memory where it is enough.
 /// Opacity is left out: [`write()`] takes it from the frame.
@@ -52,11 +40,8 @@ pub fn read(frame: &Frame<'_>, image: &mut Image) {
         format,
         ..
     } = frame.info();
-    image.width = width;
-    image.height = height;
-    image.data.resize(3 * width * height, 0.0);
-    let (r, rest) = image.data.split_at_mut(width * height);
-    let (g, b) = rest.split_at_mut(width * height);
+    image.resize(frame.info().size());
+    let [r, g, b] = image.planes_mut();
     let read_band = match format.bits() {
         8 => read_band::<u8>,
         _ => read_band::<u16>,
@@ -71,25 +56,26 @@ fn read_band<S: Sample>(frame: &Frame<'_>, band: ImageRows, rows: Range<usize>) 
     let info = frame.info();
     let family = info.format.family();
     let to_rgb = ToRgb::new(info);
-    let mut lanes = Lanes::<S>::new(S::default());
+    let mut components = Components::<S>::new(S::default());
     let ImageRows { r, g, b, width } = band;
     for (i, y) in rows.enumerate() {
         for (x, n) in tiles(info) {
-            lanes.unpack(frame, y, x, n);
+            components.unpack(frame, y, x, n);
             let at = i * width + x;
             let (r, g, b) = (&mut r[at..][..n], &mut g[at..][..n], &mut b[at..][..n]);
             match family {
                 Family::Rgb => {
-                    to_rgb.scale(&lanes[Lane::R], r);
-                    to_rgb.scale(&lanes[Lane::G], g);
-                    to_rgb.scale(&lanes[Lane::B], b);
+                    to_rgb.scale(&components[Component::R], r);
+                    to_rgb.scale(&components[Component::G], g);
+                    to_rgb.scale(&components[Component::B], b);
                 }
                 Family::Yuv => {
-                    let [y, u, v] = [Lane::Y, Lane::U, Lane::V].map(|lane| &lanes[lane]);
+                    let [y, u, v] = [Component::Y, Component::U, Component::V]
+                        .map(|component| &components[component]);
                     to_rgb.yuv(y, u, v, [r, g, b]);
                 }
                 Family::Gray => {
-                    to_rgb.scale(&lanes[Lane::Y], r);
+                    to_rgb.scale(&components[Component::Y], r);
                     g.copy_from_slice(r);
                     b.copy_from_slice(r);
                 }
@@ -101,14 +87,14 @@ fn read_band<S: Sample>(frame: &Frame<'_>, band: ImageRows, rows: Range<usize>) 
 /// The opacity of pixels `x..x + n` of row `y`, 0..255, of a format that has it.
 fn opacity(frame: &Frame<'_>, y: usize, x: usize, n: usize) -> [f32; TILE] {
     match frame.info().format.bits() {
-        8 => lanes::opacity::<u8>(frame, y, x, n),
-        _ => lanes::opacity::<u16>(frame, y, x, n),
+        8 => components::opacity::<u8>(frame, y, x, n),
+        _ => components::opacity::<u16>(frame, y, x, n),
     }
 }
 
 /// Writes `image` into a frame, rounded and cut to what its numbers can hold.
 ///
-/// With `mix`, the picture before is blended in on the way. Opacity comes from
+/// With `original`, `image` is blended into that on the way. Opacity comes from
 /// `alpha` where both frames have it; else the frame becomes opaque. Bytes
 /// between the rows are left alone; where a row ends within a group of pixels,
 /// the group is filled up.
@@ -117,24 +103,25 @@ fn opacity(frame: &Frame<'_>, y: usize, x: usize, n: usize) -> [f32; TILE] {
 /// [`FrameError::Mismatch`] unless all pictures are of one size.
 pub fn write(
     image: &Image,
-    mix: Option<Mix<'_>>,
+    original: Option<(&Image, Blend)>,
     alpha: Option<&Frame<'_>>,
     frame: &mut FrameMut<'_>,
 ) -> Result<(), FrameError> {
     let info = frame.info;
     check_image(image, &info)?;
-    if let Some(mix) = mix {
-        check_image(mix.original, &info)?;
+    let original = original.filter(|(_, blend)| blend.needs_original());
+    if let Some((original, _)) = original {
+        check_image(original, &info)?;
     }
     if let Some(alpha) = alpha {
-        check_size((alpha.info().width, alpha.info().height), &info)?;
+        check_size(alpha.info().size(), &info)?;
     }
     let alpha = alpha.filter(|from| from.info().format.has_alpha() && info.format.has_alpha());
     let writer = Writer {
         info,
         family: info.format.family(),
         image,
-        mix,
+        original,
         alpha,
         from_rgb: FromRgb::new(&info),
     };
@@ -156,9 +143,9 @@ pub fn write(
     Ok(())
 }
 
-/// Errs unless `found` is the frame's width and height.
-pub(super) fn check_size(found: (usize, usize), info: &FrameInfo) -> Result<(), FrameError> {
-    let expected = (info.width, info.height);
+/// Errs unless `found` is the frame's size.
+pub(super) fn check_size(found: Size, info: &FrameInfo) -> Result<(), FrameError> {
+    let expected = info.size();
     match found == expected {
         true => Ok(()),
         false => Err(FrameError::Mismatch { expected, found }),
@@ -166,7 +153,7 @@ pub(super) fn check_size(found: (usize, usize), info: &FrameInfo) -> Result<(), 
 }
 
 fn check_image(image: &Image, info: &FrameInfo) -> Result<(), FrameError> {
-    check_size((image.width, image.height), info)?;
+    check_size(image.size(), info)?;
     let needed = 3 * image.width * image.height;
     match image.data.len() == needed {
         true => Ok(()),
@@ -182,18 +169,18 @@ struct Writer<'a> {
     info: FrameInfo,
     family: Family,
     image: &'a Image,
-    mix: Option<Mix<'a>>,
+    original: Option<(&'a Image, Blend)>,
     alpha: Option<&'a Frame<'a>>,
     from_rgb: FromRgb,
 }
 
 impl Writer<'_> {
     fn write_band<S: Sample>(&self, mut band: FrameRows, rows: Range<usize>) {
-        let mut lanes = Lanes::<S>::new(self.from_rgb.opaque());
+        let mut components = Components::<S>::new(self.from_rgb.opaque());
         let (_, group) = self.info.format.subsampling();
         for y in rows.clone().step_by(group) {
             for (x, n) in tiles(&self.info) {
-                self.write_tile(&mut band, &mut lanes, (rows.start, y), (x, n));
+                self.write_tile(&mut band, &mut components, (rows.start, y), (x, n));
             }
         }
     }
@@ -203,7 +190,7 @@ impl Writer<'_> {
     fn write_tile<S: Sample>(
         &self,
         band: &mut FrameRows,
-        lanes: &mut Lanes<S>,
+        components: &mut Components<S>,
         (top, y): (usize, usize),
         (x, n): (usize, usize),
     ) {
@@ -211,55 +198,51 @@ impl Writer<'_> {
         let (_, group) = format.subsampling();
         let mut sum = [[0.0; TILE]; 3];
         for i in 0..group {
-            // A lone last row stands in for the one that is missing.
+            // The last row counts twice where the one below it is missing.
             let y = (y + i).min(self.info.height - 1);
             if let Some(alpha) = self.alpha {
                 let opacity = opacity(alpha, y, x, n);
-                self.from_rgb.opacity(&opacity, &mut lanes[Lane::A]);
+                self.from_rgb
+                    .opacity(&opacity, &mut components[Component::A]);
             }
             let tile = self.load(y, x, n);
             match self.family {
                 Family::Rgb => {
-                    for (from, to) in tile.iter().zip([Lane::R, Lane::G, Lane::B]) {
-                        self.from_rgb.scale(from, &mut lanes[to]);
+                    for (from, to) in tile.iter().zip([Component::R, Component::G, Component::B]) {
+                        self.from_rgb.scale(from, &mut components[to]);
                     }
                 }
-                Family::Gray => self.from_rgb.luma(&tile, &mut lanes[Lane::Y]),
+                Family::Gray => self.from_rgb.luma(&tile, &mut components[Component::Y]),
                 Family::Yuv => {
-                    self.from_rgb.luma(&tile, &mut lanes[Lane::Y]);
+                    self.from_rgb.luma(&tile, &mut components[Component::Y]);
                     add(&mut sum, &tile);
                     if i + 1 == group {
-                        lanes.set_chroma(self.from_rgb.chroma(&sum), format);
+                        components.set_chroma(self.from_rgb.chroma(&sum), format);
                     }
                 }
             }
-            band.pack(lanes, 0, y - top, (x, n));
+            band.pack(components, 0, y - top, (x, n));
         }
         for plane in 1..format.plane_count() {
-            band.pack(lanes, plane, (y - top) / group, (x, n));
+            band.pack(components, plane, (y - top) / group, (x, n));
         }
     }
 
     /// Pixels `x..x + n` of row `y`. Inlined, not to be copied.
     #[inline(always)]
     fn load(&self, y: usize, x: usize, n: usize) -> Rgb {
-        let Image { width, height, .. } = *self.image;
         let mut tile = [[0.0; TILE]; 3];
-        for (c, to) in tile.iter_mut().enumerate() {
-            let at = (c * height + y) * width + x;
-            let new = &self.image.data[at..][..n];
-            match self.mix {
-                None => to[..n].copy_from_slice(new),
-                Some(Mix { original, strength }) => {
-                    let old = &original.data[at..][..n];
-                    for (to, (new, old)) in to.iter_mut().zip(new.iter().zip(old)) {
-                        *to = old + strength * (new - old);
-                    }
-                }
-            }
-            // A lone last column stands in for the one that is missing.
-            if n % 2 == 1 {
-                to[n] = to[n - 1];
+        for (to, from) in tile.iter_mut().zip(self.image.rows(y)) {
+            to[..n].copy_from_slice(&from[x..][..n]);
+        }
+        if let Some((original, blend)) = self.original {
+            let new = tile.each_mut().map(|plane| &mut plane[..n]);
+            blend.apply(new, original.rows(y).map(|row| &row[x..][..n]));
+        }
+        // The last column counts twice where the one beside it is missing.
+        if n % 2 == 1 {
+            for plane in &mut tile {
+                plane[n] = plane[n - 1];
             }
         }
         tile
@@ -342,7 +325,7 @@ impl FrameRows<'_> {
     /// Writes pixels `x..x + n` of a plane's row.
     fn pack<S: Sample>(
         &mut self,
-        lanes: &Lanes<S>,
+        components: &Components<S>,
         plane: usize,
         row: usize,
         (x, n): (usize, usize),
@@ -351,7 +334,7 @@ impl FrameRows<'_> {
         let PlaneMut { data, stride } = &mut self.planes[plane];
         let start = row * *stride + format.row_bytes(plane, x);
         let row = &mut data[start..][..format.row_bytes(plane, n)];
-        lanes.pack(format.planes()[plane], format, row);
+        components.pack(format.planes()[plane], format, row);
     }
 }
 

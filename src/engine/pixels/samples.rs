@@ -1,7 +1,12 @@
 //! The samples of a row, taken out of its bytes and put back.
 
-use super::TILE;
 use crate::engine::frame::Storage;
+
+/// The most pixels that are worked on at a time: even, for the sake of chroma.
+pub const TILE: usize = 128;
+
+/// The samples of one component of a tile.
+pub type Samples<S> = [S; TILE];
 
 /// A number of a frame: a byte or, where it has more bits, a word.
 pub trait Sample: Copy + Default + Into<f32> + 'static {
@@ -33,7 +38,7 @@ impl Sample for u8 {
     }
 }
 
-/// As many samples as a tile of four lanes has.
+/// As many samples as a tile of four components has.
 const MOST: usize = 4 * TILE;
 
 impl Sample for u16 {
@@ -60,6 +65,11 @@ impl Sample for u16 {
 /// The largest number of `bits` bits.
 pub const fn largest(bits: u32) -> u16 {
     u16::MAX >> (16 - bits)
+}
+
+/// Gain from a sample of the full range to 0..255.
+pub const fn full_gain(bits: u32) -> f32 {
+    255.0 / largest(bits) as f32
 }
 
 /// From two bits of opacity to ten.

@@ -1,8 +1,8 @@
 //! Convolution of a batch and its gradients: picks the kernel for the shape.
 
-use super::winograd::{Finish, Kind};
+use super::winograd::Epilogue;
 use super::{Level, direct, narrow, winograd};
-use crate::ops::{Padding, reflect};
+use crate::ops::{Padding, Step, reflect};
 
 /// A convolution of `[n, height, width, inputs]`, weights in the order
 /// `[outputs, inputs, kernel, kernel]`.
@@ -42,7 +42,7 @@ impl Conv {
         let (height, width) = self.output_size();
         let mut out = vec![0.0; self.batch * height * width * self.outputs];
         if self.kernel == 3 && self.stride == 1 && self.inputs >= WINOGRAD_INPUTS {
-            let weights = winograd_weights(Kind::Same, weight, self.outputs, self.inputs);
+            let weights = winograd_weights(Step::Same, weight, self.outputs, self.inputs);
             let source = winograd::Source {
                 data,
                 batch: self.batch,
@@ -50,9 +50,9 @@ impl Conv {
                 width: self.width,
                 rows: &rows,
                 columns: &columns,
-                entrance: winograd::Entrance::Plain,
+                prologue: winograd::Prologue::None,
             };
-            winograd::convolve(level, &weights, source, Finish::default(), &mut out);
+            winograd::convolve(level, &weights, source, Epilogue::default(), &mut out);
         } else if self.outputs == narrow::OUTPUTS && self.stride == 1 {
             let weights = narrow::Weights::pack(self.inputs, self.kernel, |o, i, y, x| {
                 weight[self.weight_index(o, i, y, x)]
@@ -94,9 +94,9 @@ impl Conv {
                 width,
                 rows: &spread_rows,
                 columns: &spread_columns,
-                entrance: winograd::Entrance::Plain,
+                prologue: winograd::Prologue::None,
             };
-            winograd::convolve(level, &weights, source, Finish::default(), &mut padded);
+            winograd::convolve(level, &weights, source, Epilogue::default(), &mut padded);
         } else {
             let last = self.kernel - 1;
             let sizes = (self.inputs, self.outputs, self.kernel);
@@ -200,12 +200,12 @@ fn rows_of(kernel: &[f32]) -> [[f32; 3]; 3] {
 
 /// Weights `[outputs, inputs, 3, 3]` for [`winograd::convolve`].
 pub fn winograd_weights(
-    kind: Kind,
+    step: Step,
     weight: &[f32],
     outputs: usize,
     inputs: usize,
 ) -> winograd::Weights {
-    winograd::Weights::new(kind, outputs, inputs, |output, input| {
+    winograd::Weights::new(step, outputs, inputs, |output, input| {
         rows_of(&weight[(output * inputs + input) * 9..][..9])
     })
 }
@@ -216,7 +216,7 @@ pub fn mirrored_winograd_weights(
     outputs: usize,
     inputs: usize,
 ) -> winograd::Weights {
-    winograd::Weights::new(Kind::Same, inputs, outputs, |input, output| {
+    winograd::Weights::new(Step::Same, inputs, outputs, |input, output| {
         let mut rows = rows_of(&weight[(output * inputs + input) * 9..][..9]);
         rows.reverse();
         rows.iter_mut().for_each(|row| row.reverse());

@@ -1,12 +1,8 @@
 //! Weights as the kernels read them.
 
 use super::Numbers;
-use super::shapes::{Kind, Shape};
-
-/// Channels that a layer of so many has in memory.
-pub fn padded(channels: usize) -> usize {
-    channels.next_multiple_of(16)
-}
+use super::shapes::{OUTER_SIDE, Shape, first_columns, padded};
+use crate::ops::Step;
 
 /// What weights are multiplied by, a power of 2 for each output, before they
 /// are rounded to 16 bits: it makes the length of an output's weights about 1,
@@ -35,14 +31,14 @@ pub fn convolution(
     numbers: Numbers,
 ) -> Vec<f32> {
     let Shape {
-        kind,
+        step,
         chunk,
         columns,
         ..
     } = shape;
     let (padded_outputs, padded_inputs) = (padded(outputs), padded(inputs));
-    let (side, chunks) = (kind.side(), padded_inputs / chunk);
-    let phases = kind.phases();
+    let (side, chunks) = (shape.side(), padded_inputs / chunk);
+    let phases = shape.phases();
     let mut sums = vec![0.0; phases * padded_outputs * padded_inputs * side * side];
     let at = |phase: usize, output: usize, input: usize, tap: usize| {
         let column = phase * padded_outputs + output;
@@ -52,16 +48,16 @@ pub fn convolution(
     for (i, taps) in weights.as_chunks::<9>().0.iter().enumerate() {
         let (output, input) = (i / inputs, i % inputs);
         let taps = taps.map(|tap| tap * scales[output]);
-        let taps = match kind {
-            Kind::Same | Kind::Half => taps,
-            Kind::Double => alike_in_sums(taps, numbers),
+        let taps = match step {
+            Step::Same | Step::Half => taps,
+            Step::Double => alike_in_sums(taps, numbers),
         };
         for (phase, (tap, weight)) in
             (0..phases).flat_map(|p| taps.iter().enumerate().map(move |t| (p, t)))
         {
-            let (y, x) = match kind {
-                Kind::Same | Kind::Half => (tap / 3, tap % 3),
-                Kind::Double => (small_tap(phase / 2, tap / 3), small_tap(phase % 2, tap % 3)),
+            let (y, x) = match step {
+                Step::Same | Step::Half => (tap / 3, tap % 3),
+                Step::Double => (small_tap(phase / 2, tap / 3), small_tap(phase % 2, tap % 3)),
             };
             sums[at(phase, output, input, y * side + x)] += weight;
         }
@@ -97,17 +93,6 @@ fn small_tap(phase: usize, tap: usize) -> usize {
     (tap + 1 - phase) / 2
 }
 
-/// Sides of the kernels of the first and the last layer.
-pub const OUTER_SIDE: usize = 9;
-
-/// Columns of a block of the first layer's kernel.
-pub fn first_columns(outputs: usize) -> usize {
-    match padded(outputs).is_multiple_of(32) {
-        true => 32,
-        false => 16,
-    }
-}
-
 /// Weights `[outputs, 3, 9, 9]`, those of each output times its scale, for the
 /// first layer: `[block][pair of pixels][column][pixel][colour]`, with a zero
 /// for a tenth pixel of a row and for a fourth colour.
@@ -125,14 +110,6 @@ pub fn first(weights: &[f32], outputs: usize, scales: &[f32]) -> Vec<f32> {
         packed[at] = weight * scales[output];
     }
     packed
-}
-
-/// Channels that the last layer's kernel takes at a time.
-pub fn last_chunk(inputs: usize) -> usize {
-    match padded(inputs).is_multiple_of(32) {
-        true => 32,
-        false => 16,
-    }
 }
 
 /// Weights `[3, inputs, 9, 9]`, those of each output times its scale, for the
@@ -162,7 +139,7 @@ mod tests {
             multiprocessors: 1,
             shared: 227 << 10,
         };
-        let shape = Shape::fitting(Kind::Double, (16, 16), limits).unwrap();
+        let shape = Shape::fitting(Step::Double, (16, 16), limits).unwrap();
         let weights: Vec<f32> = (0..16 * 16 * 9).map(|i| (i as f32 * 0.7).sin()).collect();
         let scales = scales(&weights, 16);
         for numbers in Numbers::ALL {

@@ -1,54 +1,57 @@
 //! The convolutions that are compiled, and which of them is for which layer:
 //! `kernels/shapes.h` in Rust.
 
-use super::pack;
 use super::parameters::{Convolution, Fields, First, Last, Parameters, Residual, Settle, Shrink};
 use super::{Launch, Limits};
+use crate::ops::Step;
 use std::sync::LazyLock;
 
-/// How the result's size compares to the input's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A convolution as it is.
-    Same,
-    /// Of stride 2.
-    Half,
-    /// Of an image whose pixels have been repeated twice in both directions.
-    Double,
+/// How the kernels are named.
+fn name(step: Step) -> &'static str {
+    match step {
+        Step::Same => "SAME",
+        Step::Half => "HALF",
+        Step::Double => "DOUBLE",
+    }
 }
 
-impl Kind {
-    /// As kernels are named.
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Same => "SAME",
-            Kind::Half => "HALF",
-            Kind::Double => "DOUBLE",
-        }
+/// Pixels of the input from one of the result to the next.
+fn stride(step: Step) -> usize {
+    match step {
+        Step::Half => 2,
+        Step::Same | Step::Double => 1,
     }
+}
 
-    /// Pixels of the input from one of the result to the next.
-    fn stride(self) -> usize {
-        match self {
-            Kind::Half => 2,
-            Kind::Same | Kind::Double => 1,
-        }
+/// Pixels that one of the input becomes.
+fn phases(step: Step) -> usize {
+    match step {
+        Step::Double => 4,
+        Step::Same | Step::Half => 1,
     }
+}
 
-    /// Taps in a line: of what each pixel of the result is the sum.
-    pub fn side(self) -> usize {
-        match self {
-            Kind::Double => 2,
-            Kind::Same | Kind::Half => 3,
-        }
+/// Channels that a layer of so many has in memory.
+pub fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(16)
+}
+
+/// Sides of the kernels of the first and the last layer.
+pub const OUTER_SIDE: usize = 9;
+
+/// Columns of a block of the first layer's kernel.
+pub fn first_columns(outputs: usize) -> usize {
+    match padded(outputs).is_multiple_of(32) {
+        true => 32,
+        false => 16,
     }
+}
 
-    /// Groups of columns: pixels that one of the input becomes.
-    pub fn phases(self) -> usize {
-        match self {
-            Kind::Double => 4,
-            Kind::Same | Kind::Half => 1,
-        }
+/// Channels that the last layer's kernel could take at a time.
+fn widest_last_chunk(inputs: usize) -> usize {
+    match padded(inputs).is_multiple_of(32) {
+        true => 32,
+        false => 16,
     }
 }
 
@@ -59,7 +62,7 @@ const TILE_WIDTH: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Which convolution.
-    pub kind: Kind,
+    pub step: Step,
     /// Channels of the input that it takes at a time.
     pub chunk: usize,
     /// Columns of a block.
@@ -73,7 +76,7 @@ pub struct Shape {
     blocks: usize,
 }
 
-/// Lines `CONVOLUTION(kind, number, ...)`.
+/// Lines `CONVOLUTION(step, number, ...)`.
 static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     let table = include_str!("kernels/shapes.h");
     table.lines().filter_map(Shape::parse).collect()
@@ -83,8 +86,8 @@ impl Shape {
     fn parse(line: &str) -> Option<Shape> {
         let line = line.strip_prefix("CONVOLUTION(")?.strip_suffix(')')?;
         let (name, numbers) = line.split_once(',')?;
-        let kinds = [Kind::Same, Kind::Half, Kind::Double];
-        let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
+        let steps = [Step::Same, Step::Half, Step::Double];
+        let step = steps.into_iter().find(|&step| self::name(step) == name)?;
         let numbers: Vec<usize> = numbers
             .split(',')
             .map(|number| number.trim().parse().ok())
@@ -102,7 +105,7 @@ impl Shape {
             return None;
         };
         Some(Shape {
-            kind,
+            step,
             chunk,
             columns,
             warps_down,
@@ -113,6 +116,19 @@ impl Shape {
         })
     }
 
+    /// Taps in a line: of what each pixel of the result is the sum.
+    pub fn side(self) -> usize {
+        match self.step {
+            Step::Double => 2,
+            Step::Same | Step::Half => 3,
+        }
+    }
+
+    /// Groups of columns: pixels that one of the input becomes.
+    pub fn phases(self) -> usize {
+        phases(self.step)
+    }
+
     /// All that are compiled.
     pub fn all() -> &'static [Shape] {
         &SHAPES
@@ -120,21 +136,21 @@ impl Shape {
 
     /// The one with the most columns that fits the device and so many channels;
     /// none if they are not multiples of 16.
-    pub fn fitting(kind: Kind, (inputs, outputs): (usize, usize), limits: Limits) -> Option<Shape> {
+    pub fn fitting(step: Step, (inputs, outputs): (usize, usize), limits: Limits) -> Option<Shape> {
         let fits = |shape: &&Shape| {
-            shape.kind == kind
+            shape.step == step
                 && shape.shared() <= limits.shared as usize
                 && inputs.is_multiple_of(shape.chunk)
-                && (outputs * kind.phases()).is_multiple_of(shape.columns)
+                && (outputs * phases(step)).is_multiple_of(shape.columns)
                 // No warp has columns of two phases.
-                && (kind != Kind::Double || outputs.is_multiple_of(shape.width))
+                && (step != Step::Double || outputs.is_multiple_of(shape.width))
         };
         let size = |shape: &&Shape| (shape.columns, shape.chunk);
         Shape::all().iter().filter(fits).max_by_key(size).copied()
     }
 
     /// Height and width of a tile of the result, or of a quarter of that where
-    /// it is [twice](Kind::Double) the input.
+    /// it is [twice](Step::Double) the input.
     fn tile(self) -> (usize, usize) {
         (self.warps_down * self.rows, TILE_WIDTH)
     }
@@ -142,7 +158,7 @@ impl Shape {
     /// Bytes of shared memory, as `Shape::SHARED` in `convolution.cuh`.
     fn shared(self) -> usize {
         let (tile_height, tile_width) = self.tile();
-        let halo = |len| (len - 1) * self.kind.stride() + 3;
+        let halo = |len| (len - 1) * stride(self.step) + 3;
         let pitch = 2 * self.chunk + 16;
         let halo = halo(tile_width) * halo(tile_height) * pitch;
         let stage = self.columns * pitch;
@@ -162,11 +178,11 @@ impl Shape {
         limits: Limits,
     ) -> (Launch, usize) {
         let (tile_height, tile_width) = self.tile();
-        let stride = self.kind.stride();
+        let stride = stride(self.step);
         let down = (size.0 / stride).div_ceil(tile_height);
         let across = (size.1 / stride).div_ceil(tile_width);
         let tiles = down * across;
-        let beside = outputs * self.kind.phases() / self.columns;
+        let beside = outputs * self.phases() / self.columns;
         // As many blocks as run at the same time, each with its share of tiles.
         let most = (limits.multiprocessors as usize * self.blocks).div_ceil(beside);
         let blocks = tiles.min(most);
@@ -182,7 +198,7 @@ impl Shape {
         let launch = Launch {
             kernel: format!(
                 "convolve_{}_{}_{}",
-                self.kind.name(),
+                name(self.step),
                 self.chunk,
                 self.columns
             ),
@@ -191,7 +207,7 @@ impl Shape {
             shared: self.shared() as u32,
             parameters: Parameters::Convolution(parameters),
         };
-        (launch, blocks * self.kind.phases())
+        (launch, blocks * self.phases())
     }
 }
 
@@ -208,7 +224,7 @@ pub fn first(
     outputs: usize,
     limits: Limits,
 ) -> (Launch, usize) {
-    let columns = pack::first_columns(outputs);
+    let columns = first_columns(outputs);
     let across = size.1.div_ceil(16);
     let tiles = size.0.div_ceil(16) * across;
     let beside = outputs / columns;
@@ -246,7 +262,7 @@ fn last_shared(chunk: usize) -> usize {
 
 /// Channels that the last layer's kernel takes at a time on such a device.
 pub fn last_chunk(inputs: usize, limits: Limits) -> usize {
-    match pack::last_chunk(inputs) {
+    match widest_last_chunk(inputs) {
         32 if last_shared(32) <= limits.shared as usize => 32,
         _ => 16,
     }
@@ -370,23 +386,23 @@ mod tests {
 
     #[test]
     fn every_device_has_a_kernel_for_all_channels() {
-        let fitting = |kind, channels, shared| {
+        let fitting = |step, channels, shared| {
             let limits = Limits {
                 multiprocessors: 1,
                 shared,
             };
-            Shape::fitting(kind, channels, limits)
+            Shape::fitting(step, channels, limits)
         };
         for shared in SHARED {
-            for kind in [Kind::Same, Kind::Half, Kind::Double] {
+            for step in [Step::Same, Step::Half, Step::Double] {
                 for channels in [(16, 16), (48, 16), (32, 96), (128, 128), (64, 256)] {
-                    let shape = fitting(kind, channels, shared);
-                    assert!(shape.is_some(), "{kind:?} {channels:?} {shared}");
+                    let shape = fitting(step, channels, shared);
+                    assert!(shape.is_some(), "{step:?} {channels:?} {shared}");
                 }
-                assert_eq!(fitting(kind, (24, 16), shared), None);
+                assert_eq!(fitting(step, (24, 16), shared), None);
             }
         }
-        let widest = fitting(Kind::Same, (128, 128), SHARED[1]).unwrap();
+        let widest = fitting(Step::Same, (128, 128), SHARED[1]).unwrap();
         assert_eq!((widest.columns, widest.chunk), (128, 32));
     }
 

@@ -547,7 +547,7 @@ fn mistakes_are_explained() -> anyhow::Result<()> {
         (&["--style-crop", "none,none"], "2 values for 1 --style"),
         (&["--style-blend", "1,1"], "2 values for 1 --style"),
         (&["--style-blend", "0"], "above 0"),
-        (&["--preset", "none"], "article, live, quality"),
+        (&["--preset", "none"], "paper, live, quality"),
         (&["--config", "nowhere.toml"], "nowhere.toml"),
         (&["--resume", "--init", "x"], "cannot be used with"),
         (&["--init", "nowhere.safetensors"], "nowhere.safetensors"),

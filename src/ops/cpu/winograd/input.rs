@@ -22,14 +22,14 @@ pub struct Source<'a> {
     /// Source column of each padded column.
     pub columns: &'a [i32],
     /// What becomes of the pixels on the way in.
-    pub entrance: Entrance<'a>,
+    pub prologue: Prologue<'a>,
 }
 
 /// An operation done on pixels while they are loaded.
 #[derive(Clone, Copy)]
-pub enum Entrance<'a> {
+pub enum Prologue<'a> {
     /// None.
-    Plain,
+    None,
     /// Elements count as 0 where this slice, of the pixels' shape, is not
     /// above 0: the gradient of ReLU.
     Gate(&'a [f32]),
@@ -52,10 +52,10 @@ impl Source<'_> {
             self.data.len(),
             self.batch * self.height * self.width * channels
         );
-        match self.entrance {
-            Entrance::Plain => {}
-            Entrance::Gate(gate) => assert_eq!(gate.len(), self.data.len()),
-            Entrance::Normalise { factor, offset } => {
+        match self.prologue {
+            Prologue::None => {}
+            Prologue::Gate(gate) => assert_eq!(gate.len(), self.data.len()),
+            Prologue::Normalise { factor, offset } => {
                 assert!(factor.len() == channels && offset.len() == channels);
                 assert!(self.batch == 1);
             }
@@ -80,13 +80,13 @@ where
 
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]) {
-        match self.source.entrance {
-            Entrance::Plain => {
+        match self.source.prologue {
+            Prologue::None => {
                 self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
                     simd, Plain, tiles, channels, points,
                 );
             }
-            Entrance::Gate(gate) => {
+            Prologue::Gate(gate) => {
                 self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
                     simd,
                     Gate(gate),
@@ -95,7 +95,7 @@ where
                     points,
                 );
             }
-            Entrance::Normalise { factor, offset } => {
+            Prologue::Normalise { factor, offset } => {
                 let normalise = Normalise { factor, offset };
                 self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
                     simd, normalise, tiles, channels, points,
@@ -186,7 +186,7 @@ fn offsets<const WINDOW: usize>(table: &[i32], first: usize, unit: usize) -> [is
     offsets
 }
 
-/// One of the [`Entrance`]s.
+/// One of the [`Prologue`]s.
 trait Enter<S: Simd>: Copy {
     /// What it needs for a vector of channels.
     type Vector: Copy;

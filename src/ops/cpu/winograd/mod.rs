@@ -12,13 +12,14 @@ mod input;
 mod output;
 mod picture;
 
-pub use input::{Entrance, Source};
-pub use output::Finish;
+pub use input::{Prologue, Source};
+pub use output::Epilogue;
 pub use picture::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
 
 use super::gemm::{Product, Scale, Start};
 use super::simd::Simd;
 use super::{Kernel, LANES, Level};
+use crate::ops::Step;
 use algorithm::{Algorithm, Same, Strided, Upsampled};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -28,36 +29,23 @@ use std::mem::MaybeUninit;
 /// Output channels that are multiplied and stored at a time.
 const PANEL: usize = 2 * LANES;
 
-/// A convolution that these algorithms can do, with kernels of 3x3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Stride 1.
-    Same,
-    /// Stride 2.
-    Strided,
-    /// Stride 1 over an image whose pixels each count as 2x2, with a border of
-    /// one of the image's own pixels.
-    Upsampled,
-}
-
-impl Kind {
-    /// Outputs along a line of `padded` inputs, border included.
-    pub fn output_len(self, padded: usize) -> usize {
-        match self {
-            Kind::Same => padded - 2,
-            Kind::Strided => (padded - 3) / 2 + 1,
-            Kind::Upsampled => 2 * (padded - 2),
-        }
+/// Outputs along a line of `padded` inputs, border included. For
+/// [`Step::Double`] the border is one of the small image's own pixels.
+pub fn output_len(step: Step, padded: usize) -> usize {
+    match step {
+        Step::Same => padded - 2,
+        Step::Half => (padded - 3) / 2 + 1,
+        Step::Double => 2 * (padded - 2),
     }
 }
 
-/// Runs `$body` with `$A`, `$window`, `$points` and `$tile` those of a kind.
+/// Runs `$body` with `$A`, `$window`, `$points` and `$tile` those of a step.
 macro_rules! with_algorithm {
-    ($kind:expr, $call:ident ( $($argument:expr),* )) => {
-        match $kind {
-            Kind::Same => $call::<Same, 6, 6, 4>($($argument),*),
-            Kind::Strided => $call::<Strided, 9, 9, 4>($($argument),*),
-            Kind::Upsampled => $call::<Upsampled, 6, 10, 8>($($argument),*),
+    ($step:expr, $call:ident ( $($argument:expr),* )) => {
+        match $step {
+            Step::Same => $call::<Same, 6, 6, 4>($($argument),*),
+            Step::Half => $call::<Strided, 9, 9, 4>($($argument),*),
+            Step::Double => $call::<Upsampled, 6, 10, 8>($($argument),*),
         }
     };
 }
@@ -66,7 +54,7 @@ macro_rules! with_algorithm {
 /// output channels and each point, a matrix of inputs by outputs.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    kind: Kind,
+    step: Step,
     matrices: Matrices,
     points: usize,
     inputs: usize,
@@ -90,12 +78,12 @@ impl Weights {
     /// Transforms `outputs * inputs` kernels; `kernel(output, input)` gives one
     /// as rows.
     pub fn new(
-        kind: Kind,
+        step: Step,
         outputs: usize,
         inputs: usize,
         kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync,
     ) -> Self {
-        with_algorithm!(kind, pack_weights(kind, outputs, inputs, kernel))
+        with_algorithm!(step, pack_weights(step, outputs, inputs, kernel))
     }
 
     /// The same weights, rounded to 16 bits: products take half the time on
@@ -158,7 +146,7 @@ impl Weights {
 }
 
 fn pack_weights<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
-    kind: Kind,
+    step: Step,
     outputs: usize,
     inputs: usize,
     kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync,
@@ -188,7 +176,7 @@ where
             }
         });
     Weights {
-        kind,
+        step,
         matrices: Matrices::Floats(floats),
         points: POINTS * POINTS,
         inputs,
@@ -199,11 +187,17 @@ where
 /// Convolves `source` into `out`, `[n, height, width, outputs]`.
 ///
 /// # Panics
-/// If `out` or the vectors in `finish` are not of that size.
-pub fn convolve(level: Level, weights: &Weights, source: Source, finish: Finish, out: &mut [f32]) {
+/// If `out` or the vectors in `epilogue` are not of that size.
+pub fn convolve(
+    level: Level,
+    weights: &Weights,
+    source: Source,
+    epilogue: Epilogue,
+    out: &mut [f32],
+) {
     with_algorithm!(
-        weights.kind,
-        convolve_by(level, weights, source, finish, out)
+        weights.step,
+        convolve_by(level, weights, source, epilogue, out)
     );
 }
 
@@ -211,15 +205,15 @@ fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     level: Level,
     weights: &Weights,
     source: Source,
-    finish: Finish,
+    epilogue: Epilogue,
     out: &mut [f32],
 ) where
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
     source.check(weights.inputs);
     let size = (
-        weights.kind.output_len(source.rows.len()),
-        weights.kind.output_len(source.columns.len()),
+        output_len(weights.step, source.rows.len()),
+        output_len(weights.step, source.columns.len()),
     );
     let grid = Grid::new(size, TILE);
     let input = input::Windows { source, grid };
@@ -228,7 +222,7 @@ fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
         weights,
         &input,
         (source.batch, grid),
-        finish,
+        epilogue,
         out,
     );
 }
@@ -239,7 +233,7 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     weights: &Weights,
     input: &I,
     (batch, grid): (usize, Grid),
-    mut finish: Finish,
+    mut epilogue: Epilogue,
     out: &mut [f32],
 ) where
     A: Algorithm<WINDOW, POINTS, TILE>,
@@ -252,8 +246,8 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     const LEAST_TASKS: usize = 16;
     let per_task = tiles_in_cache(weights).min(tiles.div_ceil(LEAST_TASKS));
     let tasks = tiles.div_ceil(per_task);
-    finish.check(weights.outputs, tasks);
-    let image = output::Image::new(weights.outputs, (batch, grid), &mut finish, out);
+    epilogue.check(weights.outputs, tasks);
+    let image = output::Image::new(weights.outputs, (batch, grid), &mut epilogue, out);
     (0..tasks).into_par_iter().for_each(|task| {
         let first = task * per_task;
         SCRATCH.with_borrow_mut(|scratch| {

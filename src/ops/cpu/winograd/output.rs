@@ -7,7 +7,7 @@ use crate::ops::cpu::{LANES, SharedMut};
 
 /// What becomes of the outputs on their way into memory.
 #[derive(Default)]
-pub struct Finish<'a> {
+pub struct Epilogue<'a> {
     /// Added to them: a number a channel, padded to whole vectors.
     pub bias: Option<&'a [f32]>,
     /// Whether they are cut below 0.
@@ -17,7 +17,7 @@ pub struct Finish<'a> {
     pub moments: Option<&'a mut Vec<Moments>>,
 }
 
-impl Finish<'_> {
+impl Epilogue<'_> {
     pub(super) fn check(&mut self, outputs: usize, tasks: usize) {
         let padded = outputs.next_multiple_of(LANES);
         assert!(self.bias.is_none_or(|bias| bias.len() >= padded));
@@ -42,16 +42,16 @@ impl<'a> Image<'a> {
     pub fn new(
         channels: usize,
         (batch, grid): (usize, Grid),
-        finish: &'a mut Finish,
+        epilogue: &'a mut Epilogue,
         pixels: &'a mut [f32],
     ) -> Self {
         assert_eq!(pixels.len(), batch * grid.size.0 * grid.size.1 * channels);
         Image {
             channels,
             grid,
-            bias: finish.bias,
-            relu: finish.relu,
-            moments: finish.moments.as_mut().map(|m| SharedMut::new(m)),
+            bias: epilogue.bias,
+            relu: epilogue.relu,
+            moments: epilogue.moments.as_mut().map(|m| SharedMut::new(m)),
             pixels: SharedMut::new(pixels),
         }
     }
@@ -132,11 +132,11 @@ impl Vector<'_> {
             f32::NEG_INFINITY
         });
         let bias = match self.image.bias {
-            // SAFETY: `Finish::check` has made sure that the bias is padded.
+            // SAFETY: `Epilogue::check` has made sure that the bias is padded.
             Some(bias) => unsafe { simd.load(bias[self.channel..].as_ptr()) },
             None => simd.splat(0.0),
         };
-        let finish = self.image.relu || self.image.bias.is_some();
+        let adjusted = self.image.relu || self.image.bias.is_some();
         let (height, width) = grid.size;
         for tile in 0..self.tiles.count {
             let (image, row, column) = grid.position(self.tiles.first + tile);
@@ -161,7 +161,7 @@ impl Vector<'_> {
                         break;
                     }
                     let mut y = line[j];
-                    if finish {
+                    if adjusted {
                         y = simd.max(simd.add(y, bias), floor);
                     }
                     gather.add(simd, y);

@@ -9,12 +9,13 @@
 
 use super::output::{untransform_columns, untransform_row};
 use super::{
-    Algorithm, Finish, Grid, Input, Kind, Layout, Lines, Output, Same, Scratch, Source, Task,
-    Tiles, Weights, convolve_tiles, grow, input, tiles_in_cache,
+    Algorithm, Epilogue, Grid, Input, Layout, Lines, Output, Same, Scratch, Source, Task, Tiles,
+    Weights, convolve_tiles, grow, input, tiles_in_cache,
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, LANES, Level, SharedMut};
+use crate::ops::{Size, Step};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -45,7 +46,7 @@ impl PictureWeights {
     ) -> Self {
         let blocks = kernel.div_ceil(BLOCK);
         let weights = Weights::new(
-            Kind::Same,
+            Step::Same,
             outputs,
             CHANNELS * blocks * blocks,
             |output, input| {
@@ -70,7 +71,7 @@ impl PictureWeights {
         let blocks = kernel.div_ceil(BLOCK);
         let group = CHANNELS * blocks;
         assert!(group <= LANES);
-        let weights = Weights::new(Kind::Same, blocks * group, inputs, |output, input| {
+        let weights = Weights::new(Step::Same, blocks * group, inputs, |output, input| {
             let (across, down, channel) =
                 (output / group, output % group / CHANNELS, output % CHANNELS);
             block(kernel, down, across, |y, x| weight(channel, input, y, x))
@@ -83,8 +84,8 @@ impl PictureWeights {
         BLOCK * self.blocks - 1
     }
 
-    /// How [`to_sums`] lays out a result of `size` (height, width).
-    pub fn sums(&self, size: (usize, usize)) -> PictureSums {
+    /// How [`to_sums`] lays out a result of `size`.
+    pub fn sums(&self, size: Size) -> PictureSums {
         PictureSums {
             size,
             blocks: self.blocks,
@@ -92,9 +93,9 @@ impl PictureWeights {
     }
 
     /// How many numbers that takes.
-    pub fn sums_len(&self, size: (usize, usize)) -> usize {
-        let rows = size.0 + BLOCK * (self.blocks - 1);
-        (rows * self.blocks * CHANNELS).saturating_mul(size.1)
+    pub fn sums_len(&self, size: Size) -> usize {
+        let rows = size.height + BLOCK * (self.blocks - 1);
+        (rows * self.blocks * CHANNELS).saturating_mul(size.width)
     }
 }
 
@@ -102,7 +103,7 @@ impl PictureWeights {
 /// `x` of row `y` is the sum over blocks of `[y + 3 * block][block][channel][x]`.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureSums {
-    size: (usize, usize),
+    size: Size,
     blocks: usize,
 }
 
@@ -117,7 +118,7 @@ impl PictureSums {
     ) {
         for block in 0..self.blocks {
             let at = ((row + BLOCK * block) * self.blocks + block) * CHANNELS + channel;
-            let part = &sums[at * self.size.1 + column..][..out.len()];
+            let part = &sums[at * self.size.width + column..][..out.len()];
             match block {
                 0 => out.copy_from_slice(part),
                 _ => out.iter_mut().zip(part).for_each(|(out, x)| *out += x),
@@ -184,7 +185,12 @@ pub struct PaddedPicture {
 impl PaddedPicture {
     /// How many numbers one of so many rows and columns, its border included,
     /// holds.
-    pub fn len((rows, columns): (usize, usize)) -> usize {
+    pub fn len(
+        Size {
+            width: columns,
+            height: rows,
+        }: Size,
+    ) -> usize {
         let row = STEP.saturating_mul(Self::phase(columns));
         rows.saturating_mul(row).saturating_mul(CHANNELS)
     }
@@ -212,7 +218,7 @@ impl PaddedPicture {
         let row_len = STEP * self.phase;
         let plane_len = planes.len() / CHANNELS;
         self.data
-            .resize(Self::len((rows.len(), columns.len())), 0.0);
+            .resize(Self::len(Size::new(columns.len(), rows.len())), 0.0);
         self.data
             .par_chunks_mut(row_len)
             .enumerate()
@@ -243,7 +249,7 @@ pub fn from_picture(
     level: Level,
     weights: &PictureWeights,
     picture: &PaddedPicture,
-    finish: Finish,
+    epilogue: Epilogue,
     out: &mut [f32],
 ) {
     let size = (
@@ -256,7 +262,7 @@ pub fn from_picture(
         blocks: weights.blocks,
         grid,
     };
-    convolve_tiles::<Same, _, 6, 6, 4>(level, &weights.weights, &input, (1, grid), finish, out);
+    convolve_tiles::<Same, _, 6, 6, 4>(level, &weights.weights, &input, (1, grid), epilogue, out);
 }
 
 /// The windows of a picture's tiles under every block of a kernel.

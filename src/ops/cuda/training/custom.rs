@@ -74,7 +74,7 @@ fn convolution(x: &Shape, weight: &Shape, padding: Padding, stride: usize) -> Re
     Ok(conv)
 }
 
-/// See [`crate::ops::Path::conv2d`].
+/// See [`crate::ops::Backend::conv2d`].
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: Padding, stride: usize) -> Result<Tensor> {
     image(x)?.apply_op2(&numbers(weight)?, Conv2d { padding, stride })
 }
@@ -160,7 +160,7 @@ fn gradient_of_weight(conv: &Conv, x: &Tensor, gradient: &Tensor, of: &Shape) ->
     })
 }
 
-/// See [`crate::ops::Path::conv_transpose2x`].
+/// See [`crate::ops::Backend::conv_transpose2x`].
 pub fn conv_transpose2x(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let weight = numbers(&weight.transpose(0, 1)?)?;
     image(x)?.apply_op2(&weight, ConvTranspose2x)
@@ -349,7 +349,7 @@ fn on_cuda(storage: &Storage) -> Result<&CudaStorage> {
     }
 }
 
-/// See [`crate::ops::Path::instance_norm`].
+/// See [`crate::ops::Backend::instance_norm`].
 pub fn instance_norm(
     x: &Tensor,
     scale: &Tensor,
@@ -486,7 +486,7 @@ impl CustomOp3 for InstanceNorm {
     }
 }
 
-/// See [`crate::ops::Path::upsample2x`].
+/// See [`crate::ops::Backend::upsample2x`].
 pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
     image(x)?.apply_op1(Upsample2x)
 }
@@ -532,7 +532,7 @@ impl CustomOp1 for Upsample2x {
     }
 }
 
-/// See [`crate::ops::Path::max_pool2x2`].
+/// See [`crate::ops::Backend::max_pool2x2`].
 pub fn max_pool2x2(x: &Tensor) -> Result<Tensor> {
     image(x)?.apply_op1(MaxPool2x2)
 }

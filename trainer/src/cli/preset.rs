@@ -1,0 +1,103 @@
+//! Settings of `train` that belong together, under one name.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use std::fmt;
+
+/// A set of settings. Flags and the config file count more than it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The training of the paper (Johnson et al. 2016).
+    Paper,
+    /// For video while it is filmed, on a CPU.
+    Live,
+    /// For the best picture, where time does not count.
+    Quality,
+}
+
+impl Preset {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Paper => "paper",
+            Preset::Live => "live",
+            Preset::Quality => "quality",
+        }
+    }
+
+    /// What it is good for.
+    fn purpose(self) -> &'static str {
+        match self {
+            Preset::Paper => "the training of the paper",
+            Preset::Live => "for live video on a CPU",
+            Preset::Quality => "for files, and fast machines",
+        }
+    }
+
+    /// What it sets: flags without their dashes, and values. What it does not
+    /// name has its usual default.
+    pub fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Preset::Paper => &[
+                ("width", "32"),
+                ("output-norm", "true"),
+                ("steps", "40000"),
+                ("batch", "4"),
+                ("size", "256"),
+                ("style-size", "256"),
+                ("lr", "0.001"),
+                ("lr-schedule", "constant"),
+                ("content-weight", "10"),
+                ("style-weight", "100"),
+                ("tv-weight", "0.004"),
+            ],
+            // Without the output norm, which makes the whole picture pump when
+            // a part of it changes; and calm.
+            Preset::Live => &[
+                ("width", "16"),
+                ("output-norm", "false"),
+                ("stability", "6000"),
+                ("lr-schedule", "cosine"),
+                ("lr-final", "0.03"),
+            ],
+            Preset::Quality => &[
+                ("width", "32"),
+                ("output-norm", "false"),
+                ("size", "256"),
+                ("style-size", "512"),
+                ("lr-schedule", "cosine"),
+                ("lr-final", "0.03"),
+            ],
+        }
+    }
+
+    fn listed(self) -> String {
+        let settings = self.settings().iter();
+        let settings: Vec<String> = settings
+            .map(|(flag, value)| format!("{flag}={value}"))
+            .collect();
+        settings.join(" ")
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "preset {}: {}", self.name(), self.listed())
+    }
+}
+
+impl ValueEnum for Preset {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Preset::Paper, Preset::Live, Preset::Quality]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = format!("{}: {}", self.purpose(), self.listed());
+        let value = PossibleValue::new(self.name()).help(help);
+        Some(match self {
+            // Its old name goes on working.
+            Preset::Paper => value.alias("article"),
+            _ => value,
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! The command `evaluate`: how good a model is, in figures and in pictures.
+//!
+//! For some photos it tells the losses of what the network makes of them, how
+//! many iterations of the slow method are as good (as in Johnson et al. 2016,
+//! section 4.1), and how much the network flickers.
+
+pub mod equivalent;
+pub mod flicker;
+pub mod photos;
+pub mod report;
+pub mod setting;
+pub mod sheet;
+
+use crate::cli::EvaluateArgs;
+use crate::commands::Outcome;
+use crate::io::{output, picture};
+use crate::logging::progress::Progress;
+use crate::logging::say::say;
+use crate::objective::Objective;
+use crate::objective::losses::Losses;
+use crate::objective::painting::{self, Painting};
+use crate::objective::slow_method::SlowMethod;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use equivalent::Iterations;
+use gstfaststyle::engine::{Engine, Image};
+use gstfaststyle::network::{Model, write_atomically};
+use gstfaststyle::ops::Products;
+use image::RgbImage;
+use photos::Photo;
+use report::{Figures, Report};
+use setting::Setting;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Runs the command. If `stop` is set before it is done, the photos that are
+/// done are reported.
+///
+/// # Errors
+/// Files that cannot be read or written; a loss that is not finite.
+pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
+    if let Some(json) = &args.json {
+        output::check("--json", json)?;
+    }
+    if let Some(sheet) = &args.sheet {
+        let paintings: Vec<&Path> = args.style.iter().map(|path| path.as_path()).collect();
+        output::check_png("--sheet", sheet, &paintings)?;
+    }
+    let model = Model::load(&args.model)?;
+    let setting = Setting::new(args, &model)?;
+    let learned = setting::learned(args, &model)?;
+    let paintings = painting::choose(
+        &args.style,
+        &args.loss.style_blend,
+        &args.loss.style_crop,
+        &learned,
+    )?;
+    if let Some(note) = other_paintings(args, &learned, &paintings) {
+        say(note);
+    }
+    let say_text = |text: &str| say(text);
+    let photos = photos::choose(
+        &args.photos,
+        args.count as usize,
+        setting.size as u32,
+        say_text,
+    )?;
+    let mut evaluation = Evaluation::new(args, &model, &paintings, setting)?;
+
+    let (mut figures, mut rows) = (Vec::new(), Vec::new());
+    for (number, photo) in photos.iter().enumerate() {
+        say(format_args!(
+            "photo {} of {}: {}",
+            number + 1,
+            photos.len(),
+            photo.name
+        ));
+        let found = evaluation
+            .photo(photo, stop)
+            .with_context(|| format!("photo {}", photo.name))?;
+        let Some((found, row)) = found else { break };
+        figures.push(found);
+        rows.push(row);
+    }
+    let (done, all) = (figures.len(), photos.len());
+    if !figures.is_empty() {
+        let report = Report {
+            model: file_name(&args.model),
+            style: painting::names(&paintings),
+            setting: evaluation.setting,
+            mean: Figures::mean(&figures),
+            photos: figures,
+        };
+        tell(&report, args.json.as_deref())?;
+        if let Some(path) = &args.sheet {
+            draw(path, &paintings, rows)?;
+        }
+    }
+    if done < all {
+        say(format_args!("stopped after {done} of {all} photos"));
+        return Ok(Outcome::Interrupted);
+    }
+    Ok(Outcome::Finished)
+}
+
+/// A model and what it is evaluated against.
+struct Evaluation {
+    setting: Setting,
+    device: Device,
+    engine: Engine,
+    objective: Objective,
+}
+
+impl Evaluation {
+    fn new(
+        args: &EvaluateArgs,
+        model: &Model,
+        paintings: &[Painting],
+        setting: Setting,
+    ) -> Result<Self> {
+        let device = args.device.open()?;
+        Ok(Evaluation {
+            engine: Engine::new(model, args.device)?,
+            objective: Objective::open(
+                paintings,
+                setting.style_size as usize,
+                args.loss.vgg.as_deref(),
+                setting.weights.clone(),
+                Products::Exact,
+                &device,
+            )?,
+            setting,
+            device,
+        })
+    }
+
+    /// The figures of one photo, and its pictures: the photo, the network's and
+    /// the slow method's. `None` if `stop` was set meanwhile.
+    fn photo(
+        &mut self,
+        photo: &Photo,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Figures, Vec<RgbImage>)>> {
+        let size = self.setting.size as u32;
+        let square = picture::tensor(&photo.square, &self.device)?;
+        let painted = paint(&mut self.engine, &image(&square)?)?;
+        let painted = Tensor::from_vec(painted.data, square.shape(), &self.device)?;
+
+        let content = self.objective.content(&square)?;
+        let photo_losses = self.losses(&square, &content)?;
+        let network_losses = self.losses(&painted, &content)?;
+        let mut pictures = vec![photo.square.clone(), picture::rgb(&painted)?];
+
+        let mut equivalent = None;
+        if self.setting.max_iterations > 0 {
+            let slow = SlowMethod::new(&self.objective, &square, &square)?;
+            let Some((iterations, slow)) = self.slow(slow, &network_losses, stop)? else {
+                return Ok(None);
+            };
+            equivalent = Some(iterations);
+            pictures.push(picture::rgb(&slow)?);
+        }
+        let engine = &mut self.engine;
+        let pumping = flicker::pumping(&photo.square, |frame| paint(engine, frame))?;
+        let mut flicker =
+            |picture, by| flicker::flicker(picture, size, by, |frame| paint(engine, frame));
+        let figures = Figures {
+            photo: photo.name.clone(),
+            photo_losses,
+            network_losses,
+            ratio: f64::from(network_losses) / f64::from(photo_losses),
+            equivalent,
+            flicker_still: flicker(&photo.square, flicker::STILL)?,
+            flicker_pan: flicker(&photo.wide, flicker::PAN)?,
+            pumping,
+        };
+        Ok((!stop.load(Ordering::SeqCst)).then_some((figures, pictures)))
+    }
+
+    fn losses(&self, picture: &Tensor, content: &[Tensor]) -> Result<Losses> {
+        let (_, losses) = self.objective.measure(picture, content)?;
+        ensure!(losses.are_finite(), "the loss is not finite: {losses}");
+        Ok(losses)
+    }
+
+    /// The iterations that reach the network's loss, and the picture there.
+    fn slow(
+        &self,
+        mut slow: SlowMethod,
+        network: &Losses,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Iterations, Tensor)>> {
+        let most = self.setting.max_iterations;
+        let mut progress = Progress::of_search(most);
+        let mut started = Instant::now();
+        let found = equivalent::search(&mut slow, network.total.into(), most, |slow| {
+            let seconds = started.elapsed().as_secs_f64();
+            progress.step(slow.iterations(), &slow.losses(), seconds);
+            started = Instant::now();
+            !stop.load(Ordering::SeqCst)
+        })?;
+        progress.finish();
+        found
+            .map(|iterations| Ok((iterations, slow.picture()?)))
+            .transpose()
+    }
+}
+
+fn paint(engine: &mut Engine, frame: &Image) -> Result<Image> {
+    let mut painted = Image::default();
+    engine.stylize(frame, &mut painted)?;
+    Ok(painted)
+}
+
+/// RGB `[1, 3, h, w]` as the engine takes it.
+fn image(picture: &Tensor) -> Result<Image> {
+    let (_, _, height, width) = picture.dims4()?;
+    Ok(Image {
+        width,
+        height,
+        data: picture.flatten_all()?.to_vec1()?,
+    })
+}
+
+/// What to say if the paintings are not those that the model learned from.
+fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) -> Option<String> {
+    let sorted = |paintings: &[Painting]| {
+        let mut all: Vec<String> = paintings.iter().map(|p| p.fingerprint.clone()).collect();
+        all.sort();
+        all
+    };
+    (!learned.is_empty() && sorted(learned) != sorted(now)).then(|| {
+        format!(
+            "note: {} learned from another picture ({}) than {}",
+            args.model.display(),
+            painting::names(learned),
+            painting::names(now)
+        )
+    })
+}
+
+/// The table on standard error, the JSON to its file or to standard output.
+fn tell(report: &Report, json: Option<&Path>) -> Result<()> {
+    say(report);
+    let text = format!("{}\n", serde_json::to_string_pretty(report)?);
+    match json {
+        Some(path) => write_atomically(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display())),
+        None => std::io::stdout()
+            .write_all(text.as_bytes())
+            .context("cannot write to standard output"),
+    }
+}
+
+/// The sheet: the paintings, and below them each photo's pictures.
+fn draw(path: &Path, paintings: &[Painting], mut rows: Vec<Vec<RgbImage>>) -> Result<()> {
+    let size = rows.iter().flatten().map(|p| p.height()).max().unwrap_or(1);
+    let width = (3 * size / paintings.len().max(1) as u32).max(1);
+    let fitted = |painting: &Painting| Ok(picture::fit(&painting.picture()?, width, size));
+    rows.insert(0, paintings.iter().map(fitted).collect::<Result<_>>()?);
+    picture::save(path, &sheet::sheet(&rows))
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,33 @@
+//! The command `export-onnx`: a style network for other programs.
+
+use crate::cli::ExportOnnxArgs;
+use crate::io::{onnx, output};
+use crate::logging::say::say;
+use anyhow::{Context, Result, ensure};
+use gstfaststyle::network::{Model, write_atomically};
+
+/// Writes the model as an ONNX file.
+///
+/// # Errors
+/// A model that cannot be read, a file that cannot be written.
+pub fn run(args: &ExportOnnxArgs) -> Result<()> {
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => args.model.with_extension("onnx"),
+    };
+    output::check("--output", &path)?;
+    ensure!(
+        path != args.model,
+        "--output {}: this is the model itself",
+        path.display()
+    );
+    let model = Model::load(&args.model)?;
+    let bytes = onnx::export(&model, args.size)?;
+    write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+    say(format_args!(
+        "{} is ready: {} bytes",
+        path.display(),
+        bytes.len()
+    ));
+    Ok(())
+}

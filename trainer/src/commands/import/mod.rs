@@ -1,0 +1,162 @@
+//! Networks that other programs trained, made into model files.
+//!
+//! A network is taken over only if ours can compute the same picture; any other
+//! file is refused with what was found in it.
+
+mod fast_style_transfer;
+mod foreign;
+mod transformer_net;
+
+use crate::cli::ImportArgs;
+use crate::commands::about;
+use crate::io::input::read_bounded;
+use crate::io::output;
+use crate::io::safetensors_file::Safetensors;
+use crate::io::torch_file::{self, Kind, SavedTensor};
+use crate::logging::say::say;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Tensor;
+use gstfaststyle::network::{Architecture, Model, Style};
+use safetensors::tensor::Dtype;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Many times the size of a network with its optimiser's state.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Runs the command `import`.
+///
+/// # Errors
+/// The file cannot be read or is no network that ours can be, or there is one
+/// already where the model file should be. Each message names the file.
+pub fn run(args: &ImportArgs) -> Result<()> {
+    let input = &args.input;
+    let output = match &args.output {
+        Some(path) => path.clone(),
+        None => input.with_extension("safetensors"),
+    };
+    output::check("--output", &output)?;
+    ensure!(
+        output != *input,
+        "--output {}: this is the file to import; name another",
+        output.display()
+    );
+    ensure!(
+        args.overwrite || !output.exists(),
+        "{} is there already: --overwrite writes over it",
+        output.display()
+    );
+    let style = about::style(&args.about, &output, Style::default())?;
+    let (model, family) = read(input, style).with_context(|| input.display().to_string())?;
+    model.save(&output).context("cannot write the model")?;
+    say(format_args!(
+        "{} is ready: width {}, from {family}",
+        output.display(),
+        model.architecture.width,
+    ));
+    Ok(())
+}
+
+/// The model of the network in a file, and the network's family.
+fn read(path: &Path, style: Style) -> Result<(Model, &'static str)> {
+    let bytes = read_bounded(path, MAX_FILE_BYTES)?;
+    let Converted {
+        family,
+        architecture,
+        weights,
+    } = network(&bytes)?;
+    let model = Model {
+        architecture,
+        styles: vec![style],
+        training: json!({
+            "imported": {
+                "file": path.file_name().map(|name| name.to_string_lossy()),
+                "family": family,
+            },
+            "software": concat!("faststyle-train ", env!("CARGO_PKG_VERSION")),
+        }),
+        weights,
+    };
+    Ok((model, family))
+}
+
+/// Another program's network, as one of ours.
+struct Converted {
+    /// Where it comes from.
+    family: &'static str,
+    architecture: Architecture,
+    weights: HashMap<String, Tensor>,
+}
+
+/// The network in the bytes of a file, as one of ours.
+fn network(bytes: &[u8]) -> Result<Converted> {
+    let tensors = tensors(bytes)?;
+    if let Some(network) = transformer_net::find(&tensors)? {
+        return transformer_net::convert(&network).context(transformer_net::FAMILY);
+    }
+    match fast_style_transfer::find(&tensors).context(fast_style_transfer::FAMILY)? {
+        Some(network) => {
+            fast_style_transfer::convert(&network).context(fast_style_transfer::FAMILY)
+        }
+        None => Err(foreign::refusal(&tensors)),
+    }
+}
+
+/// The numbers of the tensor called `name`.
+///
+/// # Errors
+/// It has another shape, or does not hold real numbers.
+fn numbers(name: &str, tensor: &SavedTensor, shape: &[usize]) -> Result<Vec<f32>> {
+    ensure!(
+        tensor.shape == shape,
+        "tensor `{name}` has shape {:?}, expected {shape:?}",
+        tensor.shape
+    );
+    let values = tensor
+        .floats()
+        .with_context(|| format!("tensor `{name}`"))?;
+    ensure!(
+        values.iter().all(|value| value.is_finite()),
+        "tensor `{name}` holds a number that is not finite"
+    );
+    Ok(values)
+}
+
+/// The tensors of a file by their names.
+type Tensors<'a> = BTreeMap<String, SavedTensor<'a>>;
+
+/// The tensors of a file of `torch.save` or a safetensors file.
+fn tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
+    if torch_file::is_torch_file(bytes) {
+        return torch_file::read(bytes);
+    }
+    if !Safetensors::is_one(bytes) {
+        bail!("{}; {}", foreign::format(bytes), foreign::KNOWN);
+    }
+    let file = Safetensors::parse(bytes)?;
+    ensure!(
+        file.text("format") != Some("faststyle"),
+        "a faststyle model already"
+    );
+    file.tensors
+        .iter()
+        .map(|(name, view)| {
+            let kind = match view.dtype() {
+                Dtype::U8 => Kind::Byte,
+                Dtype::I64 => Kind::Long,
+                Dtype::F16 => Kind::Half,
+                Dtype::BF16 => Kind::BFloat16,
+                Dtype::F32 => Kind::Float,
+                Dtype::F64 => Kind::Double,
+                other => bail!("tensor `{name}` is of type {other:?}, which no network uses"),
+            };
+            let shape = view.shape().to_vec();
+            let data = view.data();
+            Ok((name.to_string(), SavedTensor { kind, shape, data }))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! The command `stylize`: pictures, repainted by a trained network.
+
+mod canvas;
+mod jobs;
+mod picture;
+
+use crate::cli::StylizeArgs;
+use crate::commands::Outcome;
+use crate::logging::progress::PictureProgress;
+use crate::logging::say::say;
+use anyhow::{Context, ensure};
+use canvas::{Interrupted, PictureCanvas};
+use gstfaststyle::engine::{Blend, Engine, Options, memory};
+use gstfaststyle::network::{Model, write_atomically};
+use jobs::{Job, Jobs};
+use picture::Picture;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Repaints all pictures, or those that it comes to until `stop` is set.
+///
+/// # Errors
+/// A model that cannot be read, an output that cannot be; in the end, that some
+/// pictures could not be repainted. Each of those is named when its turn comes,
+/// and the others go on.
+pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    let model = Model::load(&args.model)?;
+    let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
+    let options = Options {
+        device: args.device,
+        precision: args.precision,
+        threads: args.threads as usize,
+    };
+    let mut painter = Painter {
+        engine: Engine::with_options(&model, options)?,
+        memory: memory(args),
+        args,
+        stop,
+        progress: PictureProgress::new(jobs.len() as u64),
+    };
+    for reason in &failed {
+        painter.progress.say(reason);
+    }
+    let (all, mut failed) = (jobs.len() + failed.len(), failed.len());
+    let (started, mut done) = (Instant::now(), 0);
+    let mut interrupted = false;
+    for job in &jobs {
+        match painter.paint(job) {
+            Ok(()) => done += 1,
+            Err(error) if error.is::<Interrupted>() => {
+                interrupted = true;
+                break;
+            }
+            Err(error) => {
+                failed += 1;
+                let path = job.picture.display();
+                painter.progress.say(&format!("{path}: {error:#}"));
+            }
+        }
+        painter.progress.step();
+    }
+    painter.progress.finish();
+    let seconds = started.elapsed().as_secs_f64();
+    match (done, &jobs[..]) {
+        (1, [job]) if all == 1 => say(format_args!(
+            "{} is ready: {seconds:.1} s",
+            job.output.display()
+        )),
+        _ => say(format_args!(
+            "{done} of {all} pictures are ready: {seconds:.1} s"
+        )),
+    }
+    if interrupted {
+        return Ok(Outcome::Interrupted);
+    }
+    ensure!(
+        failed == 0,
+        "{failed} of {all} pictures could not be repainted"
+    );
+    Ok(Outcome::Finished)
+}
+
+/// What files are named by: the style's name, or the model's file.
+fn style_name(model: &Model, path: &Path) -> anyhow::Result<String> {
+    let fits = |name: &&String| !name.is_empty() && !name.contains(['/', '\\', '\0']);
+    let name = model.styles.first().map(|style| &style.name).filter(fits);
+    name.cloned()
+        .map_or_else(|| crate::io::files::stem(path), Ok)
+}
+
+/// How many bytes painting may take.
+fn memory(args: &StylizeArgs) -> usize {
+    match args.memory {
+        Some(mib) => usize::try_from(mib << 20).unwrap_or(usize::MAX),
+        None => memory::free() / 2,
+    }
+}
+
+struct Painter<'a> {
+    engine: Engine,
+    /// In bytes.
+    memory: usize,
+    args: &'a StylizeArgs,
+    stop: &'a AtomicBool,
+    progress: PictureProgress,
+}
+
+impl Painter<'_> {
+    fn paint(&mut self, job: &Job) -> anyhow::Result<()> {
+        ensure!(!self.stop.load(Ordering::SeqCst), Interrupted);
+        let mut picture = Picture::read(&job.picture, job.format)?;
+        if let Some(longest) = self.args.max_size {
+            picture.shrink(longest as u32)?;
+        }
+        picture.check(job.format)?;
+        let blend = Blend {
+            strength: self.args.strength as f32,
+            keep_color: self.args.keep_color,
+        };
+        if blend.strength > 0.0 {
+            let mut canvas = PictureCanvas::new(&picture, blend);
+            canvas.report_to(self.stop, &mut self.progress);
+            // All of it on the engine's threads, pixels too.
+            let (engine, memory) = (&mut self.engine, self.memory);
+            let threads = engine.prepared().threads().clone();
+            threads.run(|| engine.paint(&mut canvas, memory))?;
+            picture.bytes = canvas.into_painted();
+        }
+        let file = picture.encode(job.format, self.args.quality)?;
+        let output = job.output.display();
+        if let Some(folder) = job.output.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        write_atomically(&job.output, &file).with_context(|| format!("cannot write {output}"))
+    }
+}

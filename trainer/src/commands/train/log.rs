@@ -1,0 +1,167 @@
+//! What a training tells of itself as it goes: on standard error, in the
+//! metrics, to TensorBoard, by previews and in the report.
+
+use crate::io::files::Files;
+use crate::io::picture;
+use crate::logging::metrics::{Metrics, Row};
+use crate::logging::previews::Preview;
+use crate::logging::progress::Progress;
+use crate::logging::report::history::History;
+use crate::logging::report::{Report, State};
+use crate::logging::say::say;
+use crate::logging::tensorboard::EventFile;
+use crate::training::trainer::Trainer;
+use candle_core::Device;
+use gstfaststyle::network::{Model, Network};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer side of a painting in the report, in pixels.
+const PAINTING: u32 = 480;
+
+/// All that a training tells.
+pub struct Log {
+    progress: Progress,
+    metrics: Metrics,
+    events: Option<EventFile>,
+    previews: Vec<Preview>,
+    history: History,
+    /// The paintings, as JPEG files.
+    paintings: Vec<Vec<u8>>,
+    report: PathBuf,
+    left_out: BTreeMap<PathBuf, String>,
+    /// Seconds spent on the steps of this run, and of these in waiting for
+    /// photos.
+    seconds: f64,
+    waited: f64,
+}
+
+impl Log {
+    /// Goes on with what there is of the training up to its step.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn open(trainer: &Trainer, files: &Files) -> anyhow::Result<Self> {
+        let (recipe, step) = (trainer.recipe(), trainer.step_count());
+        let previews = Preview::open(&recipe.preview, files, step)?;
+        let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
+        let events = recipe.tensorboard.as_ref();
+        let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
+        let paintings = recipe.paintings.iter();
+        let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
+        Ok(Log {
+            progress: Progress::new(step, recipe.steps),
+            metrics,
+            events: events.transpose()?,
+            previews,
+            history: History::new(&rows),
+            paintings: paintings.collect::<anyhow::Result<_>>()?,
+            report: files.report.clone(),
+            left_out: BTreeMap::new(),
+            seconds: 0.0,
+            waited: 0.0,
+        })
+    }
+
+    /// Tells of a step, which took so many `seconds`.
+    ///
+    /// # Errors
+    /// Metrics or events cannot be written.
+    pub fn step(&mut self, row: &Row, seconds: f64) -> anyhow::Result<()> {
+        self.metrics.add(row)?;
+        if let Some(events) = &mut self.events {
+            let losses = row.losses.counting();
+            let losses = losses.map(|(name, loss)| (format!("loss/{name}"), loss));
+            let rate = ("learning_rate".into(), row.lr as f32);
+            events.add_scalars(row.step, &losses.chain([rate]).collect::<Vec<_>>())?;
+        }
+        self.history.add(row);
+        self.seconds += seconds;
+        self.waited += row.waited;
+        self.progress.step(row.step, &row.losses, seconds);
+        Ok(())
+    }
+
+    /// Tells of photos that are left out, each once.
+    pub fn left_out(&mut self, photos: Vec<(PathBuf, String)>) {
+        for (path, reason) in photos {
+            if !self.left_out.contains_key(&path) {
+                let text = format!("left out {}: {reason}", path.display());
+                self.progress.say(&text);
+                self.left_out.insert(path, reason);
+            }
+        }
+    }
+
+    /// Repaints the previews with `model`, as it is after `step`. That one
+    /// cannot be made is said, but is no reason to stop.
+    ///
+    /// # Errors
+    /// Events cannot be written, or the device has no memory left.
+    pub fn paint(&mut self, model: &Model, step: u64, device: &Device) -> anyhow::Result<()> {
+        if self.previews.is_empty() {
+            return Ok(());
+        }
+        let network = Network::from_model(model, device)?;
+        for preview in &mut self.previews {
+            let tag = format!("preview/{}", preview.name);
+            match (preview.paint(&network, step, device), &mut self.events) {
+                (Ok(painted), Some(events)) => {
+                    events.add_image(step, &tag, painted.size, &painted.jpeg)?;
+                }
+                (Ok(_), None) => (),
+                (Err(error), _) => self.progress.say(&format!("{error:#}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the report. That it cannot be written is said, but is no reason
+    /// to stop.
+    pub fn report(&self, trainer: &Trainer, state: State) {
+        let step = trainer.step_count();
+        let recipe = trainer.recipe();
+        let report = Report {
+            about: &recipe.about,
+            settings: &recipe.settings(trainer.photos()),
+            folder: &recipe.photos,
+            steps: recipe.steps,
+            photos: trainer.photos(),
+            left_out: &self.left_out,
+            paintings: &self.paintings,
+            state,
+            step,
+            losses: trainer.mean_losses(),
+            spent: Duration::try_from_secs_f64(trainer.seconds().round()).unwrap_or_default(),
+            left: self.progress.time_left(step),
+            waited: self.part_waited(),
+            history: &self.history,
+            previews: &self.previews,
+        };
+        if let Err(error) = report.write(&self.report) {
+            self.progress.say(&format!("{error:#}"));
+        }
+    }
+
+    /// Ends the display of progress.
+    pub fn finish(&self) {
+        self.progress.finish();
+        if self.seconds > 0.0 {
+            say(format_args!(
+                "waited {:.1} % of the time for photos",
+                100.0 * self.part_waited()
+            ));
+        }
+        match self.left_out.len() {
+            0 => (),
+            1 => say("left out 1 photo"),
+            count => say(format_args!("left out {count} photos")),
+        }
+    }
+
+    /// What part of the time was spent in waiting for photos.
+    fn part_waited(&self) -> f64 {
+        self.waited / self.seconds.max(1e-9)
+    }
+}

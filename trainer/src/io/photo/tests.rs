@@ -1,0 +1,231 @@
+use super::*;
+use image::codecs::jpeg::JpegEncoder;
+use image::{GrayImage, ImageBuffer, Luma, Rgb, Rgba, RgbaImage};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn encoded(photo: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    photo.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// Red on the left, blue on the right.
+fn two_colours() -> RgbImage {
+    RgbImage::from_fn(80, 40, |x, _| match x < 40 {
+        true => Rgb([250, 10, 10]),
+        false => Rgb([10, 10, 250]),
+    })
+}
+
+/// Like a photo: neither flat nor noise.
+fn gradients(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * 3) as u8, (y * 5) as u8, (x * y / 16) as u8])
+    })
+}
+
+fn close(found: Rgb<u8>, expected: [u8; 3]) -> bool {
+    found
+        .0
+        .iter()
+        .zip(expected)
+        .all(|(a, b)| a.abs_diff(b) <= 6)
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    format!("{:#}", decode(bytes).expect_err("it should be refused"))
+}
+
+/// Says in a JPEG file how the camera was held.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+/// A JPEG file, 16x8 pixels, of one colour in four components, none of them
+/// subsampled: no encoder at hand writes such.
+fn four_components(values: [u8; 4]) -> Vec<u8> {
+    let mut file = vec![0xff, 0xd8];
+    let mut segment = |marker: u8, body: &[u8]| {
+        file.extend([0xff, marker]);
+        file.extend((body.len() as u16 + 2).to_be_bytes());
+        file.extend(body);
+    };
+    // Adobe's marker: CMYK as it stands, which by custom means inverted.
+    segment(0xee, b"Adobe\0\x64\0\0\0\0\0");
+    segment(0xdb, &[&[0][..], &[1; 64]].concat());
+    let components: Vec<u8> = (1..=4).flat_map(|id| [id, 0x11, 0]).collect();
+    segment(0xc0, &[&[8, 0, 8, 0, 16, 4][..], &components].concat());
+    // Codes of 4 bits for the 12 lengths of a mean, of 1 bit for "no more".
+    let lengths = [0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let symbols: Vec<u8> = (0..12).collect();
+    segment(0xc4, &[&[0x00][..], &lengths, &symbols].concat());
+    segment(0xc4, &[&[0x10, 1][..], &[0; 15], &[0]].concat());
+    let tables: Vec<u8> = (1..=4).flat_map(|id| [id, 0]).collect();
+    segment(0xda, &[&[4][..], &tables, &[0, 63, 0]].concat());
+    let mut bits = String::new();
+    for value in values {
+        let mean = (i32::from(value) - 128) * 8;
+        let length = 32 - mean.unsigned_abs().leading_zeros() as usize;
+        let low = if mean < 0 {
+            mean + (1 << length) - 1
+        } else {
+            mean
+        };
+        bits += &format!("{length:04b}");
+        if length > 0 {
+            bits += &format!("{low:0length$b}");
+        }
+        bits += "0";
+    }
+    // The second block of each component is like the first.
+    bits += &"00000".repeat(4);
+    while !bits.len().is_multiple_of(8) {
+        bits += "1";
+    }
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+        file.push(byte);
+        if byte == 0xff {
+            file.push(0);
+        }
+    }
+    file.extend([0xff, 0xd9]);
+    file
+}
+
+#[test]
+fn every_format_is_read() {
+    use ImageFormat::*;
+    for format in [Jpeg, Png, WebP, Bmp, Gif, Tiff] {
+        let photo = decode(&encoded(two_colours(), format)).unwrap();
+        assert_eq!(photo.dimensions(), (80, 40), "{format:?}");
+        assert!(close(*photo.get_pixel(5, 20), [250, 10, 10]), "{format:?}");
+        assert!(close(*photo.get_pixel(75, 20), [10, 10, 250]), "{format:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_pixel_is_read() {
+    let grey = GrayImage::from_pixel(8, 8, Luma([77]));
+    for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+        let photo = decode(&encoded(grey.clone(), format)).unwrap();
+        assert!(close(*photo.get_pixel(3, 3), [77; 3]), "{format:?}");
+    }
+    let deep = ImageBuffer::from_pixel(8, 8, Rgb([0x4000u16, 0x8000, 0xffff]));
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        let photo = decode(&encoded(deep.clone(), format)).unwrap();
+        assert!(close(*photo.get_pixel(3, 3), [64, 128, 255]), "{format:?}");
+    }
+    let deep = ImageBuffer::from_pixel(8, 8, Luma([0x8000u16]));
+    let photo = decode(&encoded(deep, ImageFormat::Png)).unwrap();
+    assert!(close(*photo.get_pixel(3, 3), [128; 3]));
+    for (alpha, expected) in [(255, [200, 0, 0]), (0, [255; 3]), (128, [227, 127, 127])] {
+        let glass = RgbaImage::from_pixel(8, 8, Rgba([200, 0, 0, alpha]));
+        let photo = decode(&encoded(glass, ImageFormat::Png)).unwrap();
+        assert!(close(*photo.get_pixel(3, 3), expected), "{alpha}");
+    }
+}
+
+#[test]
+fn print_colours_are_read() {
+    // Inverted cyan, magenta, yellow and black: full is no ink.
+    for (values, expected) in [
+        ([255, 255, 255, 255], [255, 255, 255]),
+        ([0, 255, 255, 255], [0, 255, 255]),
+        ([255, 128, 0, 255], [255, 128, 0]),
+        ([255, 255, 255, 0], [0, 0, 0]),
+        ([200, 100, 50, 128], [100, 50, 25]),
+    ] {
+        let photo = decode(&four_components(values)).unwrap();
+        assert_eq!(photo.dimensions(), (16, 8));
+        for x in [0, 15] {
+            let found = *photo.get_pixel(x, 4);
+            assert!(close(found, expected), "{values:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn photos_are_turned_upright() {
+    let (red, blue) = ([250, 10, 10], [10, 10, 250]);
+    let jpeg = encoded(two_colours(), ImageFormat::Jpeg);
+    // (note, width, height, colour at the first and at the last corner)
+    for (note, width, height, first, last) in [
+        (1, 80, 40, red, blue),
+        (2, 80, 40, blue, red),
+        (3, 80, 40, blue, red),
+        (6, 40, 80, red, blue),
+        (8, 40, 80, blue, red),
+        (99, 80, 40, red, blue),
+    ] {
+        let photo = decode(&with_orientation(&jpeg, note)).unwrap();
+        assert_eq!(photo.dimensions(), (width, height), "{note}");
+        assert!(close(*photo.get_pixel(3, 3), first), "{note}");
+        assert!(
+            close(*photo.get_pixel(width - 4, height - 4), last),
+            "{note}"
+        );
+    }
+}
+
+#[test]
+fn damaged_photos_are_refused() {
+    let jpeg = encoded(gradients(200, 150), ImageFormat::Jpeg);
+    assert_eq!(refusal(&jpeg[..jpeg.len() / 2]), "truncated");
+    // The end of an embedded preview is not that of the photo.
+    let preview = [
+        &[0xff, 0xe1, 0, 8][..],
+        &[0xff, 0xd8, 0xff, 0xda, 0xff, 0xd9],
+    ]
+    .concat();
+    let with_preview = [&jpeg[..2], &preview, &jpeg[2..]].concat();
+    decode(&with_preview).unwrap();
+    assert_eq!(refusal(&with_preview[..jpeg.len() / 2]), "truncated");
+    // What phones add after the end does no harm.
+    decode(&[&jpeg[..], b"and a short film"].concat()).unwrap();
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
+        let bytes = encoded(gradients(200, 150), format);
+        refusal(&bytes[..bytes.len() / 2]);
+    }
+    for bytes in [&b""[..], b"\xff\xd8\xff", b"no photo at all"] {
+        refusal(bytes);
+    }
+}
+
+#[test]
+fn bombs_are_refused() {
+    // A few bytes that claim 60000 x 60000 pixels.
+    let mut jpeg = Vec::new();
+    let tiny = RgbImage::new(8, 8);
+    JpegEncoder::new(&mut jpeg).encode_image(&tiny).unwrap();
+    let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xea, 0x60, 0xea, 0x60]);
+    assert!(refusal(&jpeg).contains("too many"), "{}", refusal(&jpeg));
+    let mut bmp = encoded(tiny, ImageFormat::Bmp);
+    bmp[18..26].copy_from_slice(&[0, 0xff, 0, 0, 0, 0xff, 0, 0]);
+    refusal(&bmp);
+}
+
+#[test]
+fn spoilt_bytes_do_no_harm() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spoilt");
+    use ImageFormat::*;
+    for format in [Jpeg, Png, WebP, Bmp, Gif, Tiff] {
+        let whole = encoded(gradients(60, 40), format);
+        for _ in 0..40 {
+            let mut bytes = whole.clone();
+            for _ in 0..random.random_range(1..10) {
+                let at = random.random_range(0..bytes.len());
+                bytes[at] = random.random();
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            let _ = read(&path);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a training is made of: everything that decides its result.
+
+use crate::logging::metrics::Format;
+use crate::objective::LossWeights;
+use crate::objective::layers::LayerWeights;
+use crate::objective::painting::Painting;
+use crate::training::optimizer::Method;
+use crate::training::schedule::Schedule;
+use anyhow::ensure;
+use gstfaststyle::network::{Architecture, Style};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// All the knobs of a training. Two trainings of the same recipe on the same
+/// kind of machine give the same weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The network.
+    pub architecture: Architecture,
+    /// What the model file tells of the painting.
+    pub about: Style,
+    /// The paintings to learn from, and how they are blended.
+    pub paintings: Vec<Painting>,
+    /// The folder of photos.
+    pub photos: PathBuf,
+    /// VGG-19's weights, if not the built-in ones.
+    pub vgg: Option<PathBuf>,
+    /// The model whose weights were the first, if they were not random.
+    pub init: Option<PathBuf>,
+    /// Photos to repaint at every checkpoint.
+    pub preview: Vec<PathBuf>,
+    /// Steps in total.
+    pub steps: u64,
+    /// How often each photo is taken, if that is what decides the steps.
+    pub epochs: Option<u64>,
+    /// Photos in a batch.
+    pub batch: u64,
+    /// Side of the squares cut from the photos, in pixels.
+    pub size: u64,
+    /// Shorter side of the painting, in pixels.
+    pub style_size: u64,
+    /// How the weights are moved.
+    #[serde(default)]
+    pub optimizer: Method,
+    /// Learning rate, before it falls.
+    pub lr: f64,
+    /// How it falls.
+    #[serde(default)]
+    pub lr_schedule: Schedule,
+    /// What fraction of it the last step has.
+    pub lr_final: f64,
+    /// Steps during which it rises to its full value.
+    #[serde(default)]
+    pub warmup: u64,
+    /// Where content is measured.
+    #[serde(default = "LayerWeights::content")]
+    pub content_layers: LayerWeights,
+    /// Where style is measured.
+    #[serde(default = "LayerWeights::style")]
+    pub style_layers: LayerWeights,
+    /// Weight of the content loss.
+    pub content_weight: f64,
+    /// Weight of the style loss.
+    pub style_weight: f64,
+    /// Weight of the total variation.
+    pub tv_weight: f64,
+    /// Weight of the difference between two views of a scene; 0 shows only one.
+    #[serde(default)]
+    pub stability: f64,
+    /// How much more it counts where the scene is at rest than where it moves.
+    #[serde(default = "stability_at_rest")]
+    pub stability_at_rest: f64,
+    /// Seed of the first weights and of the photos' order.
+    pub seed: u64,
+    /// A checkpoint every so many steps.
+    pub checkpoint_every: u64,
+    /// How the losses of every step are written.
+    #[serde(default)]
+    pub metrics: Format,
+    /// The folder for TensorBoard.
+    #[serde(default)]
+    pub tensorboard: Option<PathBuf>,
+}
+
+impl Recipe {
+    /// Whether its knobs go together.
+    ///
+    /// # Errors
+    /// They do not; the flags to change are named.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let last = self.lr_final;
+        ensure!(
+            self.lr_schedule != Schedule::Constant || last == 1.0,
+            "--lr-schedule constant does not go with --lr-final {last}: cosine, linear and \
+             exponential let the learning rate fall, --lr-final 1 does not"
+        );
+        ensure!(
+            self.lr_schedule != Schedule::Exponential || last > 0.0,
+            "--lr-schedule exponential never reaches --lr-final 0: give a fraction above 0"
+        );
+        ensure!(
+            self.warmup < self.steps,
+            "--warmup {} leaves none of the {} steps",
+            self.warmup,
+            self.steps
+        );
+        Ok(())
+    }
+
+    /// How much each loss counts.
+    pub fn loss_weights(&self) -> LossWeights {
+        LossWeights {
+            content: self.content_weight,
+            style: self.style_weight,
+            tv: self.tv_weight,
+            content_layers: self.content_layers.clone(),
+            style_layers: self.style_layers.clone(),
+        }
+    }
+
+    /// The learning rate of the step after `step` others.
+    pub fn rate(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return self.lr * (step + 1) as f64 / self.warmup as f64;
+        }
+        let falling = self.steps.saturating_sub(self.warmup).max(1);
+        let progress = (step - self.warmup) as f64 / falling as f64;
+        self.lr * self.lr_schedule.factor(progress.min(1.0), self.lr_final)
+    }
+
+    /// Every setting, as the report lists them: those of the network and those
+    /// that are published.
+    pub fn settings(&self, photos: usize) -> [Value; 2] {
+        [json!(self.architecture), self.published(photos)]
+    }
+
+    /// The recipe as a model file tells it: files by their names alone, since
+    /// their folders are nobody else's business, and without what the model
+    /// file tells elsewhere.
+    pub fn published(&self, photos: usize) -> Value {
+        let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let paintings: Vec<Painting> = self
+            .paintings
+            .iter()
+            .map(|painting| Painting {
+                file: painting.name().into(),
+                ..painting.clone()
+            })
+            .collect();
+        json!({
+            "paintings": paintings,
+            "photos": name(&self.photos),
+            "photos_count": photos,
+            "vgg": self.vgg.as_deref().and_then(name),
+            "init": self.init.as_deref().and_then(name),
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "size": self.size,
+            "style_size": self.style_size,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "lr_schedule": self.lr_schedule,
+            "lr_final": self.lr_final,
+            "warmup": self.warmup,
+            "content_layers": self.content_layers,
+            "style_layers": self.style_layers,
+            "content_weight": self.content_weight,
+            "style_weight": self.style_weight,
+            "tv_weight": self.tv_weight,
+            "stability": self.stability,
+            "stability_at_rest": self.stability_at_rest,
+            "seed": self.seed,
+        })
+    }
+}
+
+/// The usual [`Recipe::stability_at_rest`].
+pub fn stability_at_rest() -> f64 {
+    8.0
+}
+
+/// Brings a recipe, of a checkpoint or a model file, into today's form: there
+/// was a time of one painting only, named by `style` and `style_fingerprint`.
+pub fn upgrade(recipe: &mut Value) {
+    let Some(recipe) = recipe.as_object_mut() else {
+        return;
+    };
+    if let Some(fingerprint) = recipe.remove("style_fingerprint") {
+        let file = recipe.remove("style").unwrap_or(json!("unknown"));
+        let painting =
+            json!({ "file": file, "fingerprint": fingerprint, "weight": 1.0, "crop": null });
+        recipe.entry("paintings").or_insert(json!([painting]));
+    }
+}
