@@ -10,20 +10,20 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use gstfaststyle::engine::frame::{
-    Colorimetry, Family, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
-};
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::resize::shrink;
-use gstfaststyle::engine::upsample::Upsampler;
-use gstfaststyle::engine::{Image, Threads};
-use gstfaststyle::ops::cpu::Level;
-use gstfaststyle::ops::cpu::conv::{border, winograd_weights};
-use gstfaststyle::ops::cpu::norm::{self, Affine};
-use gstfaststyle::ops::cpu::winograd::{
+use gstfaststyle::ColorFamily;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::internals::engine::resize::shrink;
+use gstfaststyle::internals::engine::upsample::Upsampler;
+use gstfaststyle::internals::ops::Step;
+use gstfaststyle::internals::ops::cpu::Level;
+use gstfaststyle::internals::ops::cpu::conv::{border, winograd_weights};
+use gstfaststyle::internals::ops::cpu::norm::{self, Affine};
+use gstfaststyle::internals::ops::cpu::winograd::{
     self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source,
 };
-use gstfaststyle::ops::{Padding, Size, Step};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
+use gstfaststyle::{Image, Threads};
+use gstfaststyle::{Padding, Size};
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
@@ -183,7 +183,7 @@ fn buffers(format: Format) -> (FrameInfo, Vec<(Vec<u8>, usize)>) {
         width: WIDTH,
         height: HEIGHT,
         colorimetry: match format.family() {
-            Family::Rgb => Colorimetry::SRGB,
+            ColorFamily::Rgb => Colorimetry::SRGB,
             _ => Colorimetry::BT601,
         },
     };

@@ -12,15 +12,15 @@
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use gstfaststyle::engine::frame::{
-    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
-};
-use gstfaststyle::engine::{
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::internals::ops::Backend;
+use gstfaststyle::internals::ops::cpu::Level;
+use gstfaststyle::{Architecture, Model, Network};
+use gstfaststyle::{
     Blend, DeviceChoice, Engine, Image, Options as EngineOptions, Painter, Precision, Prepared,
-    Size, pixels,
+    Size,
 };
-use gstfaststyle::network::{Architecture, Model, Network};
-use gstfaststyle::ops::{Backend, cpu::Level};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Once a picture size is known, frames need no new memory.
 
-use gstfaststyle::engine::{DeviceChoice, Engine, Image, Options};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{DeviceChoice, Engine, Image, Options};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

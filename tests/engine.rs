@@ -4,10 +4,11 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::model;
-use gstfaststyle::engine::cpu::{CpuNetwork, CpuWeights};
-use gstfaststyle::engine::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
-use gstfaststyle::network::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
-use gstfaststyle::ops::{Backend, cpu::Level};
+use gstfaststyle::internals::engine::cpu::{CpuNetwork, CpuWeights};
+use gstfaststyle::internals::ops::Backend;
+use gstfaststyle::internals::ops::cpu::Level;
+use gstfaststyle::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
+use gstfaststyle::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;

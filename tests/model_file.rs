@@ -2,9 +2,8 @@
 //! comes back as it was.
 
 use candle_core::{DType, Device, Tensor};
-use gstfaststyle::network::{
-    Architecture, FORMAT_VERSION, Model, ModelError, ModelFile, OutputMap, Style,
-};
+use gstfaststyle::internals::network::{FORMAT_VERSION, ModelFile};
+use gstfaststyle::{Architecture, Model, ModelError, OutputMap, Style};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};

@@ -5,8 +5,8 @@ mod common;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use common::random_tensor;
-use gstfaststyle::network::{Architecture, Network, OutputMap, Padding, Upsampling};
-use gstfaststyle::ops::Backend;
+use gstfaststyle::internals::ops::Backend;
+use gstfaststyle::{Architecture, Network, OutputMap, Padding, Upsampling};
 use std::collections::HashMap;
 
 fn image(seed: u64, n: usize, height: usize, width: usize) -> Tensor {

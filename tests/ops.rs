@@ -3,9 +3,10 @@
 mod common;
 
 use candle_core::{Device, Result, Tensor, Var};
-use gstfaststyle::ops::cpu::Level;
-use gstfaststyle::ops::cpu::conv::Conv;
-use gstfaststyle::ops::{Backend, FrozenConv2d, Padding, Products, plain};
+use gstfaststyle::Padding;
+use gstfaststyle::internals::ops::cpu::Level;
+use gstfaststyle::internals::ops::cpu::conv::Conv;
+use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products, plain};
 
 fn random(seed: u64, shape: &[usize]) -> Tensor {
     common::random_tensor(seed, shape, -1.0..1.0)

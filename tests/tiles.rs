@@ -3,10 +3,10 @@
 mod common;
 
 use common::model;
-use gstfaststyle::engine::{
+use gstfaststyle::{Architecture, Model, OutputMap, Padding};
+use gstfaststyle::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision, Size,
 };
-use gstfaststyle::network::{Architecture, Model, OutputMap, Padding};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

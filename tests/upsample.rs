@@ -1,9 +1,9 @@
 //! Smaller pictures, and back, against slow and obvious references.
 
-use gstfaststyle::engine::resize::{shrink, shrink_at};
-use gstfaststyle::engine::upsample::Upsampler;
-use gstfaststyle::engine::{Image, Size, Threads};
-use gstfaststyle::ops::cpu::Level;
+use gstfaststyle::internals::engine::resize::{shrink, shrink_at};
+use gstfaststyle::internals::engine::upsample::Upsampler;
+use gstfaststyle::internals::ops::cpu::Level;
+use gstfaststyle::{Image, Size, Threads};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -2,11 +2,10 @@
 //! Each plane is allocated separately, so that accesses out of bounds are detected.
 #![no_main]
 
-use gstfaststyle::engine::{Blend, Image};
-use gstfaststyle::engine::frame::{
-    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
-};
-use gstfaststyle::engine::pixels;
+use gstfaststyle::{Blend, Image};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
+use gstfaststyle::ColorRange;
+use gstfaststyle::internals::engine::pixels;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -69,8 +68,8 @@ impl Layout {
     fn info(&self, width: usize, height: usize) -> FrameInfo {
         let (kr, kb) = self.weights.unwrap_or((0.2126, 0.0722));
         let range = match self.full_range {
-            true => Range::Full,
-            false => Range::Limited,
+            true => ColorRange::Full,
+            false => ColorRange::Limited,
         };
         FrameInfo {
             format: Format::ALL[usize::from(self.format) % Format::ALL.len()],

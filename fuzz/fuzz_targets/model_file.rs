@@ -5,8 +5,9 @@
 //! not reject every mutation.
 #![no_main]
 
-use gstfaststyle::engine::{Engine, Image, Options, Precision};
-use gstfaststyle::network::{Model, ModelFile};
+use gstfaststyle::{Engine, Image, Options, Precision};
+use gstfaststyle::Model;
+use gstfaststyle::internals::network::ModelFile;
 use libfuzzer_sys::fuzz_target;
 use safetensors::tensor::Metadata;
 

@@ -1,6 +1,6 @@
 //! The caps that the element accepts, and the frames that they describe.
 
-use crate::engine::frame::{Colorimetry, Family, Format, FrameInfo, Range};
+use crate::engine::frame::{ColorFamily, ColorRange, Colorimetry, Format, FrameInfo};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo, VideoMultiviewMode};
 
 /// The caps feature of frames on an NVIDIA GPU.
@@ -188,7 +188,7 @@ fn keep(from: &gst::StructureRef, to: &mut gst::Structure, field: &str) {
 /// another colour family, and then data that the source does not have.
 fn loss(from: Format, to: Format) -> impl Ord {
     let detail = |format: Format| match (format.family(), format.subsampling()) {
-        (Family::Gray, _) => 0_u8,
+        (ColorFamily::Gray, _) => 0_u8,
         (_, (1, 1)) => 3,
         (_, (_, 1)) => 2,
         _ => 1,
@@ -220,16 +220,16 @@ pub fn frame_info(info: &VideoInfo) -> Result<FrameInfo, String> {
     })
 }
 
-fn colorimetry(info: &VideoInfo, family: Family) -> Result<Colorimetry, String> {
+fn colorimetry(info: &VideoInfo, family: ColorFamily) -> Result<Colorimetry, String> {
     let colours = info.colorimetry();
     let range = match (colours.range(), family) {
-        (VideoColorRange::Range0_255, _) => Range::Full,
-        (VideoColorRange::Range16_235, _) => Range::Limited,
-        (_, Family::Rgb) => Range::Full,
-        _ => Range::Limited,
+        (VideoColorRange::Range0_255, _) => ColorRange::Full,
+        (VideoColorRange::Range16_235, _) => ColorRange::Limited,
+        (_, ColorFamily::Rgb) => ColorRange::Full,
+        _ => ColorRange::Limited,
     };
     match colours.matrix() {
-        VideoColorMatrix::Rgb if family == Family::Yuv => {
+        VideoColorMatrix::Rgb if family == ColorFamily::Yuv => {
             Err(format!("{} does not hold luma and chroma", info.name()))
         }
         matrix => {

@@ -94,7 +94,7 @@ impl Storage {
 
 /// What the numbers of a format stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum ColorFamily {
     /// Red, green, blue.
     Rgb,
     /// Luma and chroma.
@@ -193,11 +193,11 @@ impl Format {
     }
 
     /// What its numbers stand for.
-    pub fn family(self) -> Family {
+    pub fn family(self) -> ColorFamily {
         match self.planes() {
-            [[Component::Y]] => Family::Gray,
-            _ if self.components().any(|component| component == Component::R) => Family::Rgb,
-            _ => Family::Yuv,
+            [[Component::Y]] => ColorFamily::Gray,
+            _ if self.components().any(|component| component == Component::R) => ColorFamily::Rgb,
+            _ => ColorFamily::Yuv,
         }
     }
 
@@ -257,7 +257,7 @@ impl fmt::Display for Format {
 
 /// Which numbers black and white have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
+pub enum ColorRange {
     /// Luma 16 to 235, chroma 16 to 240; 2^(n - 8) times as much with n bits.
     Limited,
     /// 0 to 255; 0 to 2^n - 1 with n bits.
@@ -272,27 +272,27 @@ pub struct Colorimetry {
     /// Weight of blue in luma.
     pub kb: f32,
     /// Range of all numbers of the frame.
-    pub range: Range,
+    pub range: ColorRange,
 }
 
 impl Colorimetry {
     /// Standard definition, limited range.
-    pub const BT601: Self = Self::new(0.299, 0.114, Range::Limited);
+    pub const BT601: Self = Self::new(0.299, 0.114, ColorRange::Limited);
     /// High definition, limited range.
-    pub const BT709: Self = Self::new(0.2126, 0.0722, Range::Limited);
+    pub const BT709: Self = Self::new(0.2126, 0.0722, ColorRange::Limited);
     /// Ultra-high definition, limited range.
-    pub const BT2020: Self = Self::new(0.2627, 0.0593, Range::Limited);
+    pub const BT2020: Self = Self::new(0.2627, 0.0593, ColorRange::Limited);
     /// RGB as on a screen. Luma made of it is BT.601's.
     pub const SRGB: Self = Self::BT601.full();
 
     /// The weights of red and blue, and a range.
-    pub const fn new(kr: f32, kb: f32, range: Range) -> Self {
+    pub const fn new(kr: f32, kb: f32, range: ColorRange) -> Self {
         Colorimetry { kr, kb, range }
     }
 
     /// The same weights in full range.
     pub const fn full(self) -> Self {
-        Self::new(self.kr, self.kb, Range::Full)
+        Self::new(self.kr, self.kb, ColorRange::Full)
     }
 }
 

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;

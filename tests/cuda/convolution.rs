@@ -3,11 +3,12 @@
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use candle_core::Tensor;
-use gstfaststyle::ops::cuda::pack;
-use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::ops::cuda::shapes::{Shape, padded};
-use gstfaststyle::ops::cuda::{Gpu, Limits, Numbers};
-use gstfaststyle::ops::{Padding, Step, plain};
+use gstfaststyle::Padding;
+use gstfaststyle::internals::ops::cuda::pack;
+use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
+use gstfaststyle::internals::ops::cuda::shapes::{Shape, padded};
+use gstfaststyle::internals::ops::cuda::{Gpu, Limits, Numbers};
+use gstfaststyle::internals::ops::{Step, plain};
 use half::f16;
 
 #[derive(Clone, Copy, Debug)]

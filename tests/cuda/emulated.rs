@@ -1,8 +1,8 @@
 //! A device that is none: it runs the kernels on the host.
 
 use faststyle_cuda_emulator::Grid;
-use gstfaststyle::ops::cuda::parameters::Address;
-use gstfaststyle::ops::cuda::{Gpu, GpuError, Launch, Limits};
+use gstfaststyle::internals::ops::cuda::parameters::Address;
+use gstfaststyle::internals::ops::cuda::{Gpu, GpuError, Launch, Limits};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

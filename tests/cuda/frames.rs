@@ -2,12 +2,14 @@
 
 use crate::emulated::{Emulated, Memory};
 use common::{Buffer, info, random, usual};
-use gstfaststyle::engine::cuda::layout::{self, Planes};
-use gstfaststyle::engine::frame::{Colorimetry, Format};
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::{Blend, Image};
-use gstfaststyle::ops::cuda::parameters::{Affine, Enter, FrameLayout, Leave, Parameters, Styled};
-use gstfaststyle::ops::cuda::{Gpu, Launch};
+use gstfaststyle::internals::engine::cuda::layout::{self, Planes};
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::internals::ops::cuda::parameters::{
+    Affine, Enter, FrameLayout, Leave, Parameters, Styled,
+};
+use gstfaststyle::internals::ops::cuda::{Gpu, Launch};
+use gstfaststyle::{Blend, Image};
+use gstfaststyle::{Colorimetry, Format};
 use half::f16;
 
 #[path = "../pixels/common.rs"]

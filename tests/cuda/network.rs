@@ -2,10 +2,10 @@
 
 use crate::emulated::Emulated;
 use candle_core::{Device, Tensor};
-use gstfaststyle::engine::cuda::{CudaNetwork, CudaWeights};
-use gstfaststyle::engine::{EngineError, Image, Size};
-use gstfaststyle::network::{Architecture, Model, Network, OutputMap};
-use gstfaststyle::ops::cuda::Numbers;
+use gstfaststyle::internals::engine::cuda::{CudaNetwork, CudaWeights};
+use gstfaststyle::internals::ops::cuda::Numbers;
+use gstfaststyle::{Architecture, Model, Network, OutputMap};
+use gstfaststyle::{EngineError, Image, Size};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

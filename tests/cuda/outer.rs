@@ -3,13 +3,12 @@
 
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
-use gstfaststyle::ops::cuda::pack;
-use gstfaststyle::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::ops::cuda::{
-    Gpu,
-    shapes::{self, padded},
-};
-use gstfaststyle::ops::{Padding, plain};
+use gstfaststyle::Padding;
+use gstfaststyle::internals::ops::cuda::Gpu;
+use gstfaststyle::internals::ops::cuda::pack;
+use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
+use gstfaststyle::internals::ops::cuda::shapes::{self, padded};
+use gstfaststyle::internals::ops::plain;
 use half::f16;
 
 /// Around tiles of 16 by 16 and of 56 by 8 pixels, and smaller than a border.

@@ -5,13 +5,13 @@ use crate::emulated::Emulated;
 use crate::frames::common::{self, Buffer, info, usual};
 use crate::network::common as models;
 use crate::network::{difference, network, picture};
-use gstfaststyle::engine::cuda::CudaNetwork;
-use gstfaststyle::engine::frame::Format;
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::resize;
-use gstfaststyle::engine::upsample::Upsampler;
-use gstfaststyle::engine::{Blend, Size};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::Format;
+use gstfaststyle::internals::engine::cuda::CudaNetwork;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::internals::engine::resize;
+use gstfaststyle::internals::engine::upsample::Upsampler;
+use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Blend, Size};
 
 fn model() -> Model {
     models::model(Architecture {

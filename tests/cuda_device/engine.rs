@@ -1,13 +1,11 @@
 //! The engine against itself on the CPU.
 
 use crate::stand_in;
-use gstfaststyle::engine::frame::{
-    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
-};
-use gstfaststyle::engine::{
+use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{
     Blend, DeviceChoice, Engine, EngineError, Image, Options, Painter, Prepared, Size, Threads,
 };
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use std::sync::Arc;
 use std::thread;
 

@@ -6,7 +6,7 @@ use gst::glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;
 use gst_app::AppSink;
 use gst_video::VideoInfo;
-use gstfaststyle::engine::frame::Format;
+use gstfaststyle::Format;
 use libloading::os::unix::{Library, Symbol};
 use std::ffi::c_uint;
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 
 use crate::engine::model;
 use crate::stand_in::alone;
-use gstfaststyle::engine::{DeviceChoice, EngineError, Options, Prepared};
+use gstfaststyle::{DeviceChoice, EngineError, Options, Prepared};
 
 fn prepare(device: DeviceChoice) -> Result<Prepared, EngineError> {
     let options = Options {

@@ -6,12 +6,11 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 
 use gst::prelude::*;
 use gst_video::{VideoColorRange, VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta};
-use gstfaststyle::engine::frame::{
-    Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut, Range,
-};
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::{Blend, DeviceChoice, Engine, Image};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::ColorRange;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Blend, DeviceChoice, Engine, Image};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
@@ -107,8 +106,8 @@ pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
 /// `VideoInfo` in the pixel code's words, for standard definition.
 pub fn frame_info(info: &VideoInfo) -> FrameInfo {
     let range = match info.colorimetry().range() {
-        VideoColorRange::Range0_255 => Range::Full,
-        _ => Range::Limited,
+        VideoColorRange::Range0_255 => ColorRange::Full,
+        _ => ColorRange::Limited,
     };
     FrameInfo {
         format: Format::from_name(info.format().to_str()).unwrap(),

@@ -3,8 +3,8 @@
 
 use crate::common::*;
 use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoInfo};
-use gstfaststyle::engine::Image;
-use gstfaststyle::engine::pixels;
+use gstfaststyle::Image;
+use gstfaststyle::internals::engine::pixels;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -3,7 +3,7 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gstfaststyle::engine::{EngineError, Options, Painter, Prepared, Size, Threads};
+use gstfaststyle::{EngineError, Options, Painter, Prepared, Size, Threads};
 use std::fs;
 use std::process::Command;
 

@@ -4,8 +4,8 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
-use gstfaststyle::engine::frame::{FrameMut, PlaneMut};
-use gstfaststyle::engine::{Blend, Options, Painter, Prepared, Size, Threads};
+use gstfaststyle::{Blend, Options, Painter, Prepared, Size, Threads};
+use gstfaststyle::{FrameMut, PlaneMut};
 use std::time::{Duration, Instant};
 
 /// Width and height at which the network ran last.

@@ -3,8 +3,8 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
-use gstfaststyle::engine::{DeviceChoice, Engine, Image, Options, Prepared};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{DeviceChoice, Engine, Image, Options, Prepared};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;

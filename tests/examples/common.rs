@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 use gst::prelude::*;
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,9 @@
 //! Frames that own their planes, and pictures to put into them.
 
-use gstfaststyle::engine::Image;
-use gstfaststyle::engine::frame::{
-    Colorimetry, Family, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut,
-};
-use gstfaststyle::engine::pixels;
+use gstfaststyle::ColorFamily;
+use gstfaststyle::Image;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -94,7 +93,7 @@ pub fn info(format: Format, width: usize, height: usize, colorimetry: Colorimetr
 /// What caps without a colorimetry mean in each format.
 pub fn usual(format: Format) -> Colorimetry {
     match format.family() {
-        Family::Rgb => Colorimetry::SRGB,
+        ColorFamily::Rgb => Colorimetry::SRGB,
         _ => Colorimetry::BT601,
     }
 }

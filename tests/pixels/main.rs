@@ -4,17 +4,16 @@ mod common;
 mod reference;
 
 use common::*;
-use gstfaststyle::engine::frame::{
-    Colorimetry, Family, Format, Frame, FrameError, FrameInfo, FrameMut, Plane, PlaneMut,
-};
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::{Blend, Image, Size};
+use gstfaststyle::ColorFamily;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{Blend, Image, Size};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameError, FrameInfo, FrameMut, Plane, PlaneMut};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn rgb_comes_back_to_the_bit() {
-    let rgb = |f: &&Format| f.family() == Family::Rgb && f.bits() != 10;
+    let rgb = |f: &&Format| f.family() == ColorFamily::Rgb && f.bits() != 10;
     for &format in Format::ALL.iter().filter(rgb) {
         for (width, height) in SIZES {
             let image = random(width, height, 1);
@@ -46,7 +45,7 @@ fn solid_colours_come_back() {
                     let image = solid(colour, width, height);
                     let back = Buffer::written(info(format, width, height, colours), &image).read();
                     let expected = match format.family() {
-                        Family::Gray => solid([luma(colour, colours); 3], width, height),
+                        ColorFamily::Gray => solid([luma(colour, colours); 3], width, height),
                         _ => image,
                     };
                     let off = largest_difference(&back, &expected);
@@ -238,7 +237,7 @@ fn all_pairs_agree() {
         for &to in Format::ALL {
             // Grey, if either side knows nothing else.
             let mut colour = [0; 3].map(|_| f32::from(rng.random_range(20..235u8)));
-            if [from, to].iter().any(|f| f.family() == Family::Gray) {
+            if [from, to].iter().any(|f| f.family() == ColorFamily::Gray) {
                 colour = [colour[0]; 3];
             }
             let image = solid(colour, 17, 9);

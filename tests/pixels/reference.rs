@@ -2,9 +2,10 @@
 //! and the comparison with it.
 
 use crate::common::*;
-use gstfaststyle::engine::Image;
-use gstfaststyle::engine::frame::{Colorimetry, Family, Format, FrameInfo, Range};
-use gstfaststyle::engine::pixels;
+use gstfaststyle::Image;
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{ColorFamily, ColorRange};
+use gstfaststyle::{Colorimetry, Format, FrameInfo};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -144,7 +145,7 @@ fn fields(format: Format, x: usize, row: usize) -> Vec<Field> {
 /// The numbers that stand for colours, without opacity.
 fn colours(format: Format, x: usize, y: usize) -> Vec<Field> {
     let mut fields = fields(format, x, y);
-    fields.truncate(if format.family() == Family::Gray {
+    fields.truncate(if format.family() == ColorFamily::Gray {
         1
     } else {
         3
@@ -162,8 +163,8 @@ fn scale(info: &FrameInfo) -> [f64; 4] {
     let all = f64::from((1 << bits) - 1);
     let step = f64::from(1 << (bits - 8));
     match info.colorimetry.range {
-        Range::Limited => [16.0 * step, 219.0 * step, 128.0 * step, 224.0 * step],
-        Range::Full => [0.0, all, 128.0 * step, all],
+        ColorRange::Limited => [16.0 * step, 219.0 * step, 128.0 * step, 224.0 * step],
+        ColorRange::Full => [0.0, all, 128.0 * step, all],
     }
 }
 
@@ -173,9 +174,9 @@ fn rgb(numbers: &[f64], info: &FrameInfo) -> [f64; 3] {
     let light = |number: f64| (number - black) / span * 255.0;
     let [kr, kb] = [info.colorimetry.kr, info.colorimetry.kb].map(f64::from);
     match (info.format.family(), numbers) {
-        (Family::Rgb, &[r, g, b]) => [r, g, b].map(light),
-        (Family::Gray, &[y]) => [light(y); 3],
-        (Family::Yuv, &[y, u, v]) => {
+        (ColorFamily::Rgb, &[r, g, b]) => [r, g, b].map(light),
+        (ColorFamily::Gray, &[y]) => [light(y); 3],
+        (ColorFamily::Yuv, &[y, u, v]) => {
             let [u, v] = [u, v].map(|number| (number - middle) / chroma_span * 255.0);
             let y = light(y);
             let r = y + 2.0 * (1.0 - kr) * v;
@@ -195,9 +196,9 @@ fn numbers([r, g, b]: [f64; 3], info: &FrameInfo) -> Vec<f64> {
     let chroma =
         |colour: f64, k: f64| (colour - y) / 255.0 / (2.0 * (1.0 - k)) * chroma_span + middle;
     match info.format.family() {
-        Family::Rgb => [r, g, b].map(number).to_vec(),
-        Family::Gray => vec![number(y)],
-        Family::Yuv => vec![number(y), chroma(b, kb), chroma(r, kr)],
+        ColorFamily::Rgb => [r, g, b].map(number).to_vec(),
+        ColorFamily::Gray => vec![number(y)],
+        ColorFamily::Yuv => vec![number(y), chroma(b, kb), chroma(r, kr)],
     }
 }
 
@@ -282,7 +283,7 @@ fn writing_is_the_references() {
             let covered = (top..height.min(top + rows))
                 .flat_map(|y| (left..width.min(left + columns)).map(move |x| (x, y)));
             let covered: Vec<_> = covered.map(|(x, y)| numbers(at(x, y), &info)).collect();
-            if format.family() == Family::Yuv {
+            if format.family() == ColorFamily::Yuv {
                 for c in 1..3 {
                     let sum: f64 = covered.iter().map(|numbers| numbers[c]).sum();
                     expected[c] = sum / covered.len() as f64;

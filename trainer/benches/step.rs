@@ -12,7 +12,7 @@ use faststyle_train::commands::train::recipe;
 use faststyle_train::memory;
 use faststyle_train::training::recipe::Recipe;
 use faststyle_train::training::trainer::Trainer;
-use gstfaststyle::engine::DeviceChoice;
+use gstfaststyle::DeviceChoice;
 use image::{Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

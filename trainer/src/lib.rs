@@ -3,7 +3,7 @@
 //! [`cli`] says what can be asked of the program, [`commands`] what each command
 //! does. [`training`] holds a network and moves its weights: each step takes
 //! photos from [`data`], repaints them with the network of
-//! [`gstfaststyle::network`], and measures a crop of the result by the
+//! [`gstfaststyle::internals::network`], and measures a crop of the result by the
 //! [`objective`], a sum of losses of what VGG-19 sees. The same objective drives
 //! the slow method, which moves the pixels of one picture and needs no network.
 //! [`logging`] tells how work goes, [`io`] reads and writes files, and [`memory`]

@@ -14,7 +14,7 @@ use faststyle_train::objective::vgg19::Vgg19;
 use faststyle_train::objective::{LossWeights, Objective};
 use faststyle_train::training::schedule::Schedule;
 use faststyle_train::training::trainer::Trainer;
-use gstfaststyle::ops::Products;
+use gstfaststyle::internals::ops::Products;
 
 type Result<T = ()> = anyhow::Result<T>;
 

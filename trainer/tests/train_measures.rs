@@ -9,7 +9,7 @@ use faststyle_train::objective::vgg_weights::VggWeights;
 use faststyle_train::objective::vgg19::Vgg19;
 use faststyle_train::objective::{LossWeights, Objective};
 use faststyle_train::training::optimizer::{Method, Optimizer};
-use gstfaststyle::ops::Products;
+use gstfaststyle::internals::ops::Products;
 use serde_json::Value;
 
 type Result<T = ()> = anyhow::Result<T>;

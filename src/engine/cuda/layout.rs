@@ -1,6 +1,6 @@
 //! Frames as the kernels that read and write them want them described.
 
-use crate::engine::frame::{Component, Family, Format, FrameInfo, Storage};
+use crate::engine::frame::{ColorFamily, Component, Format, FrameInfo, Storage};
 use crate::engine::pixels::color::{FromRgb, ToRgb};
 use crate::engine::{Image, Size};
 use crate::ops::cuda::parameters::{self, FrameLayout};
@@ -52,9 +52,9 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
             Storage::TensAndTwo => 4,
         },
         family: match family {
-            Family::Rgb => 0,
-            Family::Yuv => 1,
-            Family::Gray => 2,
+            ColorFamily::Rgb => 0,
+            ColorFamily::Yuv => 1,
+            ColorFamily::Gray => 2,
         },
         bits: format.bits() as i32,
         width: width as i32,

@@ -1,27 +1,27 @@
 //! The arithmetic between luma and chroma and full-range RGB, on one tile.
 
 use super::samples::{Sample, Samples, TILE, full_gain, largest};
-use crate::engine::frame::{Colorimetry, FrameInfo, Range};
+use crate::engine::frame::{ColorRange, Colorimetry, FrameInfo};
 
 /// Red, green and blue of a tile, 0..255.
 pub type Rgb = [[f32; TILE]; 3];
 
 /// Gain and offset from a sample of `bits` bits to 0..255, for RGB and luma.
-fn luma_gain(range: Range, bits: u32) -> (f32, f32) {
+fn luma_gain(range: ColorRange, bits: u32) -> (f32, f32) {
     match range {
-        Range::Limited => {
+        ColorRange::Limited => {
             let gain = 255.0 / (219 << (bits - 8)) as f32;
             (gain, -16.0 * 255.0 / 219.0)
         }
-        Range::Full => (full_gain(bits), 0.0),
+        ColorRange::Full => (full_gain(bits), 0.0),
     }
 }
 
 /// Gain from a sample of chroma, less the middle, to -127.5..127.5.
-fn chroma_gain(range: Range, bits: u32) -> f32 {
+fn chroma_gain(range: ColorRange, bits: u32) -> f32 {
     match range {
-        Range::Limited => 255.0 / (224 << (bits - 8)) as f32,
-        Range::Full => full_gain(bits),
+        ColorRange::Limited => 255.0 / (224 << (bits - 8)) as f32,
+        ColorRange::Full => full_gain(bits),
     }
 }
 

@@ -20,7 +20,7 @@ mod components;
 mod samples;
 
 use super::frame::{
-    Component, Family, Format, Frame, FrameError, FrameInfo, FrameMut, MAX_PLANES, PlaneMut,
+    ColorFamily, Component, Format, Frame, FrameError, FrameInfo, FrameMut, MAX_PLANES, PlaneMut,
 };
 use super::{Blend, Image, Size};
 use color::{FromRgb, Rgb, ToRgb};
@@ -64,17 +64,17 @@ fn read_band<S: Sample>(frame: &Frame<'_>, band: ImageRows, rows: Range<usize>) 
             let at = i * width + x;
             let (r, g, b) = (&mut r[at..][..n], &mut g[at..][..n], &mut b[at..][..n]);
             match family {
-                Family::Rgb => {
+                ColorFamily::Rgb => {
                     to_rgb.scale(&components[Component::R], r);
                     to_rgb.scale(&components[Component::G], g);
                     to_rgb.scale(&components[Component::B], b);
                 }
-                Family::Yuv => {
+                ColorFamily::Yuv => {
                     let [y, u, v] = [Component::Y, Component::U, Component::V]
                         .map(|component| &components[component]);
                     to_rgb.yuv(y, u, v, [r, g, b]);
                 }
-                Family::Gray => {
+                ColorFamily::Gray => {
                     to_rgb.scale(&components[Component::Y], r);
                     g.copy_from_slice(r);
                     b.copy_from_slice(r);
@@ -167,7 +167,7 @@ fn check_image(image: &Image, info: &FrameInfo) -> Result<(), FrameError> {
 
 struct Writer<'a> {
     info: FrameInfo,
-    family: Family,
+    family: ColorFamily,
     image: &'a Image,
     original: Option<(&'a Image, Blend)>,
     alpha: Option<&'a Frame<'a>>,
@@ -207,13 +207,13 @@ impl Writer<'_> {
             }
             let tile = self.load(y, x, n);
             match self.family {
-                Family::Rgb => {
+                ColorFamily::Rgb => {
                     for (from, to) in tile.iter().zip([Component::R, Component::G, Component::B]) {
                         self.from_rgb.scale(from, &mut components[to]);
                     }
                 }
-                Family::Gray => self.from_rgb.luma(&tile, &mut components[Component::Y]),
-                Family::Yuv => {
+                ColorFamily::Gray => self.from_rgb.luma(&tile, &mut components[Component::Y]),
+                ColorFamily::Yuv => {
                     self.from_rgb.luma(&tile, &mut components[Component::Y]);
                     add(&mut sum, &tile);
                     if i + 1 == group {

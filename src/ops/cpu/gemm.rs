@@ -10,7 +10,7 @@ use super::simd::Simd;
 /// The depth (the dimension summed over) is cut into `segments` of `depth`
 /// steps, so that A can be a window of an image: one segment a window row.
 ///
-/// Elements of A and B are what an [`Arithmetic`] multiplies, 32 bits each.
+/// Elements of A and B are what an `Arithmetic` multiplies, 32 bits each.
 #[derive(Clone, Copy)]
 pub struct Product {
     /// Row 0 of A at depth 0.

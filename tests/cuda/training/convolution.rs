@@ -3,13 +3,14 @@
 use super::{images, reference, run, to_f16, to_f32};
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, tensor, values};
-use gstfaststyle::ops::cpu::conv::Conv;
-use gstfaststyle::ops::cuda::Gpu;
-use gstfaststyle::ops::cuda::training::convolution::{
+use gstfaststyle::Padding;
+use gstfaststyle::internals::ops::cpu::conv::Conv;
+use gstfaststyle::internals::ops::cuda::Gpu;
+use gstfaststyle::internals::ops::cuda::training::convolution::{
     self, Operands, Product, input_gradient, weight_gradient,
 };
-use gstfaststyle::ops::cuda::training::{Scratch, Shape, pixels};
-use gstfaststyle::ops::{Padding, plain};
+use gstfaststyle::internals::ops::cuda::training::{Scratch, Shape, pixels};
+use gstfaststyle::internals::ops::plain;
 use std::collections::BTreeSet;
 
 fn conv(

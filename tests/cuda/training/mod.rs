@@ -8,8 +8,8 @@ mod pixels;
 use crate::emulated::Emulated;
 use crate::numbers::{Random, tensor, values};
 use candle_core::{Tensor, Var};
-use gstfaststyle::ops::cuda::training::Scratch;
-use gstfaststyle::ops::cuda::{Gpu, Launch};
+use gstfaststyle::internals::ops::cuda::training::Scratch;
+use gstfaststyle::internals::ops::cuda::{Gpu, Launch};
 use half::f16;
 
 /// Runs launches; their kernels' names.

@@ -3,9 +3,9 @@
 use super::{images, reference, run, to_f16, to_f32};
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close};
-use gstfaststyle::ops::cuda::Gpu;
-use gstfaststyle::ops::cuda::training::norm::{InstanceNorm, Places};
-use gstfaststyle::ops::plain;
+use gstfaststyle::internals::ops::cuda::Gpu;
+use gstfaststyle::internals::ops::cuda::training::norm::{InstanceNorm, Places};
+use gstfaststyle::internals::ops::plain;
 
 /// Result, and gradients of input, scale and shift.
 fn compute(

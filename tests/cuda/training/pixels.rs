@@ -4,9 +4,9 @@
 use super::{images, run, to_f16, to_f32};
 use crate::emulated::Emulated;
 use crate::numbers::Random;
-use gstfaststyle::ops::cpu::pool;
-use gstfaststyle::ops::cuda::training::pixels::{self, Size};
-use gstfaststyle::ops::cuda::{Gpu, Launch};
+use gstfaststyle::internals::ops::cpu::pool;
+use gstfaststyle::internals::ops::cuda::training::pixels::{self, Size};
+use gstfaststyle::internals::ops::cuda::{Gpu, Launch};
 
 const SIZES: [Size; 4] = [[2, 6, 8, 3], [1, 17, 13, 16], [3, 5, 4, 20], [1, 2, 3, 64]];
 

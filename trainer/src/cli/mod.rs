@@ -10,7 +10,7 @@ use crate::objective::painting::Crop;
 use crate::training::optimizer::Method;
 use crate::training::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use gstfaststyle::engine::{DeviceChoice, Precision};
+use gstfaststyle::{DeviceChoice, Precision};
 use preset::Preset;
 use std::path::PathBuf;
 

@@ -2,7 +2,7 @@
 
 use crate::cli::AboutArgs;
 use crate::io::files::stem;
-use gstfaststyle::network::Style;
+use gstfaststyle::Style;
 use std::path::Path;
 
 /// What the model file `output` is to tell of the painting: `known`, unless

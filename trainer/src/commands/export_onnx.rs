@@ -4,7 +4,8 @@ use crate::cli::ExportOnnxArgs;
 use crate::io::{onnx, output};
 use crate::logging::say::say;
 use anyhow::{Context, Result, ensure};
-use gstfaststyle::network::{Model, write_atomically};
+use gstfaststyle::Model;
+use gstfaststyle::internals::network::write_atomically;
 
 /// Writes the model as an ONNX file.
 ///

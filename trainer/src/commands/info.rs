@@ -5,7 +5,7 @@ use crate::logging::say::{printable, say};
 use crate::objective::losses::Losses;
 use crate::training::recipe::upgrade;
 use anyhow::{Context, ensure};
-use gstfaststyle::network::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
+use gstfaststyle::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;

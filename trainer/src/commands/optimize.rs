@@ -11,7 +11,7 @@ use crate::objective::slow_method::SlowMethod;
 use crate::objective::{LossWeights, Objective};
 use anyhow::Context;
 use candle_core::Tensor;
-use gstfaststyle::ops::Products;
+use gstfaststyle::internals::ops::Products;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;

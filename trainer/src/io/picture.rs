@@ -3,7 +3,7 @@
 use crate::io::photo;
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::write_atomically;
+use gstfaststyle::internals::network::write_atomically;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{ImageFormat, RgbImage};

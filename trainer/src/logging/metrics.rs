@@ -3,7 +3,7 @@
 use crate::objective::losses::Losses;
 use anyhow::Context;
 use clap::ValueEnum;
-use gstfaststyle::network::write_atomically;
+use gstfaststyle::internals::network::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};

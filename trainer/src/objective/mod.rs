@@ -14,7 +14,7 @@ pub mod vgg_weights;
 
 use anyhow::Context;
 use candle_core::{Device, Error, Result, Tensor, bail};
-use gstfaststyle::ops::Products;
+use gstfaststyle::internals::ops::Products;
 use layers::{Layer, LayerWeights};
 use losses::Losses;
 use painting::Painting;

@@ -3,7 +3,7 @@
 use crate::objective::layers::Layer;
 use crate::objective::vgg_weights::VggWeights;
 use candle_core::{DType, Device, Result, Tensor, bail};
-use gstfaststyle::ops::{Backend, FrozenConv2d, Products, plain};
+use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products, plain};
 
 /// The mean of its training pictures, as B, G, R, which it expects taken off.
 const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];

@@ -20,7 +20,7 @@ use crate::training::optimizer::{EigenbasisState, Method, State};
 use crate::training::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::write_atomically;
+use gstfaststyle::internals::network::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;

@@ -7,7 +7,7 @@ use crate::objective::painting::Painting;
 use crate::training::optimizer::Method;
 use crate::training::schedule::Schedule;
 use anyhow::ensure;
-use gstfaststyle::network::{Architecture, Style};
+use gstfaststyle::{Architecture, Style};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

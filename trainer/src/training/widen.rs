@@ -8,7 +8,7 @@
 
 use anyhow::ensure;
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -83,7 +83,7 @@ fn share_out(weight: &Tensor, inputs: usize, random: &mut impl Rng) -> candle_co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gstfaststyle::network::{Network, Upsampling};
+    use gstfaststyle::{Network, Upsampling};
 
     fn random_model(architecture: Architecture) -> anyhow::Result<Model> {
         Ok(Model {

@@ -3,7 +3,7 @@
 use crate::common::{Scene, paint};
 use crate::{program, refusal};
 use assert_cmd::Command;
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
 use serde_json::{Value, json};
 
 /// A scene with `model.safetensors`, a tiny network that says to have been

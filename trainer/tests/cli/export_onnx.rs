@@ -2,7 +2,7 @@
 
 use crate::common::Scene;
 use crate::{program, refusal};
-use gstfaststyle::network::{Architecture, Model};
+use gstfaststyle::{Architecture, Model};
 
 /// A scene with `tiny.safetensors` in it.
 fn scene() -> anyhow::Result<Scene> {

@@ -4,8 +4,8 @@ use crate::common::Scene;
 use crate::{program, refusal};
 use assert_cmd::Command;
 use candle_core::{DType, Device, Tensor};
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
-use gstfaststyle::network::Model;
+use gstfaststyle::Model;
+use gstfaststyle::{DeviceChoice, Engine, Image};
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::common::Scene;
 use crate::{program, refusal};
-use gstfaststyle::network::{Architecture, Model, Style};
+use gstfaststyle::{Architecture, Model, Style};
 use serde_json::{Value, json};
 
 /// A scene with a `trained.safetensors` that tells much, and a

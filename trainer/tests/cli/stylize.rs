@@ -3,8 +3,8 @@
 use crate::common::{Scene, paint};
 use crate::{end, program, refusal, start};
 use assert_cmd::Command;
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
-use gstfaststyle::network::{Architecture, Model, Style};
+use gstfaststyle::{Architecture, Model, Style};
+use gstfaststyle::{DeviceChoice, Engine, Image};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use crate::common::{Scene, paint};
 use crate::{end, program, refusal, rows, start, wait_for_rows};
 use anyhow::Context;
 use assert_cmd::Command;
-use gstfaststyle::network::Model;
+use gstfaststyle::Model;
 use std::path::Path;
 
 /// `train` with a tiny recipe, writing `out.safetensors`.

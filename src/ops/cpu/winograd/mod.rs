@@ -1,5 +1,5 @@
 //! 3x3 convolutions with few multiplications, by the fast algorithms in
-//! [`algorithm`] along rows and columns.
+//! `algorithm` along rows and columns.
 //!
 //! The output is cut into tiles. The input window of each becomes a grid of
 //! points a channel, each of which meets its own matrix of weights; the

@@ -1,4 +1,4 @@
-//! What training runs on CUDA devices: the operations of [`ops`](crate::ops)
+//! What training runs on CUDA devices: the operations of `ops`
 //! and their gradients as launches of kernels.
 //!
 //! Between operations images and their gradients are 16-bit floats

@@ -79,7 +79,7 @@ mod tests {
     use crate::objective::vgg19::Vgg19;
     use crate::objective::{LossWeights, Objective};
     use candle_core::{Device, Tensor};
-    use gstfaststyle::ops::Products;
+    use gstfaststyle::internals::ops::Products;
 
     /// A picture that `number` makes different from others.
     fn picture(number: usize) -> Result<Tensor> {

@@ -10,7 +10,7 @@
 //! brightness or colour, when something comes into view at one side.
 
 use anyhow::Result;
-use gstfaststyle::engine::Image;
+use gstfaststyle::Image;
 use image::RgbImage;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -6,7 +6,7 @@ use crate::objective::LossWeights;
 use crate::objective::painting::Painting;
 use crate::training::recipe;
 use anyhow::{Context, Result, bail};
-use gstfaststyle::network::Model;
+use gstfaststyle::Model;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -11,7 +11,7 @@ use super::{Converted, Tensors, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::{Architecture, OutputMap, Padding, Upsampling};
+use gstfaststyle::{Architecture, OutputMap, Padding, Upsampling};
 use std::collections::BTreeMap;
 
 /// What a model file says about where it comes from.

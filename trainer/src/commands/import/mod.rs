@@ -16,7 +16,7 @@ use crate::io::torch_file::{self, Kind, SavedTensor};
 use crate::logging::say::say;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
-use gstfaststyle::network::{Architecture, Model, Style};
+use gstfaststyle::{Architecture, Model, Style};
 use safetensors::tensor::Dtype;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};

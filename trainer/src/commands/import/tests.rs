@@ -4,8 +4,8 @@ mod fast_style_transfer;
 
 use super::*;
 use crate::io::torch_file::tests::{Sample, save, save_zip};
-use gstfaststyle::engine::{DeviceChoice, Engine, Image};
-use gstfaststyle::network::OutputMap;
+use gstfaststyle::OutputMap;
+use gstfaststyle::{DeviceChoice, Engine, Image};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::TensorView;

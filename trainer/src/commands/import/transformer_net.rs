@@ -8,7 +8,7 @@ use super::{Converted, Tensors, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use gstfaststyle::network::{Architecture, OutputMap, Padding, Upsampling};
+use gstfaststyle::{Architecture, OutputMap, Padding, Upsampling};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a model file says about where it comes from.

@@ -3,10 +3,10 @@
 use super::picture::Picture;
 use crate::logging::progress::PictureProgress;
 use anyhow::ensure;
-use gstfaststyle::engine::frame::{Colorimetry, Format, Frame, FrameInfo, FrameMut};
-use gstfaststyle::engine::frame::{FrameError, Plane, PlaneMut};
-use gstfaststyle::engine::pixels;
-use gstfaststyle::engine::{Area, Blend, Canvas, Image, Size};
+use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{Area, Blend, Canvas, Image, Size};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut};
+use gstfaststyle::{FrameError, Plane, PlaneMut};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -12,7 +12,7 @@ use crate::logging::say::say;
 use crate::logging::tensorboard::EventFile;
 use crate::training::trainer::Trainer;
 use candle_core::Device;
-use gstfaststyle::network::{Model, Network};
+use gstfaststyle::{Model, Network};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

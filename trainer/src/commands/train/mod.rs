@@ -13,7 +13,7 @@ use crate::logging::say::say;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::Trainer;
 use anyhow::{Context, ensure};
-use gstfaststyle::engine::DeviceChoice;
+use gstfaststyle::DeviceChoice;
 use log::Log;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,7 +7,7 @@ use crate::objective::LossWeights;
 use crate::objective::painting::{self, Crop, Painting};
 use crate::training::recipe::{Recipe, stability_at_rest};
 use anyhow::{Context, bail, ensure};
-use gstfaststyle::network::{Architecture, Model, Style};
+use gstfaststyle::{Architecture, Model, Style};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 

@@ -6,9 +6,8 @@ mod proto;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use graph::Builder;
-use gstfaststyle::network::{
-    Architecture, LayerSpec, Model, OutputMap, Padding, Residual, Step, Tail, Upsampling,
-};
+use gstfaststyle::internals::network::{LayerSpec, Residual, Step, Tail};
+use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
 use proto::Attribute;
 
 /// The smallest side: a quarter of it must be larger than the border that is

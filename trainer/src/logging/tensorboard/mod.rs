@@ -2,7 +2,7 @@
 //!
 //! Such a file is a row of records in the format TFRecord
 //! (<https://www.tensorflow.org/tutorials/load_data/tfrecord>), each a message
-//! of [`proto`]:
+//! of `proto`:
 //!
 //! | bytes | content |
 //! | --- | --- |
@@ -11,7 +11,7 @@
 //! | length | the message |
 //! | 4 | checksum of the message |
 //!
-//! Numbers are little-endian; the checksum is CRC-32C, [masked](checksum).
+//! Numbers are little-endian; the checksum is CRC-32C, masked.
 
 mod proto;
 

@@ -20,7 +20,7 @@ use crate::io::torch_file;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use compact::Layer;
-use gstfaststyle::network::write_atomically;
+use gstfaststyle::internals::network::write_atomically;
 use std::path::Path;
 
 /// Means of the channels B, G, R that are taken off the input.

@@ -1,7 +1,7 @@
 //! Tiny checkpoints of lengstrom/fast-style-transfer, and spoilt ones.
 
 use super::*;
-use gstfaststyle::network::{Padding, Upsampling};
+use gstfaststyle::{Padding, Upsampling};
 
 /// Kernels of a network with two channels and one block, in the order of their
 /// making, each with our layer: `[k, k, in, out]`, of `up` `[k, k, out, in]`.
