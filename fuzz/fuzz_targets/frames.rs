@@ -2,10 +2,10 @@
 //! Each plane is allocated separately, so that accesses out of bounds are detected.
 #![no_main]
 
-use gstfaststyle::{Blend, Image};
-use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use gstfaststyle::ColorRange;
 use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::{Blend, Image};
+use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 

@@ -5,9 +5,9 @@
 //! not reject every mutation.
 #![no_main]
 
-use gstfaststyle::{Engine, Image, Options, Precision};
 use gstfaststyle::Model;
 use gstfaststyle::internals::network::ModelFile;
+use gstfaststyle::{Engine, Image, Options, Precision};
 use libfuzzer_sys::fuzz_target;
 use safetensors::tensor::Metadata;
 
