@@ -45,12 +45,12 @@ mod cuda {
     /// The kernels of the network, by file: for both kinds of 16-bit floats.
     const NETWORK: [&str; 7] = [
         "convolution",
+        "finalize_norm",
         "first",
         "frame",
         "last",
         "residual",
         "resize",
-        "settle",
     ];
 
     /// The kernels of training.

@@ -263,7 +263,8 @@ fn every_cpu_level_convolves_alike() {
             stride,
             padding: Padding::Reflect,
         };
-        let (oh, ow) = conv.output_size();
+        let size = conv.output_size();
+        let (oh, ow) = (size.height, size.width);
         let x = values(&random(1, &[2, height, width, inputs]));
         let weight = values(&random(2, &[outputs, inputs, kernel, kernel]));
         let gradient = values(&random(3, &[2, oh, ow, outputs]));

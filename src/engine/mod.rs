@@ -160,8 +160,7 @@ impl Engine {
             }
             Runner::Candle(network) if self.prepared.device.is_cpu() => {
                 let pictures = tiles::pictures_memory(size);
-                let needed =
-                    pictures.saturating_add(network.memory_needed((size.width, size.height)));
+                let needed = pictures.saturating_add(network.memory_needed(size));
                 if needed > memory {
                     return Err(EngineError::NoTiles {
                         limit_mib: memory >> 20,
@@ -201,7 +200,7 @@ impl Engine {
             Runner::Cpu(network) => network.memory_needed(size),
             #[cfg(feature = "cuda")]
             Runner::Cuda(_) => 0,
-            Runner::Candle(network) => network.memory_needed((size.width, size.height)),
+            Runner::Candle(network) => network.memory_needed(size),
         };
         network.saturating_add(tiles::pictures_memory(size))
     }

@@ -62,12 +62,12 @@ impl Weights {
         #[cfg(feature = "cuda")]
         if let Device::Cuda(device) = device
             && let precision = options.precision.on_cuda()
-            && let Some(numbers) = cuda::numbers(precision)
+            && let Some(half_type) = cuda::half_type(precision)
             && cuda::CudaWeights::<cuda::Device>::can_be(&model.architecture)
         {
             let ordinal = device.cuda_stream().context().ordinal();
             let gpu = cuda::Device::shared(ordinal)?;
-            let weights = cuda::CudaWeights::new(gpu, model, numbers)?;
+            let weights = cuda::CudaWeights::new(gpu, model, half_type)?;
             return Ok((Weights::Cuda(Arc::new(weights)), precision));
         }
         let network = Network::from_model(model, device)?;

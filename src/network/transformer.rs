@@ -3,7 +3,7 @@
 use super::{
     Architecture, LayerSpec, Model, OutputMap, Residual, SIDE_MULTIPLE, Step, Tail, Upsampling,
 };
-use crate::ops::{Backend, plain};
+use crate::ops::{Backend, Size, plain};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -123,12 +123,12 @@ impl Network {
     }
 
     /// Bytes that [`Network::forward`] takes at most, about, for a picture of
-    /// `size` (width, height) on the CPU where no gradients are wanted.
-    pub fn memory_needed(&self, (width, height): (usize, usize)) -> usize {
-        let pixels = width
-            .next_multiple_of(SIDE_MULTIPLE)
-            .saturating_mul(height.next_multiple_of(SIDE_MULTIPLE));
-        pixels.saturating_mul(size_of::<f32>() * self.numbers_per_pixel())
+    /// `size` on the CPU where no gradients are wanted.
+    pub fn memory_needed(&self, size: Size) -> usize {
+        let padded = size.map(|side| side.next_multiple_of(SIDE_MULTIPLE));
+        padded
+            .area()
+            .saturating_mul(size_of::<f32>() * self.numbers_per_pixel())
     }
 
     /// Numbers held at once for each pixel of a picture, at most: some

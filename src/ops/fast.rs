@@ -4,7 +4,7 @@
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
 use super::cpu::winograd::{self, Epilogue};
 use super::cpu::{LANES, Level, norm, pool};
-use super::{Padding, Step};
+use super::{Padding, Size, Step};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -91,7 +91,7 @@ impl CustomOp2 for Conv2d {
         let conv = self.sizes(x_layout.shape(), weight_layout.shape())?;
         let weight = slice(weight, weight_layout)?;
         let out = conv.forward(Level::current(), slice(x, x_layout)?, weight);
-        let (height, width) = conv.output_size();
+        let Size { width, height } = conv.output_size();
         Ok(result(out, (conv.batch, height, width, conv.outputs)))
     }
 
@@ -191,9 +191,9 @@ impl CustomOp2 for ConvTranspose2x {
 pub struct FrozenConv2d(Arc<Frozen>);
 
 struct Frozen {
-    forward: winograd::Weights,
+    forward: winograd::WinogradWeights,
     /// Made when first needed: not every use asks for gradients.
-    backward: OnceLock<winograd::Weights>,
+    backward: OnceLock<winograd::WinogradWeights>,
     weight: Tensor,
     bias: Vec<f32>,
     products: Products,
@@ -211,7 +211,7 @@ pub enum Products {
 
 impl Products {
     /// `weights` as they are to be multiplied.
-    fn of(self, weights: winograd::Weights) -> winograd::Weights {
+    fn of(self, weights: winograd::WinogradWeights) -> winograd::WinogradWeights {
         match self {
             Products::Fast if Level::current().multiplies_pairs() => weights.rounded(),
             _ => weights,
@@ -243,7 +243,7 @@ impl FrozenConv2d {
     }
 
     /// The weights of the convolution that takes gradients back.
-    fn backward_weights(&self) -> Result<&winograd::Weights> {
+    fn backward_weights(&self) -> Result<&winograd::WinogradWeights> {
         if let Some(weights) = self.0.backward.get() {
             return Ok(weights);
         }

@@ -5,8 +5,8 @@
 //! Each operation exists twice. [`plain`] writes it in ordinary Candle
 //! operations: slow, obvious, on any device. [`Backend::Fast`] runs custom
 //! operations with hand-written kernels on the CPU and, in builds with feature
-//! `cuda`, on CUDA devices; elsewhere it falls back to [`plain`]. Both take the same arguments and give the same numbers up to rounding, gradients
-//! included.
+//! `cuda`, on CUDA devices; elsewhere it falls back to [`plain`]. Both take the
+//! same arguments and give the same numbers up to rounding, gradients included.
 //!
 //! All images are tensors of shape `[batch, height, width, channels]`: with a
 //! pixel's channels side by side, every kernel works on whole vectors of them.

@@ -3,12 +3,12 @@
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use candle_core::Tensor;
-use gstfaststyle::Padding;
 use gstfaststyle::internals::ops::cuda::pack;
 use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::internals::ops::cuda::shapes::{Shape, padded};
-use gstfaststyle::internals::ops::cuda::{Gpu, Limits, Numbers};
+use gstfaststyle::internals::ops::cuda::shapes::{ConvTiling, padded};
+use gstfaststyle::internals::ops::cuda::{Gpu, HalfType, Limits};
 use gstfaststyle::internals::ops::{Step, plain};
+use gstfaststyle::{Padding, Size};
 use half::f16;
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ fn expected(case: Case, x: &Tensor, weight: &Tensor, affine: &[Vec<f32>; 2]) -> 
 }
 
 /// The kernel's result, and its moments as it wrote them.
-fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f32>) {
+fn run(gpu: &Emulated, shape: ConvTiling, case: Case, seed: u64) -> (Vec<f16>, Vec<f32>) {
     let Case {
         step,
         size: (height, width),
@@ -58,9 +58,9 @@ fn run(gpu: &Emulated, shape: Shape, case: Case, seed: u64) -> (Vec<f16>, Vec<f3
         .for_each(|v| v.resize(padded(inputs), 0.0));
 
     let scales = pack::scales(&weights, outputs);
-    let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, Numbers::F16);
+    let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, HalfType::F16);
     let wide = (padded(inputs), padded(outputs));
-    let (mut launch, rows) = shape.launch((height, width), wide, gpu.limits);
+    let (mut launch, rows) = shape.launch(Size::new(width, height), wide, gpu.limits);
     let (out_height, out_width) = match step {
         Step::Same => (height, width),
         Step::Half => (height / 2, width / 2),
@@ -128,7 +128,7 @@ const STEPS: [Step; 3] = [Step::Same, Step::Half, Step::Double];
 #[test]
 fn every_kernel_gives_what_plain_operations_give() {
     let gpu = Emulated::default();
-    for (i, &shape) in Shape::all().iter().enumerate() {
+    for (i, &shape) in ConvTiling::all().iter().enumerate() {
         let outputs = (shape.columns / shape.phases()).max(16);
         // Two chunks, and a tile that ends within the image.
         for (size, inputs, pending) in [
@@ -159,7 +159,7 @@ fn all_sizes_and_channels() {
             .chain(odd.into_iter().filter(|_| step != Step::Half));
         for (size, channels) in all.zip([(8, 16), (16, 8), (4, 12), (24, 40)].into_iter().cycle()) {
             let wide = (padded(channels.0), padded(channels.1));
-            let shape = Shape::fitting(step, wide, gpu.limits).unwrap();
+            let shape = ConvTiling::fitting(step, wide, gpu.limits).unwrap();
             let case = Case {
                 step,
                 size,
@@ -183,7 +183,7 @@ fn no_order_changes_anything() {
             pending: true,
         };
         let forwards = Emulated::default();
-        let shape = Shape::fitting(step, case.channels, forwards.limits).unwrap();
+        let shape = ConvTiling::fitting(step, case.channels, forwards.limits).unwrap();
         let (result, moments) = run(&forwards, shape, case, 3);
         let backwards = Emulated {
             backwards: true,
@@ -207,11 +207,11 @@ fn no_order_changes_anything() {
 #[test]
 fn one_colour_has_no_variance() {
     let gpu = Emulated::default();
-    let shape = Shape::fitting(Step::Same, (16, 16), gpu.limits).unwrap();
-    let (mut launch, rows) = shape.launch((16, 16), (16, 16), gpu.limits);
+    let shape = ConvTiling::fitting(Step::Same, (16, 16), gpu.limits).unwrap();
+    let (mut launch, rows) = shape.launch(Size::new(16, 16), (16, 16), gpu.limits);
     let x = gpu.hold(&[f16::from_f32(0.3); 16 * 16 * 16]);
     let weights = Random::new(1).values(16 * 16 * 9, 1.0);
-    let packed = pack::convolution(shape, &weights, (16, 16), &[1.0; 16], Numbers::F16);
+    let packed = pack::convolution(shape, &weights, (16, 16), &[1.0; 16], HalfType::F16);
     let packed = gpu.hold(&rounded(&packed));
     let output = gpu.allocate(2 * 16 * 16 * 16).unwrap();
     let moments = gpu.allocate(8 * rows * 16).unwrap();

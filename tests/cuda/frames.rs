@@ -131,7 +131,7 @@ fn left(
             span: 0.0,
         },
         strength: blend.strength,
-        keep_colours: i32::from(blend.keep_color),
+        keep_color: i32::from(blend.keep_color),
         keep_opacity: i32::from(before.info.format.has_alpha() && after.info.format.has_alpha()),
         ..Leave::default()
     };

@@ -3,7 +3,7 @@
 use crate::emulated::Emulated;
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::engine::cuda::{CudaNetwork, CudaWeights};
-use gstfaststyle::internals::ops::cuda::Numbers;
+use gstfaststyle::internals::ops::cuda::HalfType;
 use gstfaststyle::{Architecture, Model, Network, OutputMap};
 use gstfaststyle::{EngineError, Image, Size};
 use std::sync::Arc;
@@ -21,11 +21,11 @@ pub fn picture(width: usize, height: usize) -> Image {
 }
 
 pub fn network(model: &Model) -> CudaNetwork<Emulated> {
-    network_of(model, Numbers::F16)
+    network_of(model, HalfType::F16)
 }
 
-fn network_of(model: &Model, numbers: Numbers) -> CudaNetwork<Emulated> {
-    let weights = CudaWeights::new(Arc::new(Emulated::default()), model, numbers).unwrap();
+fn network_of(model: &Model, half_type: HalfType) -> CudaNetwork<Emulated> {
+    let weights = CudaWeights::new(Arc::new(Emulated::default()), model, half_type).unwrap();
     CudaNetwork::new(Arc::new(weights))
 }
 
@@ -72,9 +72,9 @@ fn networks_paint_as_in_f32() {
         }
         let image = picture(width, height);
         let reference = reference(&model, &image);
-        let means = Numbers::ALL.map(|numbers| {
+        let means = HalfType::ALL.map(|half_type| {
             let mut styled = Image::default();
-            let mut network = network_of(&model, numbers);
+            let mut network = network_of(&model, half_type);
             network.stylize(&image, &mut styled).unwrap();
             assert_eq!((styled.width, styled.height), (width, height));
             difference(&styled.data, &reference)
@@ -149,7 +149,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
         *weight = (&*weight * 1.5).unwrap();
     }
     let [one, two] = [one, two]
-        .map(|model| Arc::new(CudaWeights::new(gpu.clone(), &model, Numbers::F16).unwrap()));
+        .map(|model| Arc::new(CudaWeights::new(gpu.clone(), &model, HalfType::F16).unwrap()));
     let sizes = [(20, 12), (12, 12), (8, 20)];
     let paint = |network: &mut CudaNetwork<Emulated>, (width, height)| {
         let mut styled = Image::default();
@@ -183,7 +183,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
 fn too_little_memory_is_told() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));
-    let weights = CudaWeights::new(gpu.clone(), &model, Numbers::F16).unwrap();
+    let weights = CudaWeights::new(gpu.clone(), &model, HalfType::F16).unwrap();
     gpu.free.store(100 << 10, Ordering::Relaxed);
     let mut network = CudaNetwork::new(Arc::new(weights));
     assert!(network.memory_needed(Size::new(100, 100), Size::new(100, 100)) > 100 << 10);

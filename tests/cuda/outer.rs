@@ -3,12 +3,12 @@
 
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
-use gstfaststyle::Padding;
 use gstfaststyle::internals::ops::cuda::Gpu;
 use gstfaststyle::internals::ops::cuda::pack;
 use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
 use gstfaststyle::internals::ops::cuda::shapes::{self, padded};
 use gstfaststyle::internals::ops::plain;
+use gstfaststyle::{Padding, Size};
 use half::f16;
 
 /// Around tiles of 16 by 16 and of 56 by 8 pixels, and smaller than a border.
@@ -21,6 +21,10 @@ fn scaled(weights: &[f32], scales: &[f32], inputs: usize) -> candle_core::Tensor
         .flat_map(|(own, scale)| own.iter().map(move |w| w * scale))
         .collect();
     tensor(&scaled, &[scales.len(), inputs, 9, 9])
+}
+
+fn sized((height, width): (usize, usize)) -> Size {
+    Size::new(width, height)
 }
 
 #[test]
@@ -38,7 +42,7 @@ fn the_first_layer() {
         let weights = random.values(outputs * 3 * 81, 0.1);
         let scales = pack::scales(&weights, outputs);
         let wide = padded(outputs);
-        let (mut launch, rows) = shapes::first(picture, size, wide, gpu.limits);
+        let (mut launch, rows) = shapes::first(sized(picture), sized(size), wide, gpu.limits);
         let pixels = size.0 * size.1;
         let output = gpu.allocate(2 * pixels * wide).unwrap();
         let moments = gpu.allocate(8 * rows * wide).unwrap();
@@ -91,7 +95,7 @@ fn the_last_layer() {
             .for_each(|v| v.resize(padded(inputs), 0.0));
         let scales = pack::scales(&weights, 3);
         let wide = padded(inputs);
-        let (mut launch, rows) = shapes::last(size, wide, gpu.limits);
+        let (mut launch, rows) = shapes::last(sized(size), wide, gpu.limits);
         let pixels = size.0 * size.1;
         let output = gpu.allocate(8 * pixels).unwrap();
         let moments = gpu.allocate(8 * rows * 4).unwrap();
@@ -187,8 +191,8 @@ fn norms_of_moments() {
     let [scale, shift] = [(); 2].map(|()| random.values(channels, 2.0));
     let parameters = [&scale, &shift, &vec![0.11; channels]].map(|v| gpu.hold(v));
     let [factor, offset] = [(); 2].map(|()| gpu.allocate(4 * channels).unwrap());
-    let mut launch = shapes::settle(rows, channels, pixels);
-    let Parameters::Settle(p) = &mut launch.parameters else {
+    let mut launch = shapes::finalize_norm(rows, channels, pixels);
+    let Parameters::FinalizeNorm(p) = &mut launch.parameters else {
         unreachable!()
     };
     p.moments = gpu.address(&moments);
@@ -212,7 +216,7 @@ fn parameters_are_laid_out_alike() {
         Parameters::First(Default::default()),
         Parameters::Last(Default::default()),
         Parameters::Residual(Default::default()),
-        Parameters::Settle(Default::default()),
+        Parameters::FinalizeNorm(Default::default()),
         Parameters::Enter(Default::default()),
         Parameters::Shrink(Default::default()),
         Parameters::Fields(Default::default()),

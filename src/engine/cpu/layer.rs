@@ -7,7 +7,7 @@ use crate::engine::Precision;
 use crate::network::{LayerSpec, Model, Step, Tail};
 use crate::ops::Size;
 use crate::ops::cpu::conv::winograd_weights;
-use crate::ops::cpu::direct::Shape;
+use crate::ops::cpu::direct::ConvShape;
 use crate::ops::cpu::norm::{Affine, Moments};
 use crate::ops::cpu::pack::Panels;
 use crate::ops::cpu::winograd::{self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source};
@@ -159,7 +159,7 @@ pub struct InnerLayer {
 
 enum PackedKernels {
     /// Of 3x3, as trained networks have.
-    Winograd(winograd::Weights),
+    Winograd(winograd::WinogradWeights),
     /// Of any other side.
     Direct(Panels),
 }
@@ -214,7 +214,7 @@ impl InnerLayer {
                     step,
                     ..
                 } = self.spec;
-                let shape = Shape {
+                let shape = ConvShape {
                     batch: 1,
                     padded_height: border.rows.len(),
                     padded_width: border.columns.len(),

@@ -6,9 +6,9 @@
 //! second one loads its input, and what a normalisation must know is gathered
 //! where the result is written.
 
+mod input_output;
 mod layer;
 mod norm;
-mod picture;
 mod plan;
 mod statistics;
 
@@ -203,7 +203,7 @@ impl CpuNetwork {
             width: full.width,
         };
 
-        picture::enter(
+        input_output::enter(
             picture,
             &first_plan.border,
             architecture.input_range,
@@ -266,7 +266,7 @@ impl CpuNetwork {
         let sums = &mut to[..last.sums_len(full)];
         let layout = last.forward(x, &last_plan.border, pass, next, sums)?;
         let size = Size::new(picture.width, picture.height);
-        picture::leave(&layout, sums, next, architecture.output_map, size, styled);
+        input_output::leave(&layout, sums, next, architecture.output_map, size, styled);
         ControlFlow::Continue(())
     }
 

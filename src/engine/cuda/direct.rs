@@ -165,8 +165,8 @@ impl<G: Gpu> CudaNetwork<G> {
             }
         };
         let sizes = Sizes {
-            frame: (from.height, from.width),
-            picture: (size.height.min(from.height), size.width.min(from.width)),
+            frame: from.size(),
+            picture: Size::new(size.width.min(from.width), size.height.min(from.height)),
         };
         let keep_opacity = from.format.has_alpha() && to.format.has_alpha();
         let [start, end] = self.run(sizes, [before, after], blend, keep_opacity)?;

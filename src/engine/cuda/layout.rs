@@ -61,9 +61,9 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
         height: height as i32,
         group_width: format.pixels_per_group() as i32,
         group_height: 1 << shift_y,
-        opacity: parameters::Lane {
+        opacity: parameters::ComponentLayout {
             plane: -1,
-            ..parameters::Lane::default()
+            ..parameters::ComponentLayout::default()
         },
         gain: into.gain,
         offset: into.offset,
@@ -87,7 +87,7 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
         layout.samples[plane] = format.storage().samples(bytes) as i32;
         let interleaved = components.len() as i32;
         for (place, component) in (0..).zip(*components) {
-            let at = |first, step, shift_x, shift_y| parameters::Lane {
+            let at = |first, step, shift_x, shift_y| parameters::ComponentLayout {
                 plane: plane as i32,
                 first,
                 step,
@@ -100,14 +100,14 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
             let even = at(place, 2 * interleaved, shift_x, shift_y);
             let odd = at(place + interleaved, 2 * interleaved, shift_x, shift_y);
             match component {
-                Component::R | Component::Y => layout.lanes[0] = full,
-                Component::G => layout.lanes[1] = full,
-                Component::B => layout.lanes[2] = full,
+                Component::R | Component::Y => layout.components[0] = full,
+                Component::G => layout.components[1] = full,
+                Component::B => layout.components[2] = full,
                 Component::A | Component::X => layout.opacity = full,
-                Component::U => layout.lanes[1] = own,
-                Component::V => layout.lanes[2] = own,
-                Component::Uv => [layout.lanes[1], layout.lanes[2]] = [even, odd],
-                Component::Vu => [layout.lanes[2], layout.lanes[1]] = [even, odd],
+                Component::U => layout.components[1] = own,
+                Component::V => layout.components[2] = own,
+                Component::Uv => [layout.components[1], layout.components[2]] = [even, odd],
+                Component::Vu => [layout.components[2], layout.components[1]] = [even, odd],
             }
         }
     }
@@ -129,10 +129,10 @@ pub fn of_image(Size { width, height }: Size) -> (FrameLayout, Planes) {
         strides: vec![stride; 3],
         len: 3 * plane,
     };
-    let lane = |plane| parameters::Lane {
+    let component_of = |plane| parameters::ComponentLayout {
         plane,
         step: 1,
-        ..parameters::Lane::default()
+        ..parameters::ComponentLayout::default()
     };
     let layout = FrameLayout {
         strides: [stride as i64; 3],
@@ -142,8 +142,8 @@ pub fn of_image(Size { width, height }: Size) -> (FrameLayout, Planes) {
         height: height as i32,
         group_width: 1,
         group_height: 1,
-        lanes: [0, 1, 2].map(lane),
-        opacity: lane(-1),
+        components: [0, 1, 2].map(component_of),
+        opacity: component_of(-1),
         gain: 1.0,
         back_gain: 1.0,
         largest: 255.0,

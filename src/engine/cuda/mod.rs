@@ -24,7 +24,7 @@ pub use weights::CudaWeights;
 use super::{Blend, EngineError, Image, Precision, Size};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
-use crate::ops::cuda::{Gpu, GpuError, Launch, Numbers};
+use crate::ops::cuda::{Gpu, GpuError, HalfType, Launch};
 use plan::{Plan, Sizes};
 use staging::Staging;
 use std::sync::Arc;
@@ -45,11 +45,11 @@ impl From<GpuError> for EngineError {
 }
 
 /// The floats of 16 bits that a device computes with, where those do.
-pub fn numbers(precision: Precision) -> Option<Numbers> {
+pub fn half_type(precision: Precision) -> Option<HalfType> {
     match precision.on_cuda() {
         Precision::F32 => None,
-        Precision::Bf16 => Some(Numbers::Bf16),
-        _ => Some(Numbers::F16),
+        Precision::Bf16 => Some(HalfType::Bf16),
+        _ => Some(HalfType::F16),
     }
 }
 
@@ -116,7 +116,7 @@ impl<G: Gpu> CudaNetwork<G> {
         let before = layout::at(layout, &planes, gpu.address(from));
         let to = at_least(gpu, &mut self.after, planes.len)?;
         let after = layout::at(layout, &planes, gpu.address(to));
-        let sizes = Sizes::same((picture.height, picture.width));
+        let sizes = Sizes::same(picture.size());
         self.run(sizes, [before, after], Blend::OPAQUE, false)?;
         styled.resize(picture.size());
         match &self.after {
@@ -136,10 +136,10 @@ impl<G: Gpu> CudaNetwork<G> {
         let weights = self.weights.clone();
         let gpu = &*weights.gpu;
         let Ready { plan, graph, .. } = self.prepare(sizes)?;
-        let suffix = weights.numbers.suffix();
+        let suffix = weights.half_type.suffix();
         let enter = Launch {
             kernel: format!("enter_network{suffix}"),
-            blocks: shapes::grid(sizes.frame.1, sizes.frame.0),
+            blocks: shapes::grid(sizes.frame.width, sizes.frame.height),
             threads: 256,
             shared: 0,
             parameters: Parameters::Enter(Enter {
@@ -150,8 +150,14 @@ impl<G: Gpu> CudaNetwork<G> {
         let leave = Launch {
             kernel: format!("leave_network{suffix}"),
             blocks: shapes::grid(
-                sizes.frame.1.div_ceil(after.group_width.max(1) as usize),
-                sizes.frame.0.div_ceil(after.group_height.max(1) as usize),
+                sizes
+                    .frame
+                    .width
+                    .div_ceil(after.group_width.max(1) as usize),
+                sizes
+                    .frame
+                    .height
+                    .div_ceil(after.group_height.max(1) as usize),
             ),
             threads: 256,
             shared: 0,
@@ -160,10 +166,10 @@ impl<G: Gpu> CudaNetwork<G> {
                 after,
                 styled: plan.styled,
                 fields: plan.fields,
-                fields_height: sizes.picture.0 as i32,
-                fields_width: sizes.picture.1 as i32,
+                fields_height: sizes.picture.height as i32,
+                fields_width: sizes.picture.width as i32,
                 strength: blend.strength,
-                keep_colours: i32::from(blend.keep_color),
+                keep_color: i32::from(blend.keep_color),
                 keep_opacity: i32::from(keep_opacity),
             }),
         };
@@ -182,8 +188,8 @@ impl<G: Gpu> CudaNetwork<G> {
     /// sees pictures of `size`, the frames themselves left out.
     pub fn memory_needed(&self, frame: Size, size: Size) -> usize {
         let sizes = Sizes {
-            frame: (frame.height, frame.width),
-            picture: (size.height, size.width),
+            frame,
+            picture: size,
         };
         Plan::new(&self.weights, sizes, 0).len
     }

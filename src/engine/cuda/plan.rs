@@ -8,18 +8,18 @@ use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled};
 use crate::ops::cuda::shapes::{self, padded};
 use crate::ops::cuda::{Gpu, Launch, Limits};
 
-/// Sizes (height, width) in pixels.
+/// The sizes that a plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Of the frame.
-    pub frame: (usize, usize),
+    pub frame: Size,
     /// Of what the network sees of it.
-    pub picture: (usize, usize),
+    pub picture: Size,
 }
 
 impl Sizes {
     /// Where the network sees the frame as it is.
-    pub fn same(size: (usize, usize)) -> Self {
+    pub fn same(size: Size) -> Self {
         Sizes {
             frame: size,
             picture: size,
@@ -63,15 +63,15 @@ impl Planner {
     }
 
     /// Adds the kernel that makes a normalisation of the moments in `rows`.
-    fn settle(&mut self, norm: &PackedNorm, rows: usize, pixels: usize) -> Affine {
+    fn finalize(&mut self, norm: &PackedNorm, rows: usize, pixels: usize) -> Affine {
         let channels = norm.channels;
         self.moments_len = self.moments_len.max(rows * channels * 8);
         let affine = Affine {
             factor: self.take(channels * 4),
             offset: self.take(channels * 4),
         };
-        let mut launch = shapes::settle(rows, channels, pixels);
-        if let Parameters::Settle(p) = &mut launch.parameters {
+        let mut launch = shapes::finalize_norm(rows, channels, pixels);
+        if let Parameters::FinalizeNorm(p) = &mut launch.parameters {
             p.moments = self.moments;
             p.scale = norm.scale;
             p.shift = norm.shift;
@@ -83,12 +83,12 @@ impl Planner {
         affine
     }
 
-    /// Adds a layer from `input`, of `size` (height, width), to `output`; tells
-    /// what normalises that.
+    /// Adds a layer from `input`, of `size`, to `output`; returns what
+    /// normalises that.
     fn convolve(
         &mut self,
         layer: &InnerLayer,
-        size: (usize, usize),
+        size: Size,
         (input, pending): (Address, Affine),
         (output, pixels): (Address, usize),
     ) -> Affine {
@@ -101,13 +101,13 @@ impl Planner {
             p.pending = pending;
         }
         self.launches.push(launch);
-        self.settle(&layer.norm, rows, pixels)
+        self.finalize(&layer.norm, rows, pixels)
     }
 
     /// What is still to be done to the result of the first layer or the last.
     fn tail(&mut self, layer: &OuterLayer, rows: usize, pixels: usize) -> Affine {
         match &layer.tail {
-            PackedTail::Norm(norm) => self.settle(norm, rows, pixels),
+            PackedTail::Norm(norm) => self.finalize(norm, rows, pixels),
             PackedTail::Bias(affine) => *affine,
         }
     }
@@ -139,14 +139,13 @@ impl Planner {
     }
 
     fn find_fields(&mut self, sizes: Sizes, picture: Address, styled: Styled, fields: Address) {
-        let across = |(height, width)| Size::new(width, height);
         let mut launch = shapes::fields(sizes.picture);
         if let Parameters::Fields(p) = &mut launch.parameters {
             p.picture = picture;
             p.styled = styled;
             p.fields = fields;
             [p.sharpen_row, p.sharpen_column] =
-                upsample::second_differences(across(sizes.picture), across(sizes.frame));
+                upsample::second_differences(sizes.picture, sizes.frame);
         }
         self.launches.push(launch);
     }
@@ -169,13 +168,9 @@ impl Plan {
     ) -> (Plan, usize) {
         let (layers, limits) = (&weights.layers, weights.gpu.limits());
         let picture = sizes.picture;
-        let full = (
-            picture.0.next_multiple_of(SIDE_MULTIPLE),
-            picture.1.next_multiple_of(SIDE_MULTIPLE),
-        );
-        let scaled = |scale| (full.0 / scale, full.1 / scale);
-        let area = |(height, width): (usize, usize)| height.saturating_mul(width);
-        let bytes = |size, channels: usize| area(size).saturating_mul(2 * channels);
+        let full = picture.map(|side| side.next_multiple_of(SIDE_MULTIPLE));
+        let scaled = |scale| full.map(|side| side / scale);
+        let bytes = |size: Size, channels: usize| size.area().saturating_mul(2 * channels);
         let mut planner = Planner {
             limits,
             used: 0,
@@ -218,19 +213,19 @@ impl Plan {
         }
         planner.launches.push(launch);
         // What is still to be done to the image in `from`, if anything is.
-        let mut pending = Some(planner.tail(&layers.first, rows, area(full)));
+        let mut pending = Some(planner.tail(&layers.first, rows, full.area()));
 
         // Within a residual block: what is still to be done to its inside.
         let mut inside = Affine::default();
         for layer in &layers.inner {
             let size = scaled(layer.spec.input_scale);
-            let pixels = area(scaled(layer.spec.output_scale()));
+            let pixels = scaled(layer.spec.output_scale()).area();
             // Residual blocks add to the smallest image, so nothing may be pending
             // on it. Without blocks the same is done, which rounds alike.
             if layer.spec.input_scale == SIDE_MULTIPLE
                 && let Some(affine) = pending.take()
             {
-                planner.residual(area(size), layer.channels.0, (from, from), affine);
+                planner.residual(size.area(), layer.channels.0, (from, from), affine);
             }
             match layer.spec.residual {
                 Residual::Outside => {
@@ -260,10 +255,10 @@ impl Plan {
             p.pending = pending.unwrap_or_default();
         }
         planner.launches.push(launch);
-        let affine = planner.tail(&layers.last, rows, area(full));
+        let affine = planner.tail(&layers.last, rows, full.area());
         let styled = Styled {
             numbers: to,
-            width: full.1 as i32,
+            width: full.width as i32,
             affine,
             span: weights.span(),
         };
@@ -271,7 +266,7 @@ impl Plan {
             planner.find_fields(sizes, input, styled, fields);
         }
         for launch in &mut planner.launches {
-            launch.kernel += weights.numbers.suffix();
+            launch.kernel += weights.half_type.suffix();
         }
         let plan = Plan {
             len: planner.used,

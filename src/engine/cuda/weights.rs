@@ -5,14 +5,14 @@ use crate::network::{Architecture, LayerSpec, Model, OutputMap, Tail, Upsampling
 use crate::ops::Padding;
 use crate::ops::cuda::pack;
 use crate::ops::cuda::parameters::{Address, Affine};
-use crate::ops::cuda::shapes::{self, OUTER_SIDE, Shape, padded};
-use crate::ops::cuda::{Gpu, Limits, Numbers};
+use crate::ops::cuda::shapes::{self, ConvTiling, OUTER_SIDE, padded};
+use crate::ops::cuda::{Gpu, HalfType, Limits};
 use std::sync::Arc;
 
 /// A network's weights as the kernels read them; networks can share them.
 pub struct CudaWeights<G: Gpu> {
     pub(super) gpu: Arc<G>,
-    pub(super) numbers: Numbers,
+    pub(super) half_type: HalfType,
     pub(super) architecture: Architecture,
     pub(super) layers: Layers,
     /// What the layers' addresses lie in.
@@ -36,7 +36,7 @@ pub(super) struct OuterLayer {
 
 pub(super) struct InnerLayer {
     pub spec: LayerSpec,
-    pub shape: Shape,
+    pub shape: ConvTiling,
     /// Inputs and outputs, as they are in memory.
     pub channels: (usize, usize),
     pub weights: Address,
@@ -62,7 +62,7 @@ pub(super) enum PackedTail {
 struct Packer<'a> {
     model: &'a Model,
     limits: Limits,
-    numbers: Numbers,
+    half_type: HalfType,
     bytes: Vec<u8>,
 }
 
@@ -80,8 +80,8 @@ impl Packer<'_> {
     }
 
     fn put_rounded(&mut self, weights: &[f32]) -> Address {
-        let numbers = self.numbers;
-        self.put(weights.iter().map(|&x| numbers.bits_of(x).to_ne_bytes()))
+        let half_type = self.half_type;
+        self.put(weights.iter().map(|&x| half_type.bits_of(x).to_ne_bytes()))
     }
 
     /// Weights of a layer, checked to be as many as they must.
@@ -120,12 +120,12 @@ impl Packer<'_> {
     fn inner(&mut self, layer: &LayerSpec) -> candle_core::Result<InnerLayer> {
         let (inputs, outputs) = (layer.inputs, layer.outputs);
         let channels = (padded(inputs), padded(outputs));
-        let Some(shape) = Shape::fitting(layer.step, channels, self.limits) else {
+        let Some(shape) = ConvTiling::fitting(layer.step, channels, self.limits) else {
             candle_core::bail!("no kernel for {inputs} and {outputs} channels on this device");
         };
         let weights = self.kernels(layer)?;
         let scales = pack::scales(&weights, outputs);
-        let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, self.numbers);
+        let packed = pack::convolution(shape, &weights, (outputs, inputs), &scales, self.half_type);
         Ok(InnerLayer {
             spec: layer.clone(),
             shape,
@@ -224,13 +224,13 @@ impl<G: Gpu> CudaWeights<G> {
             && architecture.inner_kernel == 3
     }
 
-    /// Packs the weights of `model`, rounded to `numbers`, and moves them to the
+    /// Packs the weights of `model`, rounded to `half_type`, and moves them to the
     /// device.
     ///
     /// # Errors
     /// A model without its tensors, or that this [cannot be](Self::can_be);
     /// too little memory on the device.
-    pub fn new(gpu: Arc<G>, model: &Model, numbers: Numbers) -> Result<Self, EngineError> {
+    pub fn new(gpu: Arc<G>, model: &Model, half_type: HalfType) -> Result<Self, EngineError> {
         if !Self::can_be(&model.architecture) {
             return Err(candle_core::Error::msg(format!(
                 "no CUDA kernels for {:?}",
@@ -240,7 +240,7 @@ impl<G: Gpu> CudaWeights<G> {
         let mut packer = Packer {
             model,
             limits: gpu.limits(),
-            numbers,
+            half_type,
             bytes: Vec::new(),
         };
         let mut layers = packer.layers()?;
@@ -249,7 +249,7 @@ impl<G: Gpu> CudaWeights<G> {
         layers.rebase(gpu.address(&memory));
         Ok(CudaWeights {
             gpu,
-            numbers,
+            half_type,
             architecture: model.architecture.clone(),
             layers,
             _memory: memory,

@@ -1,8 +1,8 @@
 //! Convolution of a batch and its gradients: picks the kernel for the shape.
 
 use super::winograd::Epilogue;
-use super::{Level, direct, narrow, winograd};
-use crate::ops::{Padding, Step, reflect};
+use super::{Level, conv_to_rgb, direct, winograd};
+use crate::ops::{Padding, Size, Step, reflect};
 
 /// A convolution of `[n, height, width, inputs]`, weights in the order
 /// `[outputs, inputs, kernel, kernel]`.
@@ -30,16 +30,16 @@ pub struct Conv {
 const WINOGRAD_INPUTS: usize = 8;
 
 impl Conv {
-    /// Rows and pixels in a row of an output image.
-    pub fn output_size(&self) -> (usize, usize) {
+    /// The size of an output image.
+    pub fn output_size(&self) -> Size {
         let shape = self.shape();
-        (shape.height(), shape.width())
+        Size::new(shape.width(), shape.height())
     }
 
     /// Convolves `data`.
     pub fn forward(&self, level: Level, data: &[f32], weight: &[f32]) -> Vec<f32> {
         let (rows, columns) = self.tables();
-        let (height, width) = self.output_size();
+        let Size { width, height } = self.output_size();
         let mut out = vec![0.0; self.batch * height * width * self.outputs];
         if self.kernel == 3 && self.stride == 1 && self.inputs >= WINOGRAD_INPUTS {
             let weights = winograd_weights(Step::Same, weight, self.outputs, self.inputs);
@@ -53,12 +53,12 @@ impl Conv {
                 prologue: winograd::Prologue::None,
             };
             winograd::convolve(level, &weights, source, Epilogue::default(), &mut out);
-        } else if self.outputs == narrow::OUTPUTS && self.stride == 1 {
-            let weights = narrow::Weights::pack(self.inputs, self.kernel, |o, i, y, x| {
+        } else if self.outputs == conv_to_rgb::OUTPUTS && self.stride == 1 {
+            let weights = conv_to_rgb::RgbWeights::pack(self.inputs, self.kernel, |o, i, y, x| {
                 weight[self.weight_index(o, i, y, x)]
             });
             let padded = direct::pad(data, self.image(), &rows, &columns);
-            narrow::convolve(level, &weights, self.shape(), &padded, [0.0; 3], &mut out);
+            conv_to_rgb::convolve(level, &weights, self.shape(), &padded, [0.0; 3], &mut out);
         } else {
             let sizes = (self.outputs, self.inputs, self.kernel);
             let weights = direct::pack(sizes, |o, i, y, x| weight[self.weight_index(o, i, y, x)]);
@@ -81,7 +81,7 @@ impl Conv {
     /// kernels, then the padding undone.
     pub fn input_gradient(&self, level: Level, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
         let (rows, columns) = self.tables();
-        let (height, width) = self.output_size();
+        let Size { width, height } = self.output_size();
         let spread_rows = spread(height, rows.len(), self.kernel, self.stride);
         let spread_columns = spread(width, columns.len(), self.kernel, self.stride);
         let mut padded = vec![0.0; self.batch * rows.len() * columns.len() * self.inputs];
@@ -105,7 +105,7 @@ impl Conv {
             });
             let size = (height, width, self.outputs);
             let spread = direct::pad(gradient, size, &spread_rows, &spread_columns);
-            let shape = direct::Shape {
+            let shape = direct::ConvShape {
                 batch: self.batch,
                 padded_height: spread_rows.len(),
                 padded_width: spread_columns.len(),
@@ -154,12 +154,12 @@ impl Conv {
         self.padding.around(len, self.kernel, self.stride)
     }
 
-    fn shape(&self) -> direct::Shape {
+    fn shape(&self) -> direct::ConvShape {
         let padded = |len| {
             let (before, after) = self.around(len);
             before + len + after
         };
-        direct::Shape {
+        direct::ConvShape {
             batch: self.batch,
             padded_height: padded(self.height),
             padded_width: padded(self.width),
@@ -204,8 +204,8 @@ pub fn winograd_weights(
     weight: &[f32],
     outputs: usize,
     inputs: usize,
-) -> winograd::Weights {
-    winograd::Weights::new(step, outputs, inputs, |output, input| {
+) -> winograd::WinogradWeights {
+    winograd::WinogradWeights::new(step, outputs, inputs, |output, input| {
         rows_of(&weight[(output * inputs + input) * 9..][..9])
     })
 }
@@ -215,8 +215,8 @@ pub fn mirrored_winograd_weights(
     weight: &[f32],
     outputs: usize,
     inputs: usize,
-) -> winograd::Weights {
-    winograd::Weights::new(Step::Same, inputs, outputs, |input, output| {
+) -> winograd::WinogradWeights {
+    winograd::WinogradWeights::new(Step::Same, inputs, outputs, |input, output| {
         let mut rows = rows_of(&weight[(output * inputs + input) * 9..][..9]);
         rows.reverse();
         rows.iter_mut().for_each(|row| row.reverse());

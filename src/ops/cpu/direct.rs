@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Sizes of a convolution over a padded batch `[n, padded_height, padded_width,
 /// inputs]`, giving `[n, height, width, outputs]`.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct ConvShape {
     /// Images.
     pub batch: usize,
     /// Rows of a padded image.
@@ -26,7 +26,7 @@ pub struct Shape {
     pub stride: usize,
 }
 
-impl Shape {
+impl ConvShape {
     /// Rows of an output image.
     pub fn height(&self) -> usize {
         (self.padded_height - self.kernel) / self.stride + 1
@@ -138,7 +138,7 @@ pub fn pack(
 pub fn convolve(
     level: Level,
     weights: &Panels,
-    shape: Shape,
+    shape: ConvShape,
     padded: &[f32],
     bias: Option<&[f32]>,
     relu: bool,
@@ -169,7 +169,7 @@ pub fn convolve(
 /// One row of the output.
 struct Row<'a> {
     weights: &'a Panels,
-    shape: Shape,
+    shape: ConvShape,
     /// The padded rows under the kernel.
     window: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -215,7 +215,12 @@ impl Kernel for Row<'_> {
 
 /// The gradient of the weights, `[kernel row, kernel column, input, output]`,
 /// from the padded input and the gradient of the output.
-pub fn weight_gradient(level: Level, shape: Shape, padded: &[f32], gradient: &[f32]) -> Vec<f32> {
+pub fn weight_gradient(
+    level: Level,
+    shape: ConvShape,
+    padded: &[f32],
+    gradient: &[f32],
+) -> Vec<f32> {
     shape.check(padded, gradient);
     let rows = shape.kernel * shape.inputs;
     let strip = 2 * LANES;
@@ -243,7 +248,7 @@ pub fn weight_gradient(level: Level, shape: Shape, padded: &[f32], gradient: &[f
 
 /// Some rows and columns of the gradient of one kernel row's weights.
 struct WeightGradient<'a> {
-    shape: Shape,
+    shape: ConvShape,
     padded: &'a [f32],
     gradient: &'a [f32],
     kernel_row: usize,

@@ -9,10 +9,10 @@
 
 mod arithmetic;
 pub mod conv;
+pub mod conv_to_rgb;
 pub mod direct;
 pub mod gemm;
 mod level;
-pub mod narrow;
 pub mod norm;
 pub mod pack;
 pub mod pool;

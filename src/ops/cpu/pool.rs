@@ -4,10 +4,10 @@
 use rayon::prelude::*;
 
 /// Height, width and channels of each image of a batch.
-pub type Size = (usize, usize, usize);
+pub type ImageShape = (usize, usize, usize);
 
 /// Repeats each pixel twice in both directions.
-pub fn upsample(data: &[f32], (_, width, channels): Size) -> Vec<f32> {
+pub fn upsample(data: &[f32], (_, width, channels): ImageShape) -> Vec<f32> {
     let row_len = width * channels;
     let mut out = vec![0.0; 4 * data.len()];
     out.par_chunks_mut(4 * row_len)
@@ -28,7 +28,7 @@ pub fn upsample(data: &[f32], (_, width, channels): Size) -> Vec<f32> {
 
 /// The gradient of [`upsample`]: the sum of each pixel's four copies. `size`
 /// is that of the small image.
-pub fn upsample_gradient(gradient: &[f32], (_, width, channels): Size) -> Vec<f32> {
+pub fn upsample_gradient(gradient: &[f32], (_, width, channels): ImageShape) -> Vec<f32> {
     let row_len = width * channels;
     let mut out = vec![0.0; gradient.len() / 4];
     out.par_chunks_mut(row_len)
@@ -48,7 +48,7 @@ pub fn upsample_gradient(gradient: &[f32], (_, width, channels): Size) -> Vec<f3
 }
 
 /// The largest of each 2x2 pixels; a lone last row or column is left out.
-pub fn max_pool(data: &[f32], (height, width, channels): Size) -> Vec<f32> {
+pub fn max_pool(data: &[f32], (height, width, channels): ImageShape) -> Vec<f32> {
     let row_len = width * channels;
     let (rows, columns) = (height / 2, width / 2);
     let batch = data.len() / (height * row_len);
@@ -74,7 +74,7 @@ pub fn max_pool(data: &[f32], (height, width, channels): Size) -> Vec<f32> {
 /// the first of them if several were.
 pub fn max_pool_gradient(
     data: &[f32],
-    (height, width, channels): Size,
+    (height, width, channels): ImageShape,
     result: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {

@@ -1,23 +1,23 @@
-//! Kernels for CUDA devices, and what they want to be told.
+//! Kernels for CUDA devices and their parameters.
 //!
 //! `kernels/` holds them in CUDA C++. With feature `cuda` nvcc compiles them
 //! for NVIDIA's devices; `testing/cuda-emulator` compiles the same files for the
 //! host. Here is what both ways share: the [launches](Launch), the kernels'
 //! [parameters], their [shapes] and how they want weights to be [packed](pack).
 //!
-//! Images are [16-bit floats](Numbers) `[height, width, channels]`, with as many channels
-//! of zeros behind the true ones as make their number a multiple of 16; sums
+//! Images are [16-bit floats](HalfType) `[height, width, channels]`, with as many
+//! channels of zeros behind the true ones as make their number a multiple of 16; sums
 //! are 32-bit floats. [`training`] has kernels of its own.
 
+mod half_type;
 #[cfg(feature = "cuda")]
 pub mod modules;
-mod numbers;
 pub mod pack;
 pub mod parameters;
 pub mod shapes;
 pub mod training;
 
-pub use numbers::Numbers;
+pub use half_type::HalfType;
 
 use parameters::{Address, Parameters};
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub struct Launch {
     pub threads: u32,
     /// Bytes of shared memory of a block.
     pub shared: u32,
-    /// What the kernel is told.
+    /// The kernel's arguments.
     pub parameters: Parameters,
 }
 

@@ -24,6 +24,8 @@ macro_rules! modules {
 const NETWORK: &[&[u8]] = modules!(
     "convolution",
     "convolution_bf16",
+    "finalize_norm",
+    "finalize_norm_bf16",
     "first",
     "first_bf16",
     "frame",
@@ -33,9 +35,7 @@ const NETWORK: &[&[u8]] = modules!(
     "residual",
     "residual_bf16",
     "resize",
-    "resize_bf16",
-    "settle",
-    "settle_bf16"
+    "resize_bf16"
 );
 
 const TRAINING: &[&[u8]] = modules!(

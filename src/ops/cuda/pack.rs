@@ -1,7 +1,7 @@
 //! Weights as the kernels read them.
 
-use super::Numbers;
-use super::shapes::{OUTER_SIDE, Shape, first_columns, padded};
+use super::HalfType;
+use super::shapes::{ConvTiling, OUTER_SIDE, first_columns, padded};
 use crate::ops::Step;
 
 /// What weights are multiplied by, a power of 2 for each output, before they
@@ -24,13 +24,13 @@ pub fn scales(weights: &[f32], outputs: usize) -> Vec<f32> {
 /// Weights `[outputs, inputs, 3, 3]`, those of each output times its scale, for
 /// a convolution of that shape: `[block][chunk][tap][column][channel]`.
 pub fn convolution(
-    shape: Shape,
+    shape: ConvTiling,
     weights: &[f32],
     (outputs, inputs): (usize, usize),
     scales: &[f32],
-    numbers: Numbers,
+    half: HalfType,
 ) -> Vec<f32> {
-    let Shape {
+    let ConvTiling {
         step,
         chunk,
         columns,
@@ -50,7 +50,7 @@ pub fn convolution(
         let taps = taps.map(|tap| tap * scales[output]);
         let taps = match step {
             Step::Same | Step::Half => taps,
-            Step::Double => alike_in_sums(taps, numbers),
+            Step::Double => alike_in_sums(taps, half),
         };
         for (phase, (tap, weight)) in
             (0..phases).flat_map(|p| taps.iter().enumerate().map(move |t| (p, t)))
@@ -69,7 +69,7 @@ pub fn convolution(
 /// bits. So the sums of each phase add up to the same, and the four pixels that
 /// one becomes are equal where the image is of one colour: where they were not,
 /// the normalisation would make a pattern of it.
-fn alike_in_sums(taps: [f32; 9], numbers: Numbers) -> [f32; 9] {
+fn alike_in_sums(taps: [f32; 9], half: HalfType) -> [f32; 9] {
     let mut largest = 0f32;
     for phase in 0..4 {
         let mut sums = [0f32; 4];
@@ -81,7 +81,7 @@ fn alike_in_sums(taps: [f32; 9], numbers: Numbers) -> [f32; 9] {
     }
     // All significant bits, but for the two steps that rounding four taps can
     // add.
-    let bits = numbers.significant_bits();
+    let bits = half.significant_bits();
     let power = (largest * (1.0 + (2.0 - bits).exp2())).log2().ceil() - bits;
     let step = power.max(-24.0).exp2();
     taps.map(|tap| (tap / step).round() * step)
@@ -139,23 +139,23 @@ mod tests {
             multiprocessors: 1,
             shared: 227 << 10,
         };
-        let shape = Shape::fitting(Step::Double, (16, 16), limits).unwrap();
+        let shape = ConvTiling::fitting(Step::Double, (16, 16), limits).unwrap();
         let weights: Vec<f32> = (0..16 * 16 * 9).map(|i| (i as f32 * 0.7).sin()).collect();
         let scales = scales(&weights, 16);
-        for numbers in Numbers::ALL {
-            let packed = convolution(shape, &weights, (16, 16), &scales, numbers);
-            let rounded = |i: usize| numbers.of_bits(numbers.bits_of(packed[i]));
+        for half in HalfType::ALL {
+            let packed = convolution(shape, &weights, (16, 16), &scales, half);
+            let rounded = |i: usize| half.of_bits(half.bits_of(packed[i]));
             // [chunk][tap][phase][output][channel], with one chunk.
             for i in 0..16 * 16 {
                 let sum = |phase: usize| -> f32 {
                     (0..4).map(|tap| rounded((tap * 4 + phase) * 256 + i)).sum()
                 };
                 let own: f32 = weights[i * 9..][..9].iter().sum();
-                let close = 2.0 * (-numbers.significant_bits()).exp2();
+                let close = 2.0 * (-half.significant_bits()).exp2();
                 let difference = (sum(0) - own * scales[i / 16]).abs();
-                assert!(difference < close, "{numbers:?} {i}: {difference}");
+                assert!(difference < close, "{half:?} {i}: {difference}");
                 for phase in 1..4 {
-                    assert_eq!(sum(phase), sum(0), "{numbers:?} {i}");
+                    assert_eq!(sum(phase), sum(0), "{half:?} {i}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What the kernels are told: `kernels/parameters.h` in Rust, where the fields
+//! The parameters of the kernels: `kernels/parameters.h` in Rust, where the fields
 //! are explained.
 
 #![allow(missing_docs)]
@@ -76,7 +76,7 @@ pub struct Residual {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settle {
+pub struct FinalizeNorm {
     pub moments: Address,
     pub scale: Address,
     pub shift: Address,
@@ -90,7 +90,7 @@ pub struct Settle {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lane {
+pub struct ComponentLayout {
     pub plane: i32,
     pub first: i32,
     pub step: i32,
@@ -111,8 +111,8 @@ pub struct FrameLayout {
     pub height: i32,
     pub group_width: i32,
     pub group_height: i32,
-    pub lanes: [Lane; 3],
-    pub opacity: Lane,
+    pub components: [ComponentLayout; 3],
+    pub opacity: ComponentLayout,
     pub gain: f32,
     pub offset: f32,
     pub middle: f32,
@@ -175,7 +175,7 @@ pub struct Leave {
     pub fields_height: i32,
     pub fields_width: i32,
     pub strength: f32,
-    pub keep_colours: i32,
+    pub keep_color: i32,
     pub keep_opacity: i32,
 }
 
@@ -324,7 +324,7 @@ pub enum Parameters {
     First(First),
     Last(Last),
     Residual(Residual),
-    Settle(Settle),
+    FinalizeNorm(FinalizeNorm),
     Enter(Enter),
     Shrink(Shrink),
     Fields(Fields),
@@ -347,7 +347,7 @@ impl Parameters {
             Parameters::First(p) => ptr::from_ref(p).cast(),
             Parameters::Last(p) => ptr::from_ref(p).cast(),
             Parameters::Residual(p) => ptr::from_ref(p).cast(),
-            Parameters::Settle(p) => ptr::from_ref(p).cast(),
+            Parameters::FinalizeNorm(p) => ptr::from_ref(p).cast(),
             Parameters::Enter(p) => ptr::from_ref(p).cast(),
             Parameters::Shrink(p) => ptr::from_ref(p).cast(),
             Parameters::Fields(p) => ptr::from_ref(p).cast(),
@@ -370,7 +370,7 @@ impl Parameters {
             Parameters::First(_) => size_of::<First>(),
             Parameters::Last(_) => size_of::<Last>(),
             Parameters::Residual(_) => size_of::<Residual>(),
-            Parameters::Settle(_) => size_of::<Settle>(),
+            Parameters::FinalizeNorm(_) => size_of::<FinalizeNorm>(),
             Parameters::Enter(_) => size_of::<Enter>(),
             Parameters::Shrink(_) => size_of::<Shrink>(),
             Parameters::Fields(_) => size_of::<Fields>(),

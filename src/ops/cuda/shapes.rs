@@ -1,9 +1,11 @@
 //! The convolutions that are compiled, and which of them is for which layer:
 //! `kernels/shapes.h` in Rust.
 
-use super::parameters::{Convolution, Fields, First, Last, Parameters, Residual, Settle, Shrink};
+use super::parameters::{
+    Convolution, Fields, FinalizeNorm, First, Last, Parameters, Residual, Shrink,
+};
 use super::{Launch, Limits};
-use crate::ops::Step;
+use crate::ops::{Size, Step};
 use std::sync::LazyLock;
 
 /// How the kernels are named.
@@ -60,7 +62,7 @@ const TILE_WIDTH: usize = 16;
 
 /// What a kernel computes at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct ConvTiling {
     /// Which convolution.
     pub step: Step,
     /// Channels of the input that it takes at a time.
@@ -77,13 +79,13 @@ pub struct Shape {
 }
 
 /// Lines `CONVOLUTION(step, number, ...)`.
-static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+static SHAPES: LazyLock<Vec<ConvTiling>> = LazyLock::new(|| {
     let table = include_str!("kernels/shapes.h");
-    table.lines().filter_map(Shape::parse).collect()
+    table.lines().filter_map(ConvTiling::parse).collect()
 });
 
-impl Shape {
-    fn parse(line: &str) -> Option<Shape> {
+impl ConvTiling {
+    fn parse(line: &str) -> Option<ConvTiling> {
         let line = line.strip_prefix("CONVOLUTION(")?.strip_suffix(')')?;
         let (name, numbers) = line.split_once(',')?;
         let steps = [Step::Same, Step::Half, Step::Double];
@@ -104,7 +106,7 @@ impl Shape {
         else {
             return None;
         };
-        Some(Shape {
+        Some(ConvTiling {
             step,
             chunk,
             columns,
@@ -130,14 +132,18 @@ impl Shape {
     }
 
     /// All that are compiled.
-    pub fn all() -> &'static [Shape] {
+    pub fn all() -> &'static [ConvTiling] {
         &SHAPES
     }
 
     /// The one with the most columns that fits the device and so many channels;
     /// none if they are not multiples of 16.
-    pub fn fitting(step: Step, (inputs, outputs): (usize, usize), limits: Limits) -> Option<Shape> {
-        let fits = |shape: &&Shape| {
+    pub fn fitting(
+        step: Step,
+        (inputs, outputs): (usize, usize),
+        limits: Limits,
+    ) -> Option<ConvTiling> {
+        let fits = |shape: &&ConvTiling| {
             shape.step == step
                 && shape.shared() <= limits.shared as usize
                 && inputs.is_multiple_of(shape.chunk)
@@ -145,8 +151,12 @@ impl Shape {
                 // No warp has columns of two phases.
                 && (step != Step::Double || outputs.is_multiple_of(shape.width))
         };
-        let size = |shape: &&Shape| (shape.columns, shape.chunk);
-        Shape::all().iter().filter(fits).max_by_key(size).copied()
+        let size = |shape: &&ConvTiling| (shape.columns, shape.chunk);
+        ConvTiling::all()
+            .iter()
+            .filter(fits)
+            .max_by_key(size)
+            .copied()
     }
 
     /// Height and width of a tile of the result, or of a quarter of that where
@@ -170,25 +180,25 @@ impl Shape {
     /// How the kernel runs over an image, and how many rows of moments it
     /// writes. The addresses are still to be filled in.
     ///
-    /// `size` is the input's height and width; with stride 2 they are even.
+    /// `size` is the input's; with stride 2 its sides are even.
     pub fn launch(
         self,
-        size: (usize, usize),
+        size: Size,
         (inputs, outputs): (usize, usize),
         limits: Limits,
     ) -> (Launch, usize) {
         let (tile_height, tile_width) = self.tile();
         let stride = stride(self.step);
-        let down = (size.0 / stride).div_ceil(tile_height);
-        let across = (size.1 / stride).div_ceil(tile_width);
+        let down = (size.height / stride).div_ceil(tile_height);
+        let across = (size.width / stride).div_ceil(tile_width);
         let tiles = down * across;
         let beside = outputs * self.phases() / self.columns;
         // As many blocks as run at the same time, each with its share of tiles.
         let most = (limits.multiprocessors as usize * self.blocks).div_ceil(beside);
         let blocks = tiles.min(most);
         let parameters = Convolution {
-            height: size.0 as i32,
-            width: size.1 as i32,
+            height: size.height as i32,
+            width: size.width as i32,
             inputs: inputs as i32,
             outputs: outputs as i32,
             tiles_across: across as i32,
@@ -216,24 +226,19 @@ fn blocks(tiles: usize, fitting: usize, limits: Limits) -> usize {
     tiles.min(limits.multiprocessors as usize * fitting)
 }
 
-/// How the first layer's kernel runs over a picture of `picture` (height,
-/// width), and how many rows of moments it writes. `size` is the result's.
-pub fn first(
-    picture: (usize, usize),
-    size: (usize, usize),
-    outputs: usize,
-    limits: Limits,
-) -> (Launch, usize) {
+/// How the first layer's kernel runs over a picture of the size
+/// `picture`, and how many rows of moments it writes. `size` is the result's.
+pub fn first(picture: Size, size: Size, outputs: usize, limits: Limits) -> (Launch, usize) {
     let columns = first_columns(outputs);
-    let across = size.1.div_ceil(16);
-    let tiles = size.0.div_ceil(16) * across;
+    let across = size.width.div_ceil(16);
+    let tiles = size.height.div_ceil(16) * across;
     let beside = outputs / columns;
     let blocks = blocks(tiles, 2usize.div_ceil(beside), limits);
     let parameters = First {
-        picture_height: picture.0 as i32,
-        picture_width: picture.1 as i32,
-        height: size.0 as i32,
-        width: size.1 as i32,
+        picture_height: picture.height as i32,
+        picture_width: picture.width as i32,
+        height: size.height as i32,
+        width: size.width as i32,
         outputs: outputs as i32,
         tiles_across: across as i32,
         tiles: tiles as i32,
@@ -268,16 +273,15 @@ pub fn last_chunk(inputs: usize, limits: Limits) -> usize {
     }
 }
 
-/// How the last layer's kernel runs over an image of `size` (height, width),
-/// and how many rows of moments it writes.
-pub fn last(size: (usize, usize), inputs: usize, limits: Limits) -> (Launch, usize) {
+/// How the last layer's kernel runs over an image of `size`, and how many rows of moments it writes.
+pub fn last(size: Size, inputs: usize, limits: Limits) -> (Launch, usize) {
     let chunk = last_chunk(inputs, limits);
-    let across = size.1.div_ceil(56);
-    let tiles = size.0.div_ceil(8) * across;
+    let across = size.width.div_ceil(56);
+    let tiles = size.height.div_ceil(8) * across;
     let blocks = blocks(tiles, 2, limits);
     let parameters = Last {
-        height: size.0 as i32,
-        width: size.1 as i32,
+        height: size.height as i32,
+        width: size.width as i32,
         inputs: inputs as i32,
         tiles_across: across as i32,
         tiles: tiles as i32,
@@ -312,19 +316,19 @@ pub fn residual(pixels: usize, channels: usize, replace: bool, limits: Limits) -
 }
 
 /// How the sum of so many rows of moments runs, of `pixels` in all.
-pub fn settle(rows: usize, channels: usize, pixels: usize) -> Launch {
-    let parameters = Settle {
+pub fn finalize_norm(rows: usize, channels: usize, pixels: usize) -> Launch {
+    let parameters = FinalizeNorm {
         rows: rows as i32,
         channels: channels as i32,
         pixels: pixels as f32,
-        ..Settle::default()
+        ..FinalizeNorm::default()
     };
     Launch {
-        kernel: "settle_norm".into(),
+        kernel: "finalize_norm".into(),
         blocks: (channels.div_ceil(8) as u32, 1),
         threads: 256,
         shared: 2 * 256 * 8,
-        parameters: Parameters::Settle(parameters),
+        parameters: Parameters::FinalizeNorm(parameters),
     }
 }
 
@@ -334,34 +338,37 @@ pub fn grid(across: usize, down: usize) -> (u32, u32) {
     (across.div_ceil(256) as u32, down.min(65535) as u32)
 }
 
-/// How a picture of size `from` (height, width) is shrunk to `to`.
-pub fn shrink(from: (usize, usize), to: (usize, usize)) -> Launch {
+/// How a picture of size `from` is shrunk to `to`.
+pub fn shrink(from: Size, to: Size) -> Launch {
     let parameters = Shrink {
-        height: from.0 as i32,
-        width: from.1 as i32,
-        small_height: to.0 as i32,
-        small_width: to.1 as i32,
+        height: from.height as i32,
+        width: from.width as i32,
+        small_height: to.height as i32,
+        small_width: to.width as i32,
         ..Shrink::default()
     };
     Launch {
         kernel: "shrink_picture".into(),
-        blocks: grid(to.1, to.0),
+        blocks: grid(to.width, to.height),
         threads: 256,
         shared: 0,
         parameters: Parameters::Shrink(parameters),
     }
 }
 
-/// How what is interpolated is found from a picture of `size` (height, width).
-pub fn fields(size: (usize, usize)) -> Launch {
+/// How what is interpolated is found from a picture of `size`.
+pub fn fields(size: Size) -> Launch {
     let parameters = Fields {
-        height: size.0 as i32,
-        width: size.1 as i32,
+        height: size.height as i32,
+        width: size.width as i32,
         ..Fields::default()
     };
     Launch {
         kernel: "find_fields".into(),
-        blocks: (size.1.div_ceil(16) as u32, size.0.div_ceil(16) as u32),
+        blocks: (
+            size.width.div_ceil(16) as u32,
+            size.height.div_ceil(16) as u32,
+        ),
         threads: 256,
         // `Sources` in `resize.cu`.
         shared: 20 * 20 * 16,
@@ -377,7 +384,7 @@ mod tests {
     fn every_line_of_the_table_is_read() {
         let lines = include_str!("kernels/shapes.h").lines();
         let count = lines.filter(|l| l.starts_with("CONVOLUTION")).count();
-        assert_eq!(Shape::all().len(), count);
+        assert_eq!(ConvTiling::all().len(), count);
         assert!(count > 0);
     }
 
@@ -391,7 +398,7 @@ mod tests {
                 multiprocessors: 1,
                 shared,
             };
-            Shape::fitting(step, channels, limits)
+            ConvTiling::fitting(step, channels, limits)
         };
         for shared in SHARED {
             for step in [Step::Same, Step::Half, Step::Double] {
@@ -408,7 +415,7 @@ mod tests {
 
     #[test]
     fn as_many_blocks_fit_as_the_table_says() {
-        for shape in Shape::all() {
+        for shape in ConvTiling::all() {
             let all = shape.shared() * shape.blocks;
             assert!(all <= SHARED[0] as usize, "{shape:?}: {all}");
         }

@@ -23,8 +23,8 @@ const Entry TRAINING[] = {
 #undef PRODUCT
     ENTRY(PackWeights, pack_weights),
     ENTRY(SumWeightGradient, sum_weight_gradient),
-    ENTRY(Norm, settle_statistics),
-    ENTRY(Norm, settle_norm_gradient),
+    ENTRY(Norm, finalize_statistics),
+    ENTRY(Norm, finalize_norm_gradient),
 #define BY_CHANNELS(parameters, kernel) ENTRY(parameters, kernel##_8), ENTRY(parameters, kernel##_1)
     BY_CHANNELS(Norm, sum_norm),
     BY_CHANNELS(Norm, sum_norm_gradient),
@@ -53,7 +53,7 @@ const Entry* find(const char* name) {
 extern "C" void faststyle_parameter_sizes(size_t (&sizes)[17]) {
     const size_t all[] = {
         sizeof(Convolution), sizeof(First),       sizeof(Last),           sizeof(Residual),
-        sizeof(Settle),      sizeof(Enter),       sizeof(Shrink),         sizeof(Fields),
+        sizeof(FinalizeNorm),      sizeof(Enter),       sizeof(Shrink),         sizeof(Fields),
         sizeof(Leave),       sizeof(Product),     sizeof(PackWeights),    sizeof(WeightGradient),
         sizeof(SumWeightGradient), sizeof(Norm),  sizeof(Resize),         sizeof(Gate),
         sizeof(Fold)};

@@ -6,7 +6,7 @@
 #include "last.cu"
 #include "residual.cu"
 #include "resize.cu"
-#include "settle.cu"
+#include "finalize_norm.cu"
 
 const Entry NETWORK[] = {
 #define CONVOLUTION(kind, chunk, columns, ...) ENTRY(Convolution, NAMED(convolve_##kind##_##chunk##_##columns)),
@@ -17,7 +17,7 @@ const Entry NETWORK[] = {
     ENTRY(Last, NAMED(convolve_to_picture_16)),
     ENTRY(Last, NAMED(convolve_to_picture_32)),
     ENTRY(Residual, NAMED(add_residual)),
-    ENTRY(Settle, NAMED(settle_norm)),
+    ENTRY(FinalizeNorm, NAMED(finalize_norm)),
     ENTRY(Enter, NAMED(enter_network)),
     ENTRY(Shrink, NAMED(shrink_picture)),
     ENTRY(Fields, NAMED(find_fields)),

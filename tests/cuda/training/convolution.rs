@@ -3,14 +3,14 @@
 use super::{images, reference, run, to_f16, to_f32};
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, tensor, values};
-use gstfaststyle::Padding;
 use gstfaststyle::internals::ops::cpu::conv::Conv;
 use gstfaststyle::internals::ops::cuda::Gpu;
 use gstfaststyle::internals::ops::cuda::training::convolution::{
     self, Operands, Product, input_gradient, weight_gradient,
 };
-use gstfaststyle::internals::ops::cuda::training::{Scratch, Shape, pixels};
+use gstfaststyle::internals::ops::cuda::training::{ProductTiling, Scratch, pixels};
 use gstfaststyle::internals::ops::plain;
+use gstfaststyle::{Padding, Size};
 use std::collections::BTreeSet;
 
 fn conv(
@@ -94,7 +94,7 @@ fn compute(gpu: &Emulated, conv: &Conv, x: &[f32], weights: &[f32], gradient: &[
 /// Random input, weights, and gradient of the output.
 fn operands(conv: &Conv, seed: u64) -> [Vec<f32>; 3] {
     let mut random = Random::new(seed);
-    let (height, width) = conv.output_size();
+    let Size { width, height } = conv.output_size();
     [
         images(
             &mut random,
@@ -131,7 +131,7 @@ fn results_and_gradients_are_those_of_plain_operations() {
         let what = format!("weights of {conv:?}");
         assert_close(&found_weights, &gradients[1], 1e-5, &what);
     }
-    for shape in Shape::all() {
+    for shape in ProductTiling::all() {
         assert!(used.contains(&shape.kernel()), "{shape:?} is not tested");
     }
     assert_eq!(gpu.conflicts(), 0, "rows in the same banks");

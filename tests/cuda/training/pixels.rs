@@ -5,10 +5,10 @@ use super::{images, run, to_f16, to_f32};
 use crate::emulated::Emulated;
 use crate::numbers::Random;
 use gstfaststyle::internals::ops::cpu::pool;
-use gstfaststyle::internals::ops::cuda::training::pixels::{self, Size};
+use gstfaststyle::internals::ops::cuda::training::pixels::{self, ImageShape};
 use gstfaststyle::internals::ops::cuda::{Gpu, Launch};
 
-const SIZES: [Size; 4] = [[2, 6, 8, 3], [1, 17, 13, 16], [3, 5, 4, 20], [1, 2, 3, 64]];
+const SIZES: [ImageShape; 4] = [[2, 6, 8, 3], [1, 17, 13, 16], [3, 5, 4, 20], [1, 2, 3, 64]];
 
 /// What a launch makes, `len` numbers of those arguments.
 fn compute(

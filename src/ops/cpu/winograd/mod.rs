@@ -10,16 +10,16 @@ mod algorithm;
 mod fixed;
 mod input;
 mod output;
-mod picture;
+mod rgb;
 mod tiles;
 
 pub use input::{Prologue, Source};
 pub use output::Epilogue;
-pub use picture::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
+pub use rgb::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
 
 use super::gemm::{Gemm, Product, Scale, Start};
 use super::{Kernel, LANES, Level};
-use crate::ops::Step;
+use crate::ops::{Size, Step};
 use algorithm::{Algorithm, Same, Strided, Upsampled};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -53,7 +53,7 @@ macro_rules! with_algorithm {
 /// The kernels of a convolution, transformed and packed: for each panel of
 /// output channels and each point, a matrix of inputs by outputs.
 #[derive(Clone, Debug)]
-pub struct Weights {
+pub struct WinogradWeights {
     step: Step,
     matrices: Matrices,
     points: usize,
@@ -74,7 +74,7 @@ enum Matrices {
     },
 }
 
-impl Weights {
+impl WinogradWeights {
     /// Transforms `outputs * inputs` kernels; `kernel(output, input)` gives one
     /// as rows.
     pub fn new(
@@ -104,7 +104,7 @@ impl Weights {
                 fixed::round_matrix(&floats[start..start + len], width, &mut pairs, &mut scales);
             }
         }
-        Weights {
+        WinogradWeights {
             matrices: Matrices::Pairs { pairs, scales },
             ..self
         }
@@ -150,7 +150,7 @@ fn pack_weights<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     outputs: usize,
     inputs: usize,
     kernel: impl Fn(usize, usize) -> [[f32; 3]; 3] + Sync,
-) -> Weights
+) -> WinogradWeights
 where
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
@@ -175,7 +175,7 @@ where
                 }
             }
         });
-    Weights {
+    WinogradWeights {
         step,
         matrices: Matrices::Floats(floats),
         points: POINTS * POINTS,
@@ -190,7 +190,7 @@ where
 /// If `out` or the vectors in `epilogue` are not of that size.
 pub fn convolve(
     level: Level,
-    weights: &Weights,
+    weights: &WinogradWeights,
     source: Source,
     epilogue: Epilogue,
     out: &mut [f32],
@@ -203,7 +203,7 @@ pub fn convolve(
 
 fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     level: Level,
-    weights: &Weights,
+    weights: &WinogradWeights,
     source: Source,
     epilogue: Epilogue,
     out: &mut [f32],
@@ -211,9 +211,9 @@ fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
     source.check(weights.inputs);
-    let size = (
-        output_len(weights.step, source.rows.len()),
+    let size = Size::new(
         output_len(weights.step, source.columns.len()),
+        output_len(weights.step, source.rows.len()),
     );
     let grid = Grid::new(size, TILE);
     let input = input::Windows { source, grid };
@@ -230,7 +230,7 @@ fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
 /// Convolves whatever `input` makes points of.
 fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     level: Level,
-    weights: &Weights,
+    weights: &WinogradWeights,
     input: &I,
     (batch, grid): (usize, Grid),
     mut epilogue: Epilogue,
@@ -270,7 +270,7 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
 }
 
 /// As many tiles as keep their points in the cache of a core.
-fn tiles_in_cache(weights: &Weights) -> usize {
+fn tiles_in_cache(weights: &WinogradWeights) -> usize {
     const CACHE_BYTES: usize = 640 << 10;
     /// Rows that the products' kernels like best.
     const ROWS: usize = 14;
@@ -295,7 +295,7 @@ thread_local! {
 
 /// A run of tiles, all the way from input to output.
 struct Task<'a, A, I, O, const WINDOW: usize, const POINTS: usize, const TILE: usize> {
-    weights: &'a Weights,
+    weights: &'a WinogradWeights,
     input: &'a I,
     output: O,
     tiles: Tiles,

@@ -2,6 +2,7 @@
 
 use super::algorithm::Algorithm;
 use super::tiles::{Grid, Layout, Lines, Output, Tiles};
+use crate::ops::Size;
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{LANES, SharedMut};
@@ -46,7 +47,10 @@ impl<'a> Image<'a> {
         epilogue: &'a mut Epilogue,
         pixels: &'a mut [f32],
     ) -> Self {
-        assert_eq!(pixels.len(), batch * grid.size.0 * grid.size.1 * channels);
+        assert_eq!(
+            pixels.len(),
+            batch * grid.size.height * grid.size.width * channels
+        );
         Image {
             channels,
             grid,
@@ -138,7 +142,7 @@ impl Vector<'_> {
             None => simd.splat(0.0),
         };
         let adjusted = self.image.relu || self.image.bias.is_some();
-        let (height, width) = grid.size;
+        let Size { width, height } = grid.size;
         for tile in 0..self.tiles.count {
             let (image, row, column) = grid.position(self.tiles.first + tile);
             let (top, left) = (row * TILE, column * TILE);

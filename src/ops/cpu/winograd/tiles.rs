@@ -2,6 +2,7 @@
 //! makes and takes them.
 
 use super::algorithm::Algorithm;
+use crate::ops::Size;
 use crate::ops::cpu::LANES;
 use crate::ops::cpu::simd::Simd;
 use std::mem::MaybeUninit;
@@ -9,8 +10,8 @@ use std::mem::MaybeUninit;
 /// How an image is cut into tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
-    /// Height and width of the image.
-    pub size: (usize, usize),
+    /// The image's size.
+    pub size: Size,
     /// Tiles down.
     pub rows: usize,
     /// Tiles across.
@@ -18,11 +19,11 @@ pub struct Grid {
 }
 
 impl Grid {
-    pub fn new(size: (usize, usize), tile: usize) -> Self {
+    pub fn new(size: Size, tile: usize) -> Self {
         Grid {
             size,
-            rows: size.0.div_ceil(tile),
-            columns: size.1.div_ceil(tile),
+            rows: size.height.div_ceil(tile),
+            columns: size.width.div_ceil(tile),
         }
     }
 

@@ -1,6 +1,6 @@
 // From a frame into the network, and from the network into a frame.
 #include "frame.cuh"
-#include "numbers.cuh"
+#include "half8.cuh"
 
 KERNEL(256, 4) NAMED(enter_network)(const __grid_constant__ Enter p) {
     const int x = blockIdx.x * 256 + threadIdx.x;
@@ -50,10 +50,10 @@ DEVICE Colour enlarged(const Leave& p, int frame_x, int frame_y, const Colour& o
 // The new picture's pixel, with as much of the old one as is wanted.
 DEVICE Colour new_pixel(const Leave& p, int x, int y) {
     const bool same_size = p.fields == nullptr;
-    if (same_size && p.strength >= 1 && !p.keep_colours) return read_styled(p.styled, x, y);
+    if (same_size && p.strength >= 1 && !p.keep_color) return read_styled(p.styled, x, y);
     const Colour old = read_pixel(p.before, x, y);
     Colour colour = same_size ? read_styled(p.styled, x, y) : enlarged(p, x, y, old);
-    if (p.keep_colours) {
+    if (p.keep_color) {
         const float brighter = luma(colour) - luma(old);
         colour = {within(old.r + brighter, 0, 255), within(old.g + brighter, 0, 255),
                   within(old.b + brighter, 0, 255)};
@@ -82,7 +82,7 @@ KERNEL(256, 2) NAMED(leave_network)(const __grid_constant__ Leave p) {
     const FrameLayout& to = p.after;
     const int left = (blockIdx.x * 256 + threadIdx.x) * to.group_width;
     if (left >= to.width) return;
-    const int shift_x = to.lanes[1].shift_x, shift_y = to.lanes[1].shift_y;
+    const int shift_x = to.components[1].shift_x, shift_y = to.components[1].shift_y;
     for (int top = blockIdx.y * to.group_height; top < to.height; top += gridDim.y * to.group_height) {
         SampleWriter writer(to);
         // Pixels whose chroma is one are a step.
@@ -98,19 +98,19 @@ KERNEL(256, 2) NAMED(leave_network)(const __grid_constant__ Leave p) {
                 sum = {sum.r + colour.r, sum.g + colour.g, sum.b + colour.b};
                 if (row >= to.height) continue;
                 if (to.family == RGB) {
-                    writer.write(to.lanes[0], x, y, colour.r * to.back_gain + to.back_offset);
-                    writer.write(to.lanes[1], x, y, colour.g * to.back_gain + to.back_offset);
-                    writer.write(to.lanes[2], x, y, colour.b * to.back_gain + to.back_offset);
+                    writer.write(to.components[0], x, y, colour.r * to.back_gain + to.back_offset);
+                    writer.write(to.components[1], x, y, colour.g * to.back_gain + to.back_offset);
+                    writer.write(to.components[2], x, y, colour.b * to.back_gain + to.back_offset);
                 } else {
-                    writer.write(to.lanes[0], x, y, weigh(to.back[0], colour));
+                    writer.write(to.components[0], x, y, weigh(to.back[0], colour));
                 }
                 write_opacity(p, writer, x, y);
             }
             if (to.family != YUV) continue;
             const float part = 1.0f / (1 << (shift_x + shift_y));
             const Colour mean = {sum.r * part, sum.g * part, sum.b * part};
-            writer.write(to.lanes[1], left + step, top, weigh(to.back[1], mean));
-            writer.write(to.lanes[2], left + step, top, weigh(to.back[2], mean));
+            writer.write(to.components[1], left + step, top, weigh(to.back[1], mean));
+            writer.write(to.components[2], left + step, top, weigh(to.back[2], mean));
         }
         writer.finish(left, top);
     }

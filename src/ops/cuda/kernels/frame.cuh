@@ -10,14 +10,14 @@ DEVICE unsigned word32(const uint8_t* at) {
     return at[0] | unsigned(at[1]) << 8 | unsigned(at[2]) << 16 | unsigned(at[3]) << 24;
 }
 
-DEVICE int sample_index(const Lane& lane, int x) { return (x >> lane.shift_x) * lane.step + lane.first; }
+DEVICE int sample_index(const ComponentLayout& component, int x) { return (x >> component.shift_x) * component.step + component.first; }
 
 // From two bits of opacity to ten.
 const int OPACITY_STEP = 341;
 
-DEVICE float read_sample(const FrameLayout& frame, const Lane& lane, int x, int y) {
-    const uint8_t* row = frame.planes[lane.plane] + (y >> lane.shift_y) * frame.strides[lane.plane];
-    const int i = sample_index(lane, x);
+DEVICE float read_sample(const FrameLayout& frame, const ComponentLayout& component, int x, int y) {
+    const uint8_t* row = frame.planes[component.plane] + (y >> component.shift_y) * frame.strides[component.plane];
+    const int i = sample_index(component, x);
     switch (frame.storage) {
         case BYTES: return row[i];
         case LOW: return float((row[2 * i] | row[2 * i + 1] << 8) & (0xffff >> (16 - frame.bits)));
@@ -33,13 +33,13 @@ DEVICE float read_sample(const FrameLayout& frame, const Lane& lane, int x, int 
 
 // Pixel (x, y) in 0..255.
 DEVICE Colour read_pixel(const FrameLayout& frame, int x, int y) {
-    const float first = read_sample(frame, frame.lanes[0], x, y) * frame.gain + frame.offset;
+    const float first = read_sample(frame, frame.components[0], x, y) * frame.gain + frame.offset;
     if (frame.family == GRAY) {
         const float luma = within(first, 0, 255);
         return {luma, luma, luma};
     }
-    const float second = read_sample(frame, frame.lanes[1], x, y);
-    const float third = read_sample(frame, frame.lanes[2], x, y);
+    const float second = read_sample(frame, frame.components[1], x, y);
+    const float third = read_sample(frame, frame.components[2], x, y);
     if (frame.family == RGB)
         return {within(first, 0, 255), within(second * frame.gain + frame.offset, 0, 255),
                 within(third * frame.gain + frame.offset, 0, 255)};
@@ -57,11 +57,11 @@ struct SampleWriter {
 
     DEVICE SampleWriter(const FrameLayout& layout) : frame(layout), words{0, 0, 0, 0} {}
 
-    // Of pixel (x, y) the sample of a lane.
-    DEVICE void write(const Lane& lane, int x, int y, float value) {
-        uint8_t* row = frame.planes[lane.plane] + (y >> lane.shift_y) * frame.strides[lane.plane];
-        const int i = sample_index(lane, x);
-        if (i >= frame.samples[lane.plane]) return;
+    // Of pixel (x, y) the sample of a component.
+    DEVICE void write(const ComponentLayout& component, int x, int y, float value) {
+        uint8_t* row = frame.planes[component.plane] + (y >> component.shift_y) * frame.strides[component.plane];
+        const int i = sample_index(component, x);
+        if (i >= frame.samples[component.plane]) return;
         if (frame.storage == FLOATS) {
             reinterpret_cast<float*>(row)[i] = value;
             return;

@@ -15,7 +15,7 @@
 #pragma once
 
 #include "border.cuh"
-#include "numbers.cuh"
+#include "half8.cuh"
 
 template <int CHUNK_>
 struct LastShape {

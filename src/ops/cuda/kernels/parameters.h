@@ -1,4 +1,4 @@
-// What the kernels are told: one structure a kernel, by value. parameters.rs
+// The parameters of the kernels: one structure a kernel, by value. parameters.rs
 // mirrors them, and a test compares the layouts.
 #pragma once
 
@@ -70,7 +70,7 @@ struct Residual {
 };
 
 // Moments into what normalises by them.
-struct Settle {
+struct FinalizeNorm {
     // [rows][channels][2]
     const float* moments;
     const float* scale;
@@ -83,8 +83,8 @@ struct Settle {
     float pixels;
 };
 
-// Where a frame keeps one kind of number.
-struct Lane {
+// Where a frame keeps one component of its pixels.
+struct ComponentLayout {
     int plane;
     // Pixel (x, y) has sample (x >> shift_x) * step + first of row y >> shift_y.
     int first, step;
@@ -108,8 +108,8 @@ struct FrameLayout {
     int group_width, group_height;
     // Red, green, blue or luma, chroma twice; then opacity or what pads in its
     // place, whose plane is -1 if there is neither.
-    Lane lanes[3];
-    Lane opacity;
+    ComponentLayout components[3];
+    ComponentLayout opacity;
     // From samples to 0..255: gain and offset of RGB and luma, the middle of
     // chroma, then red of V, green of U, green of V, blue of U.
     float gain, offset, middle;
@@ -167,7 +167,7 @@ struct Leave {
     int fields_height, fields_width;
     // How much of the new picture shows, 0..1.
     float strength;
-    int keep_colours;
+    int keep_color;
     // Whether opacity is taken from the frame before; else there is none.
     int keep_opacity;
 };

@@ -1,6 +1,6 @@
 // The sum at the end of a residual block, and what its input must be at the
 // first: nothing may be pending on an image that others are added to.
-#include "numbers.cuh"
+#include "half8.cuh"
 
 KERNEL(256, 4) NAMED(add_residual)(const __grid_constant__ Residual p) {
     // The threads of a line of blocks go through the image side by side.

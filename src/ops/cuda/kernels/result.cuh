@@ -2,7 +2,7 @@
 // normalisation that follows.
 #pragma once
 
-#include "numbers.cuh"
+#include "half8.cuh"
 
 // A warp's part of a tile: ROWS times 16 pixels of a row, WIDTH channels.
 template <int ROWS, int WIDTH>

@@ -1,19 +1,19 @@
 //! Convolutions and their gradients, as products of matrices.
 
-use super::shapes::{CHUNK, Kind, Shape};
+use super::shapes::{CHUNK, ProductKind, ProductTiling};
 use super::{Scratch, pixels, pointwise};
-use crate::ops::Padding;
 use crate::ops::cpu::conv::Conv;
 use crate::ops::cuda::parameters::{
     self, Address, Gather, PackWeights, Parameters, SumWeightGradient, WeightGradient,
 };
 use crate::ops::cuda::{Launch, Limits};
+use crate::ops::{Padding, Size};
 
 /// One product: a convolution, or the gradient of its input at every
 /// `stride`th pixel.
 #[derive(Clone, Debug)]
 pub struct Product {
-    shape: Shape,
+    shape: ProductTiling,
     gather: Gather,
     weights: PackWeights,
     /// Without what it is to be multiplied.
@@ -39,7 +39,7 @@ impl Product {
     /// The convolution itself.
     pub fn forward(conv: &Conv, limits: Limits) -> Product {
         let side = conv.kernel;
-        let (height, width) = conv.output_size();
+        let Size { width, height } = conv.output_size();
         let before = |len| conv.padding.around(len, side, conv.stride).0 as i32;
         let gather = Gather {
             down: height as i32,
@@ -50,7 +50,7 @@ impl Product {
             taps_down: side as i32,
             taps_across: side as i32,
             mirrored: i32::from(conv.padding == Padding::Reflect),
-            ..image(conv, (conv.height, conv.width), conv.inputs)
+            ..image(conv, Size::new(conv.width, conv.height), conv.inputs)
         };
         let weights = PackWeights {
             column_stride: (conv.inputs * side * side) as i32,
@@ -127,7 +127,8 @@ impl Product {
             false => gather.channels,
         };
         let aligned = channels.is_multiple_of(8);
-        let shape = Shape::fitting(Kind::Product, aligned, rest.outputs as usize, limits);
+        let shape =
+            ProductTiling::fitting(ProductKind::Product, aligned, rest.outputs as usize, limits);
         let inner = gather.taps_down * gather.taps_across * gather.channels;
         let weights = PackWeights {
             side: side as i32,
@@ -197,7 +198,7 @@ impl Product {
 }
 
 /// What is gathered from: a batch of images of that size.
-fn image(conv: &Conv, (height, width): (usize, usize), channels: usize) -> Gather {
+fn image(conv: &Conv, Size { width, height }: Size, channels: usize) -> Gather {
     Gather {
         height: height as i32,
         width: width as i32,
@@ -329,7 +330,7 @@ pub fn weight_gradient(
         ..Product::forward(conv, limits).gather
     };
     let aligned = conv.inputs.is_multiple_of(8) && conv.outputs.is_multiple_of(8);
-    let shape = Shape::fitting(Kind::WeightGradient, aligned, conv.outputs, limits);
+    let shape = ProductTiling::fitting(ProductKind::WeightGradient, aligned, conv.outputs, limits);
     let taps = conv.kernel * conv.kernel;
     let padded_rows = (taps * conv.inputs).next_multiple_of(shape.rows());
     let padded_columns = conv.outputs.next_multiple_of(shape.columns);

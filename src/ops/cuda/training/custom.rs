@@ -6,10 +6,10 @@
 
 use super::convolution::{self, Operands, Product, input_gradient, weight_gradient};
 use super::norm::{self, Places};
-use super::pixels::{self, Size};
+use super::pixels::{self, ImageShape};
 use super::stream::{Input, compute, limits, tensor};
 use crate::ops::cpu::conv::Conv;
-use crate::ops::{Padding, fast};
+use crate::ops::{Padding, Size, fast};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape,
     Storage, Tensor, bail,
@@ -45,7 +45,7 @@ fn check_count(counts: &[usize], what: &Shape) -> Result<()> {
 }
 
 /// Batch, height, width and channels.
-fn size(x: &Shape) -> Result<Size> {
+fn size(x: &Shape) -> Result<ImageShape> {
     let (batch, height, width, channels) = x.dims4()?;
     check_count(&[batch, height, width], x)?;
     check_count(&[channels], x)?;
@@ -108,7 +108,7 @@ impl CustomOp2 for Conv2d {
     ) -> Result<(CudaStorage, Shape)> {
         let (x_shape, shape) = (x_layout.shape(), weight_layout.shape());
         let conv = convolution(x_shape, shape, self.padding, self.stride)?;
-        let (height, width) = conv.output_size();
+        let Size { width, height } = conv.output_size();
         let shape = Shape::from((conv.batch, height, width, conv.outputs));
         let inputs = [(x, x_layout), (weight, weight_layout)];
         let y = compute(
@@ -495,7 +495,7 @@ struct Upsample2x;
 
 impl Upsample2x {
     /// Of the result.
-    fn size(x: &Shape) -> Result<Size> {
+    fn size(x: &Shape) -> Result<ImageShape> {
         let [batch, height, width, channels] = size(x)?;
         check_count(&[4, batch, height, width], x)?;
         Ok([batch, 2 * height, 2 * width, channels])

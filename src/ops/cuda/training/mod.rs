@@ -21,7 +21,7 @@ mod stream;
 use super::parameters::{Address, Parameters};
 use super::{Launch, Limits};
 
-pub use shapes::{Kind, Shape};
+pub use shapes::{ProductKind, ProductTiling};
 
 /// Memory that is given out piece by piece, none of it ever back.
 #[derive(Debug, Default)]

@@ -66,7 +66,7 @@ impl InstanceNorm {
         let (parts, p) = self.parts(at, limits, scratch);
         vec![
             self.sum("sum_norm", parts, p),
-            self.settle("settle_statistics", self.batch * self.channels, p),
+            self.finalize("finalize_statistics", self.batch * self.channels, p),
         ]
     }
 
@@ -80,7 +80,7 @@ impl InstanceNorm {
         let (parts, p) = self.parts(at, limits, scratch);
         vec![
             self.sum("sum_norm_gradient", parts, p),
-            self.settle("settle_norm_gradient", self.channels, p),
+            self.finalize("finalize_norm_gradient", self.channels, p),
         ]
     }
 
@@ -152,7 +152,7 @@ impl InstanceNorm {
     }
 
     /// A thread for each.
-    fn settle(&self, kernel: &str, threads: usize, p: Norm) -> Launch {
+    fn finalize(&self, kernel: &str, threads: usize, p: Norm) -> Launch {
         Launch {
             kernel: kernel.into(),
             blocks: (threads.div_ceil(super::THREADS as usize) as u32, 1),

@@ -6,17 +6,17 @@ use crate::ops::cuda::parameters::{Address, Fold, Gate, Parameters, Resize};
 use crate::ops::cuda::{Launch, Limits};
 
 /// Batch, height, width and channels.
-pub type Size = [usize; 4];
+pub type ImageShape = [usize; 4];
 
 /// The largest of each 2x2 pixels of `x`, images of `size`.
-pub fn max_pool(size: Size, x: Address, y: Address, limits: Limits) -> Launch {
+pub fn max_pool(size: ImageShape, x: Address, y: Address, limits: Limits) -> Launch {
     let pixels = size[0] * (size[1] / 2) * (size[2] / 2);
     resize("max_pool", size, pixels, resized(x, y), limits)
 }
 
 /// The gradient of [`max_pool`]: that of `y` goes to the first of the largest.
 pub fn max_pool_gradient(
-    size: Size,
+    size: ImageShape,
     (x, y): (Address, Address),
     (y_gradient, x_gradient): (Address, Address),
     limits: Limits,
@@ -31,14 +31,14 @@ pub fn max_pool_gradient(
 }
 
 /// Each pixel of `x` twice in both directions; images of `size` result.
-pub fn upsample(size: Size, x: Address, y: Address, limits: Limits) -> Launch {
+pub fn upsample(size: ImageShape, x: Address, y: Address, limits: Limits) -> Launch {
     let pixels = size[0] * size[1] * size[2];
     resize("upsample", size, pixels, resized(x, y), limits)
 }
 
 /// The gradient of [`upsample`]: the sum of each pixel's four copies.
 pub fn upsample_gradient(
-    size: Size,
+    size: ImageShape,
     y_gradient: Address,
     x_gradient: Address,
     limits: Limits,
@@ -56,7 +56,7 @@ fn resized(from: Address, to: Address) -> Resize {
     }
 }
 
-fn resize(name: &str, size: Size, pixels: usize, p: Resize, limits: Limits) -> Launch {
+fn resize(name: &str, size: ImageShape, pixels: usize, p: Resize, limits: Limits) -> Launch {
     let [batch, height, width, channels] = size;
     let parameters = Parameters::Resize(Resize {
         batch: batch as i32,
@@ -88,7 +88,7 @@ pub fn gate(
 /// The gradient of images of `size` from that of the same with `reach` mirrored
 /// pixels more on each side.
 pub fn fold(
-    size: Size,
+    size: ImageShape,
     reach: usize,
     mirrored: Address,
     folded: Address,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// What a product is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProductKind {
     /// A convolution, or the gradient of its input.
     Product,
     /// The gradient of its weights.
@@ -14,9 +14,9 @@ pub enum Kind {
 
 /// What a kernel computes at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct ProductTiling {
     /// What for.
-    pub kind: Kind,
+    pub kind: ProductKind,
     /// Whether channels must be multiples of 8.
     pub aligned: bool,
     /// Columns of a block.
@@ -34,16 +34,19 @@ pub const CHUNK: usize = 32;
 const STAGES: usize = 3;
 
 /// Lines `KIND(alignment, number, ...)`.
-static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+static SHAPES: LazyLock<Vec<ProductTiling>> = LazyLock::new(|| {
     let table = include_str!("../kernels/training/shapes.h");
-    table.lines().filter_map(Shape::parse).collect()
+    table.lines().filter_map(ProductTiling::parse).collect()
 });
 
-impl Shape {
-    fn parse(line: &str) -> Option<Shape> {
+impl ProductTiling {
+    fn parse(line: &str) -> Option<ProductTiling> {
         let (kind, rest) = match line.strip_prefix("PRODUCT(") {
-            Some(rest) => (Kind::Product, rest),
-            None => (Kind::WeightGradient, line.strip_prefix("WEIGHT_GRADIENT(")?),
+            Some(rest) => (ProductKind::Product, rest),
+            None => (
+                ProductKind::WeightGradient,
+                line.strip_prefix("WEIGHT_GRADIENT(")?,
+            ),
         };
         let (alignment, numbers) = rest.strip_suffix(')')?.split_once(',')?;
         let numbers: Vec<usize> = numbers
@@ -53,7 +56,7 @@ impl Shape {
         let [columns, warps_down, warps_across, groups, _] = numbers[..] else {
             return None;
         };
-        Some(Shape {
+        Some(ProductTiling {
             kind,
             aligned: alignment == "ALIGNED",
             columns,
@@ -64,13 +67,18 @@ impl Shape {
     }
 
     /// All that are compiled.
-    pub fn all() -> &'static [Shape] {
+    pub fn all() -> &'static [ProductTiling] {
         &SHAPES
     }
 
     /// The narrowest that has all columns in one block, or the widest there is.
-    pub fn fitting(kind: Kind, aligned: bool, columns: usize, limits: Limits) -> Shape {
-        let mut fitting: Vec<Shape> = Shape::all()
+    pub fn fitting(
+        kind: ProductKind,
+        aligned: bool,
+        columns: usize,
+        limits: Limits,
+    ) -> ProductTiling {
+        let mut fitting: Vec<ProductTiling> = ProductTiling::all()
             .iter()
             .filter(|s| s.kind == kind && s.aligned == aligned)
             .filter(|s| s.shared() <= limits.shared as usize)
@@ -79,14 +87,16 @@ impl Shape {
         fitting.sort_by_key(|shape| shape.columns);
         let wide_enough = fitting.iter().find(|shape| shape.columns >= columns);
         // The narrowest ones fit in 48 KiB, which every device has.
-        *wide_enough.or(fitting.last()).unwrap_or(&Shape::all()[0])
+        *wide_enough
+            .or(fitting.last())
+            .unwrap_or(&ProductTiling::all()[0])
     }
 
     /// The kernel's name.
     pub fn kernel(self) -> String {
         let kind = match self.kind {
-            Kind::Product => "multiply",
-            Kind::WeightGradient => "weight_gradient",
+            ProductKind::Product => "multiply",
+            ProductKind::WeightGradient => "weight_gradient",
         };
         let alignment = if self.aligned { "ALIGNED" } else { "ANY" };
         format!("{kind}_{alignment}_{}", self.columns)
@@ -106,10 +116,10 @@ impl Shape {
     /// `WeightShape::SHARED` in `kernels/training/`.
     pub fn shared(self) -> usize {
         match self.kind {
-            Kind::Product => {
+            ProductKind::Product => {
                 STAGES * (self.rows() + self.columns) * (2 * CHUNK + 16) + self.rows() * 12
             }
-            Kind::WeightGradient => {
+            ProductKind::WeightGradient => {
                 STAGES * CHUNK * ((2 * self.rows() + 16) + (2 * self.columns + 16))
             }
         }
@@ -124,7 +134,7 @@ mod tests {
     fn every_line_of_the_table_is_read() {
         let lines = include_str!("../kernels/training/shapes.h").lines();
         let is_shape = |l: &&str| l.starts_with("PRODUCT") || l.starts_with("WEIGHT_GRADIENT");
-        assert_eq!(Shape::all().len(), lines.filter(is_shape).count());
+        assert_eq!(ProductTiling::all().len(), lines.filter(is_shape).count());
     }
 
     #[test]
@@ -135,7 +145,7 @@ mod tests {
                 multiprocessors: 1,
                 shared,
             };
-            for kind in [Kind::Product, Kind::WeightGradient] {
+            for kind in [ProductKind::Product, ProductKind::WeightGradient] {
                 for (aligned, columns, expected) in [
                     (true, 3, 16),
                     (true, 20, 32),
@@ -145,7 +155,7 @@ mod tests {
                     (false, 3, 16),
                     (false, 128, 64),
                 ] {
-                    let shape = Shape::fitting(kind, aligned, columns, limits);
+                    let shape = ProductTiling::fitting(kind, aligned, columns, limits);
                     assert_eq!((shape.kind, shape.aligned), (kind, aligned));
                     assert_eq!(shape.columns, expected, "{kind:?} {aligned} {columns}");
                 }
@@ -155,7 +165,7 @@ mod tests {
 
     #[test]
     fn two_blocks_fit_on_a_multiprocessor() {
-        for shape in Shape::all() {
+        for shape in ProductTiling::all() {
             assert!(2 * shape.shared() <= 163 << 10, "{shape:?}");
         }
     }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "border.cuh"
-#include "numbers.cuh"
+#include "half8.cuh"
 
 // A place in the inner dimension: a tap of the kernel and a channel.
 struct Place {

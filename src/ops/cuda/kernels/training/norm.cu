@@ -2,7 +2,7 @@
 // slice by slice, in f32; the slices are added in a fixed order in f64.
 //
 // Kernels that end in 8 take 8 channels at a time, those that end in 1 one.
-#include "numbers.cuh"
+#include "half8.cuh"
 
 const int NORM_THREADS = 256, NORM_GROUPS = 32;
 
@@ -96,7 +96,7 @@ DEVICE void sum_slices(const Norm& p, int image, int channel, double& sum, doubl
 }
 
 // A thread for each channel of each image.
-KERNEL(256, 1) settle_statistics(const __grid_constant__ Norm p) {
+KERNEL(256, 1) finalize_statistics(const __grid_constant__ Norm p) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= p.batch * p.channels) return;
     const int image = i / p.channels, channel = i % p.channels;
@@ -108,7 +108,7 @@ KERNEL(256, 1) settle_statistics(const __grid_constant__ Norm p) {
 }
 
 // A thread for each channel.
-KERNEL(256, 1) settle_norm_gradient(const __grid_constant__ Norm p) {
+KERNEL(256, 1) finalize_norm_gradient(const __grid_constant__ Norm p) {
     const int channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel >= p.channels) return;
     double scale = 0, shift = 0;

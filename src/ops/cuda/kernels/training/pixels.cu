@@ -3,7 +3,7 @@
 //
 // Kernels that end in 8 take 8 channels at a time, those that end in 1 one.
 #include "border.cuh"
-#include "numbers.cuh"
+#include "half8.cuh"
 
 // Calls f(image, y, x, channel) for every N channels of images of that size.
 template <int N, typename F>

@@ -11,7 +11,7 @@ use super::algorithm::{Algorithm, Same};
 use super::output::{untransform_columns, untransform_row};
 use super::tiles::{Grid, Input, Layout, Lines, Output, Tiles};
 use super::{
-    Epilogue, Scratch, Source, Task, Weights, convolve_tiles, grow, input, tiles_in_cache,
+    Epilogue, Scratch, Source, Task, WinogradWeights, convolve_tiles, grow, input, tiles_in_cache,
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
@@ -32,7 +32,7 @@ const STEP: usize = 4;
 /// The weights of a convolution from or into a picture.
 #[derive(Clone, Debug)]
 pub struct PictureWeights {
-    weights: Weights,
+    weights: WinogradWeights,
     /// Blocks along a side of the kernel.
     blocks: usize,
 }
@@ -46,7 +46,7 @@ impl PictureWeights {
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let blocks = kernel.div_ceil(BLOCK);
-        let weights = Weights::new(
+        let weights = WinogradWeights::new(
             Step::Same,
             outputs,
             CHANNELS * blocks * blocks,
@@ -72,7 +72,7 @@ impl PictureWeights {
         let blocks = kernel.div_ceil(BLOCK);
         let group = CHANNELS * blocks;
         assert!(group <= LANES);
-        let weights = Weights::new(Step::Same, blocks * group, inputs, |output, input| {
+        let weights = WinogradWeights::new(Step::Same, blocks * group, inputs, |output, input| {
             let (across, down, channel) =
                 (output / group, output % group / CHANNELS, output % CHANNELS);
             block(kernel, down, across, |y, x| weight(channel, input, y, x))
@@ -253,10 +253,8 @@ pub fn from_picture(
     epilogue: Epilogue,
     out: &mut [f32],
 ) {
-    let size = (
-        picture.rows - weights.border(),
-        picture.columns - weights.border(),
-    );
+    let padded = Size::new(picture.columns, picture.rows);
+    let size = padded.map(|side| side - weights.border());
     let grid = Grid::new(size, STEP);
     let input = Blocks {
         picture,
@@ -357,10 +355,10 @@ pub fn to_sums(level: Level, weights: &PictureWeights, source: Source, sums: &mu
     source.check(weights.weights.inputs);
     assert_eq!(source.batch, 1);
     // Of the blocks' own convolutions, before they are moved and summed.
-    let size = (source.rows.len() - 2, source.columns.len() - 2);
-    let width = size.1 - BLOCK * (blocks - 1);
+    let size = Size::new(source.columns.len() - 2, source.rows.len() - 2);
+    let width = size.width - BLOCK * (blocks - 1);
     let row_len = blocks * CHANNELS * width;
-    assert_eq!(sums.len(), size.0 * row_len);
+    assert_eq!(sums.len(), size.height * row_len);
     let grid = Grid::new(size, STEP);
     let input = input::Windows { source, grid };
     sums.par_chunks_mut(STEP * row_len)
@@ -413,7 +411,7 @@ struct Strip {
 }
 
 impl Strip {
-    fn new(weights: &Weights, grid: &Grid) -> Self {
+    fn new(weights: &WinogradWeights, grid: &Grid) -> Self {
         Strip {
             columns: grid.columns,
             channels: weights.outputs.next_multiple_of(LANES),

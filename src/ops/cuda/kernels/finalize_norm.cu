@@ -4,15 +4,15 @@
 #include "device.cuh"
 
 // Eight channels a block; 32 threads sum the rows of each.
-const int SETTLED_CHANNELS = 8, SUMMING = 32;
+const int BLOCK_CHANNELS = 8, SUMMING = 32;
 
-KERNEL(256, 1) NAMED(settle_norm)(const __grid_constant__ Settle p) {
+KERNEL(256, 1) NAMED(finalize_norm)(const __grid_constant__ FinalizeNorm p) {
     double* sums = reinterpret_cast<double*>(shared_memory());
-    double* squares = sums + SUMMING * SETTLED_CHANNELS;
-    const int own = threadIdx.x % SETTLED_CHANNELS, channel = blockIdx.x * SETTLED_CHANNELS + own;
+    double* squares = sums + SUMMING * BLOCK_CHANNELS;
+    const int own = threadIdx.x % BLOCK_CHANNELS, channel = blockIdx.x * BLOCK_CHANNELS + own;
     double sum = 0, square = 0;
     if (channel < p.channels)
-        for (int row = threadIdx.x / SETTLED_CHANNELS; row < p.rows; row += SUMMING) {
+        for (int row = threadIdx.x / BLOCK_CHANNELS; row < p.rows; row += SUMMING) {
             const float2 moments = reinterpret_cast<const float2*>(p.moments)[size_t(row) * p.channels + channel];
             sum += moments.x;
             square += moments.y;
@@ -21,12 +21,12 @@ KERNEL(256, 1) NAMED(settle_norm)(const __grid_constant__ Settle p) {
     squares[threadIdx.x] = square;
     for (int half = SUMMING / 2; half > 0; half /= 2) {
         wait_for_block();
-        if (int(threadIdx.x) < half * SETTLED_CHANNELS) {
-            sums[threadIdx.x] += sums[threadIdx.x + half * SETTLED_CHANNELS];
-            squares[threadIdx.x] += squares[threadIdx.x + half * SETTLED_CHANNELS];
+        if (int(threadIdx.x) < half * BLOCK_CHANNELS) {
+            sums[threadIdx.x] += sums[threadIdx.x + half * BLOCK_CHANNELS];
+            squares[threadIdx.x] += squares[threadIdx.x + half * BLOCK_CHANNELS];
         }
     }
-    if (threadIdx.x >= SETTLED_CHANNELS || channel >= p.channels) return;
+    if (threadIdx.x >= BLOCK_CHANNELS || channel >= p.channels) return;
     const double mean = sums[own] / p.pixels;
     const double variance = fmax(squares[own] / p.pixels - mean * mean, 0.0);
     const float factor = float(p.scale[channel] / sqrt(variance + p.eps[channel]));

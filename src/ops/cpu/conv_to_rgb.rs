@@ -4,7 +4,7 @@
 //! the input channels lie along it: each output is a vector of partial sums,
 //! added up at the end.
 
-use super::direct::Shape;
+use super::direct::ConvShape;
 use super::simd::Simd;
 use super::{Kernel, LANES, Level};
 use rayon::prelude::*;
@@ -12,11 +12,11 @@ use rayon::prelude::*;
 /// Channels of a picture.
 pub const OUTPUTS: usize = 3;
 
-/// Weights in the order kernel row, kernel column, vector of inputs, output.
+/// RgbWeights in the order kernel row, kernel column, vector of inputs, output.
 #[derive(Clone, Debug)]
-pub struct Weights(Vec<f32>);
+pub struct RgbWeights(Vec<f32>);
 
-impl Weights {
+impl RgbWeights {
     /// Packs the weights that `weight(output, input, row, column)` gives.
     pub fn pack(
         inputs: usize,
@@ -33,7 +33,7 @@ impl Weights {
                 vector[input - first] = weight(output, input, at / kernel, at % kernel);
             }
         }
-        Weights(packed)
+        RgbWeights(packed)
     }
 }
 
@@ -41,8 +41,8 @@ impl Weights {
 /// adding `bias`.
 pub fn convolve(
     level: Level,
-    weights: &Weights,
-    shape: Shape,
+    weights: &RgbWeights,
+    shape: ConvShape,
     padded: &[f32],
     bias: [f32; OUTPUTS],
     out: &mut [f32],
@@ -71,7 +71,7 @@ pub fn convolve(
 /// One row of the output.
 struct Row<'a> {
     weights: &'a [f32],
-    shape: Shape,
+    shape: ConvShape,
     /// The padded rows under the kernel.
     window: &'a [f32],
     bias: [f32; OUTPUTS],
@@ -105,7 +105,7 @@ impl Kernel for Row<'_> {
 impl Row<'_> {
     #[inline(always)]
     fn pixels<S: Simd, const P: usize>(&mut self, simd: S, first: usize) {
-        let Shape { inputs, kernel, .. } = self.shape;
+        let ConvShape { inputs, kernel, .. } = self.shape;
         let mut sums = [[simd.splat(0.0); OUTPUTS]; P];
         let mut weights = self.weights.as_ptr();
         for row in 0..kernel {
