@@ -26,7 +26,7 @@ impl DeviceChoice {
         Ok(self.open_or_fall_back()?.0)
     }
 
-    /// As [`DeviceChoice::open`]. Tells also why there is no CUDA device, where
+    /// As [`DeviceChoice::open`]. Returns also why there is no CUDA device, where
     /// `Auto` has looked for one.
     pub(super) fn open_or_fall_back(self) -> Result<(Device, Option<String>), EngineError> {
         match self {

@@ -42,13 +42,13 @@ pub enum EngineError {
         available_mib: usize,
     },
 
-    /// Frames do not go together.
+    /// Frames do not match.
     #[error(transparent)]
     Frame(#[from] FrameError),
 
     /// Not even in the smallest tiles can a picture be painted within the limit.
     #[error(
-        "{limit_mib} MiB of memory are too few: the smallest part of a picture needs {needed_mib}"
+        "{limit_mib} MiB of memory are too little: the smallest part of a picture needs {needed_mib}"
     )]
     MemoryLimit {
         /// MiB that were allowed.
@@ -59,7 +59,7 @@ pub enum EngineError {
 
     /// A picture cannot be painted within the limit, and not in tiles either.
     #[error(
-        "{limit_mib} MiB of memory are too few: the picture needs {needed_mib}, and networks with \
+        "{limit_mib} MiB of memory are too little: the picture needs {needed_mib}, and networks with \
          zeros at borders or transposed convolutions paint it in one piece"
     )]
     NoTiles {

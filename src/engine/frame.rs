@@ -523,7 +523,7 @@ impl<'a> FrameMut<'a> {
     }
 
     /// Takes rows of a plane from `from`, where there are no gaps between them.
-    /// Those of the frame are left alone. Works on the current rayon pool.
+    /// The frame's gaps are left alone. Works on the current rayon pool.
     pub(super) fn unpack(&mut self, plane: usize, rows: std::ops::Range<usize>, from: &[u8]) {
         let PlaneMut { data, stride } = &mut self.planes[plane];
         let row_bytes = self.info.format.row_bytes(plane, self.info.width);

@@ -2,15 +2,15 @@
 
 use sysinfo::System;
 
-/// Bytes that are taken to be free where the system does not tell.
+/// Bytes that are taken to be free where the system does not say.
 const UNKNOWN: u64 = 1 << 30;
 
 /// Bytes of main memory that this process can still have.
 pub fn free() -> usize {
-    usize::try_from(told().unwrap_or(UNKNOWN)).unwrap_or(usize::MAX)
+    usize::try_from(available().unwrap_or(UNKNOWN)).unwrap_or(usize::MAX)
 }
 
-fn told() -> Option<u64> {
+fn available() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
     let free = Some(system.available_memory()).filter(|free| *free > 0);

@@ -78,7 +78,7 @@ impl Engine {
     /// Prepares `model`.
     ///
     /// # Errors
-    /// Those of [`Prepared::new`].
+    /// As [`Prepared::new`].
     pub fn with_options(model: &Model, options: Options) -> Result<Self, EngineError> {
         let prepared = Prepared::new(model, options)?;
         Ok(Engine::of(Arc::new(prepared)))
@@ -146,7 +146,7 @@ impl Engine {
     /// [`CpuNetwork`] cannot be, always at once.
     ///
     /// # Errors
-    /// Those of [`Engine::stylize`] and of `canvas`;
+    /// As [`Engine::stylize`], and the errors of `canvas`;
     /// [`EngineError::MemoryLimit`] if `memory` is too little even for tiles,
     /// [`EngineError::NoTiles`] if it is too little and there are none.
     pub fn paint<C: Canvas>(&mut self, canvas: &mut C, memory: usize) -> Result<(), C::Error> {
@@ -178,7 +178,7 @@ impl Engine {
         canvas.write(whole, &mut styled)
     }
 
-    /// The network if it takes frames in any format without further ado.
+    /// The network if it takes frames in any format itself.
     #[cfg(feature = "cuda")]
     fn on_cuda(&mut self) -> Option<&mut CudaNetwork> {
         match &mut self.runner {

@@ -204,7 +204,7 @@ impl Painter {
 
 #[cfg(feature = "cuda")]
 impl FrameTimings {
-    /// Of a frame painted on a device: the rest of the time went into copies.
+    /// The timings of a frame painted on a device: all but the kernels were copies.
     fn on_device(kernels: Duration, total: Duration) -> Self {
         FrameTimings {
             network: kernels,

@@ -45,8 +45,7 @@ pub(super) enum Weights {
 type Identity = ([u8; 32], Options);
 
 impl Weights {
-    /// Those of `model` for `device`, and how exactly they are to be computed
-    /// with.
+    /// The weights of `model` for `device`, and the precision they run with.
     fn new(
         model: &Model,
         options: Options,
@@ -86,7 +85,7 @@ impl Prepared {
         let (mut device, mut fallback) = options.device.open_or_fall_back()?;
         let prepared = Weights::new(model, options, &device, &threads);
         let (weights, precision) = match prepared {
-            // A device that was not asked for by name and cannot do it.
+            // A device that was not asked for by name and cannot run the network.
             Err(error) if options.device == DeviceChoice::Auto && !device.is_cpu() => {
                 fallback = Some(error.to_string());
                 device = Device::Cpu;
@@ -151,8 +150,8 @@ impl Prepared {
         &self.device
     }
 
-    /// Why it runs on the CPU, where [`DeviceChoice::Auto`] has looked for a
-    /// CUDA device in vain.
+    /// Why it runs on the CPU, where [`DeviceChoice::Auto`] has found no CUDA
+    /// device.
     pub fn fallback(&self) -> Option<&str> {
         self.fallback.as_deref()
     }

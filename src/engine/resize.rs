@@ -82,7 +82,7 @@ impl Filter {
             weights: Vec::with_capacity(to * taps.next_multiple_of(QUAD)),
         };
         for i in 0..to {
-            // Of pixels whose middles are at 0.5, 1.5, ...
+            // The middles of pixels are at 0.5, 1.5, ...
             let middle = (i as f64 + 0.5) * ratio;
             let first = (middle - reach + 0.5).floor().max(0.0) as usize;
             let first = first.min(from - taps);

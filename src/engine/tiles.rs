@@ -34,7 +34,7 @@ pub trait Canvas {
     /// Whatever is to end the painting.
     fn write(&mut self, area: Area, painted: &mut Image) -> Result<(), Self::Error>;
 
-    /// Hears, again and again, that the part `share` of the work is done.
+    /// Called again and again: the part `share` of the work is done.
     ///
     /// # Errors
     /// Whatever is to end the painting.
@@ -97,9 +97,9 @@ pub fn paint<C: Canvas>(
 /// One of the parts that make up a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tile {
-    /// Of the picture: no other tile has these pixels.
+    /// The pixels of the picture that this tile alone writes.
     area: Area,
-    /// Of the picture: all that these pixels depend on.
+    /// All pixels of the picture that those depend on.
     with_surroundings: Area,
 }
 
@@ -119,9 +119,9 @@ impl Tile {
 /// the whole picture.
 #[derive(Debug)]
 struct Grid {
-    /// Of the picture.
+    /// Size of the picture.
     size: Size,
-    /// Of a tile, less at the right and lower end.
+    /// Size of a tile, less at the right and lower end.
     tile: Size,
     /// Pixels around a tile that its own depend on.
     reach: usize,
@@ -129,8 +129,8 @@ struct Grid {
 
 impl Grid {
     /// The fewest tiles, about as high as wide, that can be painted within
-    /// `limit` bytes. None is smaller than its surroundings are wide: their
-    /// share would grow beyond all reason.
+    /// `limit` bytes. None is smaller than its surroundings are wide: most
+    /// of the work would be on pixels that are thrown away.
     fn within(network: &CpuNetwork, size: Size, limit: usize) -> Result<Self, EngineError> {
         let mut grid = Grid {
             size,

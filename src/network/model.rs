@@ -186,7 +186,7 @@ impl ModelFile {
     /// The model in it.
     ///
     /// # Errors
-    /// Those of [`Model::load`].
+    /// As [`Model::load`].
     pub fn parse(&self) -> Result<Model, ModelError> {
         parse(&self.bytes).map_err(|fault| fault.at(&self.path))
     }

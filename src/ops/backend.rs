@@ -14,7 +14,7 @@ pub enum Backend {
     Fast,
 }
 
-/// Whose operations are taken.
+/// Whose operations run.
 enum Dispatch {
     Plain,
     Cpu,
@@ -23,7 +23,7 @@ enum Dispatch {
 }
 
 impl Backend {
-    /// The way that can be gone where `x` lies.
+    /// The operations for the device where `x` lies.
     fn on(self, x: &Tensor) -> Dispatch {
         match (self, x.device()) {
             (Backend::Fast, Device::Cpu) => Dispatch::Cpu,

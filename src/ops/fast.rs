@@ -108,7 +108,7 @@ impl CustomOp2 for Conv2d {
             let of_input = |weight: &[f32]| Ok(conv.input_gradient(level, weight, gradient));
             let of_weight = |x: &[f32]| Ok(conv.weight_gradient(level, x, gradient));
             let tensor = |data, like: &Tensor| Tensor::from_vec(data, like.shape(), like.device());
-            // Nothing is computed for what nobody trains.
+            // Only what is trained needs a gradient.
             let input = match x.track_op() {
                 true => Some(tensor(with_slice(weight, of_input)?, x)?),
                 false => None,

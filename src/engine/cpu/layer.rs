@@ -158,9 +158,9 @@ pub struct InnerLayer {
 }
 
 enum PackedKernels {
-    /// Of 3x3, as trained networks have.
+    /// 3x3, as trained networks have.
     Winograd(winograd::WinogradWeights),
-    /// Of any other side.
+    /// Any other side.
     Direct(Panels),
 }
 

@@ -129,8 +129,8 @@ impl CpuNetwork {
         self.run_all(picture, Norms::given(statistics), styled)
     }
 
-    /// Adds to `statistics`, for the first layer that they lack, what `area`
-    /// of `picture` tells. The area starts and ends at multiples of 4 or at the
+    /// Adds to `statistics`, for the first layer that they lack, the moments
+    /// of `area` of `picture`. The area starts and ends at multiples of 4 or at the
     /// picture's end.
     ///
     /// # Errors

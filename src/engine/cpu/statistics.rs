@@ -17,9 +17,9 @@ use std::slice;
 pub struct Statistics {
     /// What the first normalisations do.
     known: Vec<Affine>,
-    /// Of the next: what the tiles so far tell, a row of channels each.
+    /// Moments of the next layer in the tiles so far, a row of channels each.
     moments: Vec<Moments>,
-    /// Of the next: what it does, by these.
+    /// The next normalisation, by these moments.
     next: Affine,
 }
 
@@ -31,7 +31,7 @@ impl Statistics {
     }
 }
 
-/// How a picture's normalisations come by their statistics.
+/// Where a picture's normalisations get their statistics.
 pub enum Norms<'a> {
     /// Each from what its layer makes of the picture.
     Own,
@@ -47,12 +47,12 @@ pub enum Norms<'a> {
 }
 
 impl<'a> Norms<'a> {
-    /// Those of a whole picture whose `statistics` are complete.
+    /// The normalisations of a whole picture whose `statistics` are complete.
     pub fn given(statistics: &'a Statistics) -> Self {
         Norms::Given(statistics.known.iter())
     }
 
-    /// Those of a whole picture, to be completed by one more layer.
+    /// The normalisations of a whole picture whose next layer is to be measured.
     pub fn measured(statistics: &'a mut Statistics, window: Window) -> Self {
         Norms::Measured {
             known: statistics.known.iter(),

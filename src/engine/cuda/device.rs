@@ -38,7 +38,7 @@ impl Drop for Memory {
     }
 }
 
-/// Memory of this side, which the system does not move.
+/// Memory of the host, which the system does not move (page-locked).
 pub struct Host {
     start: *mut u8,
     len: usize,
@@ -160,7 +160,7 @@ impl Gpu for Device {
 
     fn allocate(&self, bytes: usize) -> Result<Memory, GpuError> {
         self.context.bind_to_thread()?;
-        // SAFETY: the memory is told to nobody before it is filled.
+        // SAFETY: nobody has the address before the memory is filled.
         let address = unsafe { result::malloc_sync(bytes.max(1)) };
         let address = address.map_err(|error| match error.0 {
             sys::cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY => GpuError::OutOfMemory {
@@ -203,7 +203,7 @@ impl Gpu for Device {
 
     fn host(&self, bytes: usize) -> Result<Host, GpuError> {
         self.context.bind_to_thread()?;
-        // SAFETY: plain memory, which is told to nobody before it is filled.
+        // SAFETY: plain memory, whose address nobody has before it is filled.
         let start = unsafe { result::malloc_host(bytes.max(1), 0)? };
         Ok(Host {
             start: start.cast(),

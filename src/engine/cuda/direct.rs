@@ -115,7 +115,7 @@ impl<G: Gpu> CudaNetwork<G> {
     /// Returns how long the kernels took.
     ///
     /// # Errors
-    /// Those of [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
+    /// As [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
     /// frames' sizes differ.
     pub fn paint(
         &mut self,
@@ -132,7 +132,7 @@ impl<G: Gpu> CudaNetwork<G> {
     /// is on the device has been written when this returns.
     ///
     /// # Errors
-    /// Those of [`CudaNetwork::paint`].
+    /// As [`CudaNetwork::paint`].
     pub fn paint_directly(
         &mut self,
         input: Source<'_>,

@@ -125,7 +125,7 @@ impl<G: Gpu> CudaNetwork<G> {
         }
     }
 
-    /// Starts the kernels for one frame. Tells when they start and end.
+    /// Starts the kernels for one frame. Returns events at their start and end.
     fn run(
         &mut self,
         sizes: Sizes,

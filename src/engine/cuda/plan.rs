@@ -11,9 +11,9 @@ use crate::ops::cuda::{Gpu, Launch, Limits};
 /// The sizes that a plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Of the frame.
+    /// The frame.
     pub frame: Size,
-    /// Of what the network sees of it.
+    /// What the network sees of it.
     pub picture: Size,
 }
 
@@ -48,7 +48,7 @@ struct Planner {
     /// What is in use: counted in a first pass, addresses in the second.
     used: usize,
     start: Address,
-    /// Of the largest grid.
+    /// Moments of the largest grid.
     moments: Address,
     moments_len: usize,
     launches: Vec<Launch>,

@@ -104,7 +104,7 @@ impl<G: Gpu> Staging<G> {
         }
         for (band, done) in started {
             gpu.wait(&done)?;
-            // SAFETY: the device has written it all and goes on elsewhere.
+            // SAFETY: the device has written it all and writes elsewhere now.
             let from = unsafe {
                 let start = gpu.pointer(host).add(band.bytes.start);
                 std::slice::from_raw_parts(start, band.bytes.len())

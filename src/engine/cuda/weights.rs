@@ -67,7 +67,7 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// Appends numbers, and tells where.
+    /// Appends numbers and returns where.
     fn put<const N: usize>(&mut self, numbers: impl Iterator<Item = [u8; N]>) -> Address {
         self.bytes.resize(self.bytes.len().next_multiple_of(256), 0);
         let at = self.bytes.len();

@@ -270,7 +270,7 @@ trait Band: Sized + Send {
     fn split(self, rows: usize) -> (Self, Self);
 }
 
-/// Works on rows in halves of halves, as long as that is worth the while.
+/// Works on rows in halves of halves, as long as each half is worth a task.
 fn for_bands<B: Band>(
     band: B,
     rows: Range<usize>,

@@ -183,7 +183,7 @@ pub fn border(len: usize, padding: Padding, (before, after): (usize, usize)) -> 
         .collect()
 }
 
-/// Where the gradient of a line of `len` output pixels stands in the line that
+/// Where the gradient of a line of `len` output pixels lies in the line that
 /// is convolved to give the gradient of `padded` input pixels: pixels `stride`
 /// apart, zeros between them and `kernel - 1` before and after.
 fn spread(len: usize, padded: usize, kernel: usize, stride: usize) -> Vec<i32> {

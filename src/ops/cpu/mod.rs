@@ -4,7 +4,7 @@
 //! each [`Level`]; the level is picked when the program runs. Work is split
 //! into tasks outside the kernels, on the calling thread's rayon pool.
 
-// Kernels run over several arrays of registers at once: indices say it best.
+// Kernels run over several arrays of registers at once: indices are clearest.
 #![allow(clippy::needless_range_loop)]
 
 mod arithmetic;

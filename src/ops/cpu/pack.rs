@@ -15,7 +15,7 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs the matrix whose element at a depth and column `element` tells.
+    /// Packs the matrix whose elements `element(depth, column)` gives.
     pub fn pack(depth: usize, columns: usize, element: impl Fn(usize, usize) -> f32) -> Self {
         let mut panels = Panels {
             data: vec![0.0; depth * columns.next_multiple_of(LANES)],

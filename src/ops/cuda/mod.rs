@@ -48,10 +48,10 @@ pub struct Limits {
     pub shared: u32,
 }
 
-/// Why a device did not do as it should.
+/// Why a device failed.
 #[derive(Clone, Debug, Error)]
 pub enum GpuError {
-    /// It has not so much memory left.
+    /// It does not have enough memory left.
     #[error("out of device memory: {needed} bytes needed, {available} available")]
     OutOfMemory {
         /// Bytes.
@@ -68,7 +68,7 @@ pub enum GpuError {
 pub trait Gpu {
     /// Memory of the device. What was started has ended when it is dropped.
     type Memory;
-    /// Memory of this side that the device reaches by itself. What was started
+    /// Memory of the host that the device reaches by itself. What was started
     /// has ended when it is dropped.
     type Host;
     /// Launches that are prepared to run often.
@@ -89,32 +89,32 @@ pub trait Gpu {
     /// what is started later does.
     ///
     /// # Errors
-    /// If there is not so much memory, or the device fails.
+    /// If there is less memory, or the device fails.
     fn upload(&self, bytes: &[u8], memory: &mut Self::Memory) -> Result<(), GpuError>;
 
     /// Copies from the start of memory what is there when all that was started
     /// has ended.
     ///
     /// # Errors
-    /// If there is not so much memory, or the device fails.
+    /// If there is less memory, or the device fails.
     fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), GpuError>;
 
-    /// Takes memory of this side, of any contents.
+    /// Takes memory of the host, of any contents.
     ///
     /// # Errors
-    /// If the system has not so much.
+    /// If the system does not have enough.
     fn host(&self, bytes: usize) -> Result<Self::Host, GpuError>;
 
-    /// Where memory of this side starts.
+    /// Where memory of the host starts.
     fn pointer(&self, host: &Self::Host) -> *mut u8;
 
-    /// Starts to copy bytes from this side to the same place in memory.
+    /// Starts to copy bytes from the host to the same place in memory.
     ///
     /// # Safety
     /// The bytes are not written before the copy has ended.
     ///
     /// # Errors
-    /// If either has not so many bytes, or the device fails.
+    /// If either has fewer bytes, or the device fails.
     unsafe fn start_upload(
         &self,
         host: &Self::Host,
@@ -122,13 +122,13 @@ pub trait Gpu {
         memory: &mut Self::Memory,
     ) -> Result<(), GpuError>;
 
-    /// Starts to copy bytes of memory to the same place on this side.
+    /// Starts to copy bytes of memory to the same place on the host.
     ///
     /// # Safety
     /// The bytes are neither read nor written before the copy has ended.
     ///
     /// # Errors
-    /// If either has not so many bytes, or the device fails.
+    /// If either has fewer bytes, or the device fails.
     unsafe fn start_download(
         &self,
         memory: &Self::Memory,

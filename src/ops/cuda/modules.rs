@@ -48,9 +48,9 @@ const TRAINING: &[&[u8]] = modules!(
 /// Kernels that are loaded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Those that run a network on frames.
+    /// The kernels that run a network on frames.
     Network,
-    /// Those of training alone.
+    /// The kernels of training alone.
     Training,
 }
 

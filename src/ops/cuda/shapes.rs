@@ -33,7 +33,7 @@ fn phases(step: Step) -> usize {
     }
 }
 
-/// Channels that a layer of so many has in memory.
+/// Channels that a layer of `channels` has in memory.
 pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(16)
 }

@@ -4,8 +4,8 @@ use crate::cli::ExportOnnxArgs;
 use crate::io::{onnx, output};
 use crate::logging::say::say;
 use anyhow::{Context, Result, ensure};
-use gstfaststyle::Model;
 use gstfaststyle::internals::network::write_atomically;
+use gstfaststyle::{Model, Size};
 
 /// Writes the model as an ONNX file.
 ///
@@ -23,7 +23,8 @@ pub fn run(args: &ExportOnnxArgs) -> Result<()> {
         path.display()
     );
     let model = Model::load(&args.model)?;
-    let bytes = onnx::export(&model, args.size)?;
+    let size = args.size.map(|(width, height)| Size::new(width, height));
+    let bytes = onnx::export(&model, size)?;
     write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
     say(format_args!(
         "{} is ready: {} bytes",

@@ -7,8 +7,8 @@
 //! the products. An algorithm applied to the rows and then to the columns of a
 //! window convolves images.
 //!
-//! Of a window of equal numbers, all but one of the points of a filter are
-//! exactly 0 at every CPU level, so that flat images stay flat.
+//! Where all numbers of a window are equal, all but one of the points of a filter
+//! are exactly 0 at every CPU level, so that flat images stay flat.
 
 use crate::ops::cpu::simd::Simd;
 

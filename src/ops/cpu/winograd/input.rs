@@ -22,7 +22,7 @@ pub struct Source<'a> {
     pub rows: &'a [i32],
     /// Source column of each padded column.
     pub columns: &'a [i32],
-    /// What becomes of the pixels on the way in.
+    /// The operation on the pixels on their way in.
     pub prologue: Prologue<'a>,
 }
 
@@ -172,7 +172,7 @@ impl Windows<'_> {
 
 /// Where in the data the coordinates `first..` of a table lie, or -1 for
 /// zeros. Beyond the table, where only outputs beyond the image look, the last
-/// coordinate stands in: flat images stay flat to the last bit.
+/// coordinate repeats: flat images stay flat to the last bit.
 #[inline(always)]
 fn offsets<const WINDOW: usize>(table: &[i32], first: usize, unit: usize) -> [isize; WINDOW] {
     let mut offsets = [0; WINDOW];

@@ -240,9 +240,9 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     I: Input<A, WINDOW, POINTS, TILE>,
 {
     let tiles = batch * grid.tiles();
-    // As few as give many threads work. The number of threads itself has no
-    // say: it would decide in which order moments are summed, and so the last
-    // bits.
+    // As few as give many threads work. They must not depend on the number of
+    // threads, which would then decide in which order moments are summed, and
+    // so the last bits.
     const LEAST_TASKS: usize = 16;
     let per_task = tiles_in_cache(weights).min(tiles.div_ceil(LEAST_TASKS));
     let tasks = tiles.div_ceil(per_task);
@@ -272,7 +272,7 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
 /// As many tiles as keep their points in the cache of a core.
 fn tiles_in_cache(weights: &WinogradWeights) -> usize {
     const CACHE_BYTES: usize = 640 << 10;
-    /// Rows that the products' kernels like best.
+    /// Rows that the kernels of products are fastest with.
     const ROWS: usize = 14;
     let tile_bytes = weights.points * size_of::<f32>() * (weights.inputs + PANEL);
     (CACHE_BYTES / tile_bytes / ROWS * ROWS).clamp(ROWS, 8 * ROWS)

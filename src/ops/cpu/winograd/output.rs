@@ -7,7 +7,7 @@ use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{LANES, SharedMut};
 
-/// What becomes of the outputs on their way into memory.
+/// Operations on the outputs on their way into memory.
 #[derive(Default)]
 pub struct Epilogue<'a> {
     /// Added to them: a number a channel, padded to whole vectors.

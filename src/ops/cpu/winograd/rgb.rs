@@ -354,7 +354,7 @@ pub fn to_sums(level: Level, weights: &PictureWeights, source: Source, sums: &mu
     let blocks = weights.blocks;
     source.check(weights.weights.inputs);
     assert_eq!(source.batch, 1);
-    // Of the blocks' own convolutions, before they are moved and summed.
+    // The size of each block's convolution, before they are moved and summed.
     let size = Size::new(source.columns.len() - 2, source.rows.len() - 2);
     let width = size.width - BLOCK * (blocks - 1);
     let row_len = blocks * CHANNELS * width;

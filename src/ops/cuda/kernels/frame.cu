@@ -90,7 +90,7 @@ KERNEL(256, 2) NAMED(leave_network)(const __grid_constant__ Leave p) {
             Colour sum = {0, 0, 0};
             for (int i = 0; i < 1 << (shift_x + shift_y); i++) {
                 const int x = left + step + (i & ((1 << shift_x) - 1)), row = top + (i >> shift_x);
-                // A lone last row or column stands in for the one that is
+                // A lone last row or column counts for the one that is
                 // missing; what else fills up a group is black.
                 const int y = min(row, to.height - 1);
                 Colour colour = {0, 0, 0};

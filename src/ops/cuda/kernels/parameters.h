@@ -172,7 +172,7 @@ struct Leave {
     int keep_opacity;
 };
 
-// Of training. Images are [batch][height][width][channels] with the true number
+// The structures of training. Images are [batch][height][width][channels] with the true number
 // of channels, whatever it is.
 
 // What the inner dimension of a product is gathered from: for each pixel of a

@@ -131,7 +131,7 @@ impl CustomOp2 for Conv2d {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let conv = convolution(x.shape(), weight.shape(), self.padding, self.stride)?;
         let gradient = image(gradient)?;
-        // Nothing is computed for what nobody trains.
+        // Only what is trained needs a gradient.
         let of_input = match x.track_op() {
             true => Some(gradient_of_input(&conv, &gradient, weight)?),
             false => None,
@@ -494,7 +494,7 @@ pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
 struct Upsample2x;
 
 impl Upsample2x {
-    /// Of the result.
+    /// The size of the result.
     fn size(x: &Shape) -> Result<ImageShape> {
         let [batch, height, width, channels] = size(x)?;
         check_count(&[4, batch, height, width], x)?;

@@ -89,7 +89,7 @@ impl InstanceNorm {
         self.apply("normalise_gradient", self.parameters(at), limits)
     }
 
-    /// Slices of each image, and what their kernels are told.
+    /// Slices of each image, and the parameters of their kernels.
     fn parts(&self, at: Places, limits: Limits, scratch: &mut Scratch) -> (usize, Norm) {
         let blocks = 4 * limits.multiprocessors as usize;
         let slices = blocks.div_ceil(self.batch * self.lines());

@@ -65,7 +65,7 @@ fn compute_as<T: CudaDType + DeviceRepr>(
         let mut scratch = unsafe { device.alloc::<u8>(measured.used().max(1)) }?;
         let (start, _used) = scratch.device_ptr_mut(&stream);
         for launch in plan(&inputs, output, limits, &mut Scratch::from(start)) {
-            // SAFETY: the plan was told where the inputs lie, which live longer
+            // SAFETY: the plan got the addresses of the inputs, which live longer
             // than this, and memory is given back in the order of the stream.
             unsafe { kernels.launch(&stream, &launch) }.map_err(Error::wrap)?;
         }

@@ -4,6 +4,7 @@ use super::proto::{
     Attribute, Dimension, Entry, FLOAT, Graph, INT64, Length, Model, Node, OperatorSet, Shape,
     Tensor, TensorType, Type, ValueInfo,
 };
+use gstfaststyle::Size;
 use prost::Message;
 
 /// The version of the operators, and of the file that goes with it.
@@ -72,7 +73,7 @@ impl Builder {
     pub fn finish(
         mut self,
         last: &str,
-        size: Option<(usize, usize)>,
+        size: Option<Size>,
         metadata: Vec<(String, String)>,
     ) -> Vec<u8> {
         self.nodes.push(Node {
@@ -109,10 +110,10 @@ impl Builder {
     }
 }
 
-fn image(name: &str, size: Option<(usize, usize)>) -> ValueInfo {
+fn image(name: &str, size: Option<Size>) -> ValueInfo {
     let value = |value: usize| Length::Value(value as i64);
     let (height, width) = match size {
-        Some((height, width)) => (value(height), value(width)),
+        Some(Size { width, height }) => (value(height), value(width)),
         None => (Length::Name("height".into()), Length::Name("width".into())),
     };
     let dim = [value(1), value(3), height, width]

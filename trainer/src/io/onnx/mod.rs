@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use graph::Builder;
 use gstfaststyle::internals::network::{LayerSpec, Residual, Step, Tail};
-use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
+use gstfaststyle::{Architecture, Model, OutputMap, Padding, Size, Upsampling};
 use proto::Attribute;
 
 /// The smallest side: a quarter of it must be larger than the border that is
@@ -16,16 +16,15 @@ const SMALLEST: usize = 32;
 
 /// The network of `model` as the bytes of an ONNX file: from `input` to
 /// `output`, both `f32` `[1, 3, height, width]`, RGB in 0..255. Without a
-/// `size` (width, height), for all sides that are multiples of 4.
+/// `size`, for all sides that are multiples of 4.
 ///
 /// # Errors
 /// A size too small for the mirrored borders, a model without its tensors.
-pub fn export(model: &Model, size: Option<(usize, usize)>) -> Result<Vec<u8>> {
-    let size = size.map(|(width, height)| (height, width));
-    if let Some((height, width)) = size {
+pub fn export(model: &Model, size: Option<Size>) -> Result<Vec<u8>> {
+    if let Some(size) = size {
         ensure!(
-            height.min(width) >= SMALLEST,
-            "{width}x{height}: both sides must be at least {SMALLEST}"
+            size.width.min(size.height) >= SMALLEST,
+            "{size}: both sides must be at least {SMALLEST}"
         );
     }
     let mut network = Export {
@@ -53,7 +52,7 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    fn network(&mut self, size: Option<(usize, usize)>) -> Result<String> {
+    fn network(&mut self, size: Option<Size>) -> Result<String> {
         let Architecture {
             output_map,
             input_range: [black, white],
@@ -211,13 +210,13 @@ impl Export<'_> {
         self.graph.operation("Pad", &[x, &border], mode)
     }
 
-    fn pad_to_multiple_of_4(&mut self, x: &str, (height, width): (usize, usize)) -> String {
+    fn pad_to_multiple_of_4(&mut self, x: &str, Size { width, height }: Size) -> String {
         let missing = |len: usize| len.next_multiple_of(4) - len;
         let border = [0, 0, 0, 0, 0, 0, missing(height), missing(width)];
         self.pad(x, "border_to_4", &border)
     }
 
-    fn crop(&mut self, x: &str, (height, width): (usize, usize)) -> String {
+    fn crop(&mut self, x: &str, Size { width, height }: Size) -> String {
         if height % 4 == 0 && width % 4 == 0 {
             return x.into();
         }
@@ -255,7 +254,7 @@ mod tests {
     use super::*;
     use prost::Message;
 
-    fn exported(architecture: Architecture, size: Option<(usize, usize)>) -> proto::Graph {
+    fn exported(architecture: Architecture, size: Option<Size>) -> proto::Graph {
         let model = Model::random(architecture, 1).unwrap();
         let bytes = export(&model, size).unwrap();
         proto::Model::decode(&bytes[..]).unwrap().graph.unwrap()
@@ -276,7 +275,7 @@ mod tests {
             ..Architecture::with_width(3)
         };
         for architecture in [Architecture::with_width(4), clamped, of_tensorflow()] {
-            for size in [None, Some((67, 45))] {
+            for size in [None, Some(Size::new(67, 45))] {
                 let graph = exported(architecture.clone(), size);
                 let mut known = vec!["", "input"];
                 known.extend(graph.initializer.iter().map(|tensor| tensor.name()));
@@ -354,7 +353,9 @@ mod tests {
         let graph = exported(Architecture::with_width(2), Some((67, 44)));
         assert_eq!((count(&graph, "Pad"), count(&graph, "Slice")), (17, 1));
         let model = Model::random(Architecture::with_width(2), 1).unwrap();
-        let error = export(&model, Some((64, 8))).unwrap_err().to_string();
+        let error = export(&model, Some(Size::new(64, 8)))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("64x8"), "{error}");
     }
 }
