@@ -26,7 +26,7 @@ pub mod upsample;
 pub use crate::ops::Size;
 pub use blend::Blend;
 pub use device::DeviceChoice;
-pub use error::EngineError;
+pub use error::{EngineError, error_chain};
 pub use image::Image;
 pub use painter::{FrameTimings, Painter};
 pub use precision::Precision;
