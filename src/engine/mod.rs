@@ -28,7 +28,7 @@ pub use crate::ops::Size;
 pub use area::Area;
 pub use blend::Blend;
 pub use device::DeviceChoice;
-pub use error::EngineError;
+pub use error::{EngineError, error_chain};
 pub use image::Image;
 pub use painter::{FrameTimings, Painter};
 pub use precision::Precision;
