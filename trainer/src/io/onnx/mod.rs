@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_size_is_mirrored_to_a_multiple_of_4_and_cut_back() {
-        let graph = exported(Architecture::with_width(2), Some((67, 44)));
+        let graph = exported(Architecture::with_width(2), Some(Size::new(67, 44)));
         assert_eq!((count(&graph, "Pad"), count(&graph, "Slice")), (17, 1));
         let model = Model::random(Architecture::with_width(2), 1).unwrap();
         let error = export(&model, Some(Size::new(64, 8)))
