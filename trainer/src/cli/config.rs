@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use toml::{Spanned, Value};
 
 /// A flag of `train` that is set elsewhere than on the command line.
-struct Setting {
+struct ConfigSetting {
     /// Its name, without dashes.
     flag: String,
     /// One word `--flag=value` for each value.
@@ -46,12 +46,12 @@ pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Re
     let mut file = None;
     if let Some(path) = value_of::<PathBuf>(&words, "config") {
         let settings = read(&path)?;
-        words = lay_under(words, &settings);
+        words = merge_defaults(words, &settings);
         file = Some((path, settings));
     }
     // The config file may have named it.
     if let Some(preset) = value_of::<Preset>(&words, "preset") {
-        words = lay_under(words, &settings(preset));
+        words = merge_defaults(words, &settings(preset));
     }
     Cli::try_parse_from(words).map_err(|error| match file {
         Some((path, settings)) => in_file(error, &path, &settings),
@@ -74,7 +74,7 @@ fn value_of<T: Clone + Send + Sync + 'static>(words: &[OsString], id: &str) -> O
 }
 
 /// `words` with those of `settings` that nothing in `words` comes before.
-fn lay_under(mut words: Vec<OsString>, settings: &[Setting]) -> Vec<OsString> {
+fn merge_defaults(mut words: Vec<OsString>, settings: &[ConfigSetting]) -> Vec<OsString> {
     let Some(matches) = understood(&words) else {
         return words;
     };
@@ -88,7 +88,7 @@ fn lay_under(mut words: Vec<OsString>, settings: &[Setting]) -> Vec<OsString> {
         let excluded = train(&cli).get_arg_conflicts_with(a);
         excluded.iter().any(|arg| arg.get_id() == b.get_id())
     };
-    let counts = |setting: &&Setting| {
+    let counts = |setting: &&ConfigSetting| {
         let arg = args
             .iter()
             .find(|arg| arg.get_long() == Some(&setting.flag));
@@ -113,8 +113,8 @@ fn train(cli: &clap::Command) -> &clap::Command {
     cli.find_subcommand("train").unwrap_or(cli)
 }
 
-fn settings(preset: Preset) -> Vec<Setting> {
-    let setting = |(flag, value): &(&str, &str)| Setting {
+fn settings(preset: Preset) -> Vec<ConfigSetting> {
+    let setting = |(flag, value): &(&str, &str)| ConfigSetting {
         flag: flag.to_string(),
         words: vec![format!("--{flag}={value}").into()],
         line: 0,
@@ -123,7 +123,7 @@ fn settings(preset: Preset) -> Vec<Setting> {
 }
 
 /// What the config file `path` sets.
-fn read(path: &Path) -> anyhow::Result<Vec<Setting>> {
+fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     let name = path.display();
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read --config {name}"))?;
@@ -153,7 +153,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Setting>> {
             }
             words(arg, flag, &value, folder)
         };
-        settings.push(Setting {
+        settings.push(ConfigSetting {
             words: setting().with_context(|| format!("{name}, line {line}"))?,
             flag: flag.clone(),
             line,
@@ -206,7 +206,7 @@ fn words(arg: &Arg, flag: &str, value: &Value, folder: &Path) -> anyhow::Result<
 }
 
 /// `error`, told of the config file if a value there is what it is about.
-fn in_file(error: clap::Error, path: &Path, settings: &[Setting]) -> anyhow::Error {
+fn in_file(error: clap::Error, path: &Path, settings: &[ConfigSetting]) -> anyhow::Error {
     let kind = error.kind();
     let about = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(usage))
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_file_and_the_file_before_the_preset() -> anyhow::Result<()> {
+    fn flags_override_the_file_and_the_file_overrides_the_preset() -> anyhow::Result<()> {
         let (_folder, file) = config("width = 8\nlr = 5e-4\nlr-final = 0.5\noutput-norm = true")?;
         let args = asked(&[&file, "--preset=live", "--lr-final", "0.25"])?;
         assert_eq!(args.width, Some(8));
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_excludes_a_setting_counts_in_its_place() -> anyhow::Result<()> {
+    fn a_conflicting_flag_replaces_the_setting() -> anyhow::Result<()> {
         let (_folder, file) = config("steps = 7\ninit = 'x.safetensors'")?;
         let length = |args: TrainArgs| (args.steps, args.epochs);
         assert_eq!(length(asked(&[&file])?), (Some(7), None));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_as_toml_is() -> anyhow::Result<()> {
+    fn toml_values_become_flags() -> anyhow::Result<()> {
         let (folder, file) = config(
             "preview = ['a.jpg', '/b.jpg']\nvgg = 'c'\nyear = 1893\nseed = 1_000\n\
              style-blend = [1, 2.5]\nstyle-crop = ['1x2+3+4', 'none']\ntitle = ''\n\
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_can_hold_all_that_is_needed() -> anyhow::Result<()> {
+    fn a_file_can_hold_every_required_setting() -> anyhow::Result<()> {
         let (folder, file) = config("style = 's'\nphotos = 'p'\noutput = 'o'")?;
         match parse(["faststyle-train", "train", &file])?.command {
             Command::Train(args) => assert_eq!(args.output, folder.path().join("o")),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line() -> anyhow::Result<()> {
+    fn errors_name_the_line() -> anyhow::Result<()> {
         for (text, line, expected) in [
             (
                 "width = 8\n\nstyle_size = 9",
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_say_what_they_set() -> anyhow::Result<()> {
+    fn help_lists_what_presets_set() -> anyhow::Result<()> {
         for preset in Preset::value_variants() {
             // Each of its settings alone is understood, and all are.
             for setting in settings(*preset) {

@@ -3,11 +3,11 @@
 pub mod config;
 pub mod preset;
 
-use crate::logging::metrics::Format;
+use crate::logging::metrics::MetricsFormat;
 use crate::objective::LossWeights;
 use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Crop;
-use crate::training::optimizer::Method;
+use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gstfaststyle::{DeviceChoice, Precision};
@@ -231,7 +231,7 @@ pub struct TrainArgs {
     pub size: Option<u64>,
     /// How weights are moved against their gradients [default: adam]
     #[arg(long, value_enum, value_name = "METHOD", help_heading = "Recipe")]
-    pub optimizer: Option<Method>,
+    pub optimizer: Option<OptimizerMethod>,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,
@@ -277,7 +277,7 @@ pub struct TrainArgs {
     pub preview: Vec<PathBuf>,
     /// How to write the losses of every step [default: csv]
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Running")]
-    pub metrics: Option<Format>,
+    pub metrics: Option<MetricsFormat>,
     /// Write losses and previews for TensorBoard, too, into a folder of
     /// OUTPUT's name in DIR
     #[arg(long, value_name = "DIR", help_heading = "Running")]
@@ -433,7 +433,7 @@ pub struct LossArgs {
     pub style_size: Option<u64>,
     /// The part of the painting that counts, in its pixels: width, height, left
     /// and upper edge; of several, one for each, `none` for all of it
-    #[arg(long, value_name = "WxH+X+Y", value_parser = part, value_delimiter = ',')]
+    #[arg(long, value_name = "WxH+X+Y", value_parser = crop, value_delimiter = ',')]
     pub style_crop: Vec<Option<Crop>>,
     /// How much each of several paintings counts, in their order, such as 3,1
     /// [default: all the same]
@@ -508,7 +508,7 @@ fn fraction(text: &str) -> Result<f64, String> {
     number(text, |f| (0.0..=1.0).contains(&f), "within 0..=1")
 }
 
-fn part(text: &str) -> Result<Option<Crop>, String> {
+fn crop(text: &str) -> Result<Option<Crop>, String> {
     match text {
         "none" => Ok(None),
         _ => text.parse().map(Some),
@@ -522,10 +522,63 @@ fn weight(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::{Arg, CommandFactory};
+    use std::collections::BTreeSet;
 
+    /// clap's own `debug_assert` checks nothing in release builds.
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            let name = command.get_name();
+            let args: Vec<&Arg> = command.get_arguments().collect();
+            let (mut ids, mut flags) = (BTreeSet::new(), BTreeSet::new());
+            for arg in &args {
+                assert!(ids.insert(arg.get_id()), "{name}: two of {arg}");
+                let longs = arg.get_long_and_visible_aliases().into_iter().flatten();
+                let shorts = arg.get_short_and_visible_aliases().into_iter().flatten();
+                for flag in longs.map(String::from).chain(shorts.map(String::from)) {
+                    assert!(flags.insert(flag), "{name}: two flags {arg}");
+                }
+                assert!(arg.get_help().is_some(), "{name}: no help for {arg}");
+                // Panics if the other argument does not exist.
+                command.get_arg_conflicts_with(arg);
+            }
+            for group in command.get_groups() {
+                assert!(
+                    group.get_args().all(|id| ids.contains(id)),
+                    "{name}: {group:?}"
+                );
+            }
+            let positionals: Vec<&Arg> = command.get_positionals().collect();
+            let many = |arg: &&Arg| arg.get_num_args().is_some_and(|n| n.max_values() > 1);
+            if let [front @ .., _] = &positionals[..] {
+                assert!(
+                    !front.iter().any(many),
+                    "{name}: a list before the last argument"
+                );
+            }
+        }
+    }
+
+    /// clap reads defaults only when it parses.
+    #[test]
+    fn every_command_accepts_its_own_defaults() {
+        for line in [
+            "train --style a --photos b --output c",
+            "train --resume --output c",
+            "optimize --style a --photo b --output c",
+            "evaluate --style a --photos b --model c",
+            "stylize a --model b",
+            "info a",
+            "export-onnx a",
+            "import a",
+            "import-vgg a",
+        ] {
+            let words = ["faststyle-train"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["faststyle-train", "train", "--output", "c"]).is_err());
     }
 }

@@ -11,7 +11,7 @@ use crate::objective::slow_method::SlowMethod;
 use crate::objective::{LossWeights, Objective};
 use anyhow::Context;
 use candle_core::Tensor;
-use gstfaststyle::internals::ops::Products;
+use gstfaststyle::internals::ops::{Products, plain};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -125,7 +125,9 @@ fn noise(photo: &Tensor, seed: u64) -> anyhow::Result<Tensor> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let numbers = (0..photo.elem_count()).map(|_| random.random_range(0.0..=255f32));
     let numbers: Vec<f32> = numbers.collect();
-    Ok(Tensor::from_vec(numbers, photo.shape(), photo.device())?)
+    let (n, h, w, c) = photo.dims4()?;
+    let planes = Tensor::from_vec(numbers, (n, c, h, w), photo.device())?;
+    Ok(plain::channels_last(&planes)?)
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
                 &device,
             )?)
         };
-        let black = Tensor::zeros((1, 3, 32, 32), DType::F32, &device)?;
+        let black = Tensor::zeros((1, 32, 32, 3), DType::F32, &device)?;
         let (photo, painting) = (noise(&black, 1)?, noise(&black, 2)?);
         let paintings = [(1.0, painting)];
         let objective = Objective::new(vgg()?, &paintings, LossWeights::default())?;

@@ -136,7 +136,7 @@ impl Batches {
         fingerprint_of(names.flat_map(ended))
     }
 
-    /// The next batch, `f32` `[batch, 3, size, size]`, R, G, B from 0 to 255.
+    /// The next batch, `f32` `[batch, size, size, 3]`, R, G, B from 0 to 255.
     ///
     /// # Errors
     /// None of the photos can be used, or the device has no memory left. A
@@ -148,7 +148,7 @@ impl Batches {
             .map_err(|_| anyhow!("the thread that reads photos has ended"))??;
         self.turn = (self.turn + 1) % self.ready.len();
         let Source { batch, size, .. } = *self.source;
-        let tensor = Tensor::from_vec(bytes, (batch, 3, size, size), device)?;
+        let tensor = Tensor::from_vec(bytes, (batch, size, size, 3), device)?;
         Ok(tensor.to_dtype(DType::F32)?)
     }
 
@@ -297,8 +297,7 @@ impl Maker {
         }
     }
 
-    /// Batch number `step`: its pictures one after the other, each of them
-    /// planes R, G and B.
+    /// Batch number `step`: its pictures one after the other, channels last.
     fn batch(&mut self, step: u64) -> Result<Vec<u8>> {
         let Source { batch, size, .. } = *self.source;
         let mut bytes = Vec::with_capacity(batch * 3 * size * size);

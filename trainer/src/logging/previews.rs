@@ -27,7 +27,7 @@ pub struct Preview {
     pub photo: Vec<u8>,
     /// What was made of it last.
     pub latest: Option<Painted>,
-    /// RGB in 0..255, `[1, 3, h, w]`.
+    /// RGB in 0..255, `[1, h, w, 3]`.
     pixels: Tensor,
     /// The PNG file of the latest picture.
     path: PathBuf,
@@ -106,7 +106,8 @@ impl Preview {
     }
 
     fn repaint(&self, network: &Network, step: u64, device: &Device) -> anyhow::Result<Painted> {
-        let painted = picture::rgb(&network.forward(&self.pixels.to_device(device)?)?)?;
+        let pixels = self.pixels.to_device(device)?;
+        let painted = picture::rgb(&network.forward_channels_last(&pixels)?)?;
         picture::save(&self.path, &painted)?;
         std::fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot make the folder {}", self.folder.display()))?;

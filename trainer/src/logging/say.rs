@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_written_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("Wörter\tund\nZeilen"), "Wörter\tund\nZeilen");
         let shown = printable("\u{1b}[2J\r\u{9b}31m\u{7}");
         assert_eq!(shown, r"\u{1b}[2J\r\u{9b}31m\u{7}");

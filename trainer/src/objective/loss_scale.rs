@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_ends() -> Result {
+    fn a_gradient_that_stays_infinite_is_an_error() -> Result {
         let x = variable()?;
         for slope in [f64::INFINITY, f64::NAN] {
             let mut scale = LossScale::default();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_is_read_with_care() {
+    fn invalid_scales_are_refused() {
         let read = |scale: &str, gradients: u32| {
             let json = format!(r#"{{"scale":{scale},"gradients":{gradients}}}"#);
             serde_json::from_str::<LossScale>(&json)

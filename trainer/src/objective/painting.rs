@@ -26,7 +26,7 @@ pub struct Painting {
 
 impl Painting {
     /// What is wanted of it, with its shorter side scaled to `size` pixels: RGB
-    /// in 0..255, `[1, 3, h, w]`.
+    /// in 0..255, `[1, h, w, 3]`.
     ///
     /// # Errors
     /// A file that cannot be read; a part that reaches beyond the picture.
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_cut_where_it_says() -> anyhow::Result<()> {
+    fn a_crop_cuts_the_given_rectangle() -> anyhow::Result<()> {
         let part: Crop = "5x3+2+7".parse().map_err(anyhow::Error::msg)?;
         assert_eq!(part.to_string(), "5x3+2+7");
         let cut = part.of(&map(20, 10))?;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn paintings_are_blended_as_asked_or_as_known() -> anyhow::Result<()> {
+    fn blend_weights_come_from_the_flags_or_the_checkpoint() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
         // A name like these is a name and nothing else.

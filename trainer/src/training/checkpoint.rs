@@ -16,7 +16,7 @@
 
 use crate::objective::loss_scale::LossScale;
 use crate::objective::losses::Losses;
-use crate::training::optimizer::{EigenbasisState, Method, State};
+use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
 use crate::training::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -174,8 +174,8 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
             mean: tensor(&tensors, MEAN, &[count])?,
             variance: tensor(&tensors, VARIANCE, &[count])?,
             basis: match recipe.optimizer {
-                Method::Adam => None,
-                Method::Soap => Some(EigenbasisState {
+                OptimizerMethod::Adam => None,
+                OptimizerMethod::Soap => Some(EigenbasisState {
                     statistics: vector(&tensors, STATISTICS)?,
                     bases: vector(&tensors, BASES)?,
                 }),

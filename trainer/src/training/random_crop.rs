@@ -31,11 +31,11 @@ impl RandomCrop {
         }
     }
 
-    /// What lies in it of `pictures` `[n, 3, size, size]`.
+    /// What lies in it of `pictures` `[n, size, size, 3]`.
     pub fn of(&self, pictures: &Tensor) -> Result<Tensor> {
         pictures
-            .narrow(2, self.top, self.side)?
-            .narrow(3, self.left, self.side)
+            .narrow(1, self.top, self.side)?
+            .narrow(2, self.left, self.side)
     }
 }
 
@@ -45,12 +45,12 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn every_pixel_is_measured_now_and_then() -> Result<()> {
-        let pictures = Tensor::arange(0f32, 64.0 * 64.0, &Device::Cpu)?.reshape((1, 1, 64, 64))?;
+    fn crops_cover_every_pixel_over_time() -> Result<()> {
+        let pictures = Tensor::arange(0f32, 64.0 * 64.0, &Device::Cpu)?.reshape((1, 64, 64, 1))?;
         let mut seen = vec![0; 64 * 64];
         for step in 0..400 {
             let part = RandomCrop::random(64, 3, step).of(&pictures)?;
-            assert_eq!(part.dims(), [1, 1, 56, 56]);
+            assert_eq!(part.dims(), [1, 56, 56, 1]);
             for pixel in part.flatten_all()?.to_vec1::<f32>()? {
                 seen[pixel as usize] += 1;
             }

@@ -25,10 +25,10 @@ use candle_core::{Device, Tensor};
 use equivalent::Iterations;
 use gstfaststyle::Model;
 use gstfaststyle::internals::network::write_atomically;
-use gstfaststyle::internals::ops::Products;
+use gstfaststyle::internals::ops::{Products, plain};
 use gstfaststyle::{Engine, Image};
 use image::RgbImage;
-use photos::Photo;
+use photos::EvaluationPhoto;
 use report::{Figures, Report};
 use setting::Setting;
 use std::io::Write;
@@ -141,13 +141,13 @@ impl Evaluation {
     /// the slow method's. `None` if `stop` was set meanwhile.
     fn photo(
         &mut self,
-        photo: &Photo,
+        photo: &EvaluationPhoto,
         stop: &AtomicBool,
     ) -> Result<Option<(Figures, Vec<RgbImage>)>> {
         let size = self.setting.size as u32;
         let square = picture::tensor(&photo.square, &self.device)?;
         let painted = paint(&mut self.engine, &image(&square)?)?;
-        let painted = Tensor::from_vec(painted.data, square.shape(), &self.device)?;
+        let painted = tensor(painted, &self.device)?;
 
         let content = self.objective.content(&square)?;
         let photo_losses = self.losses(&square, &content)?;
@@ -215,14 +215,22 @@ fn paint(engine: &mut Engine, frame: &Image) -> Result<Image> {
     Ok(painted)
 }
 
-/// RGB `[1, 3, h, w]` as the engine takes it.
+/// RGB `[1, h, w, 3]` as the engine takes it.
 fn image(picture: &Tensor) -> Result<Image> {
-    let (_, _, height, width) = picture.dims4()?;
+    let (_, height, width, _) = picture.dims4()?;
     Ok(Image {
         width,
         height,
-        data: picture.flatten_all()?.to_vec1()?,
+        data: plain::channels_first(picture)?.flatten_all()?.to_vec1()?,
     })
+}
+
+/// What the engine gives, as RGB `[1, h, w, 3]`.
+fn tensor(image: Image, device: &Device) -> Result<Tensor> {
+    let shape = (1, 3, image.height, image.width);
+    Ok(plain::channels_last(&Tensor::from_vec(
+        image.data, shape, device,
+    )?)?)
 }
 
 /// What to say if the paintings are not those that the model learned from.

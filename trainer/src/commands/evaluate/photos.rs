@@ -8,7 +8,7 @@ use image::RgbImage;
 use std::path::{Path, PathBuf};
 
 /// A photo, cut to size.
-pub struct Photo {
+pub struct EvaluationPhoto {
     /// Its path within the folder.
     pub name: String,
     /// Its middle, a square.
@@ -25,7 +25,12 @@ pub struct Photo {
 ///
 /// # Errors
 /// `dir` is not a folder of photos, or none of them can be used.
-pub fn choose(dir: &Path, count: usize, size: u32, say: impl Fn(&str)) -> Result<Vec<Photo>> {
+pub fn choose(
+    dir: &Path,
+    count: usize,
+    size: u32,
+    say: impl Fn(&str),
+) -> Result<Vec<EvaluationPhoto>> {
     let (paths, unread) = data::list(dir)?;
     for (path, reason) in unread {
         say(&format!("left out {}: {reason}", path.display()));
@@ -53,7 +58,12 @@ pub fn choose(dir: &Path, count: usize, size: u32, say: impl Fn(&str)) -> Result
     Ok(photos)
 }
 
-fn first_usable(paths: &[PathBuf], dir: &Path, size: u32, say: impl Fn(&str)) -> Option<Photo> {
+fn first_usable(
+    paths: &[PathBuf],
+    dir: &Path,
+    size: u32,
+    say: impl Fn(&str),
+) -> Option<EvaluationPhoto> {
     paths.iter().find_map(|path| {
         read(path, dir, size)
             .inspect_err(|error| say(&format!("left out {}: {error:#}", path.display())))
@@ -61,7 +71,7 @@ fn first_usable(paths: &[PathBuf], dir: &Path, size: u32, say: impl Fn(&str)) ->
     })
 }
 
-fn read(path: &Path, dir: &Path, size: u32) -> Result<Photo> {
+fn read(path: &Path, dir: &Path, size: u32) -> Result<EvaluationPhoto> {
     let photo = photo::read(path)?;
     let (width, height) = photo.dimensions();
     // As in training.
@@ -72,7 +82,7 @@ fn read(path: &Path, dir: &Path, size: u32) -> Result<Photo> {
     );
     let (wide, high) = flicker::room(size);
     let name = path.strip_prefix(dir).unwrap_or(path);
-    Ok(Photo {
+    Ok(EvaluationPhoto {
         name: name.to_string_lossy().into_owned(),
         square: picture::cover(&photo, size, size),
         wide: picture::cover(&photo, wide, high),

@@ -2,7 +2,7 @@
 
 mod canvas;
 mod jobs;
-mod picture;
+mod picture_file;
 
 use crate::cli::StylizeArgs;
 use crate::commands::Outcome;
@@ -15,7 +15,7 @@ use gstfaststyle::internals::engine::memory;
 use gstfaststyle::internals::network::write_atomically;
 use gstfaststyle::{Blend, Engine, Options};
 use jobs::{Job, Jobs};
-use picture::Picture;
+use picture_file::Picture;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

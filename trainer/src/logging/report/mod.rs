@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_are_among_few() {
+    fn thinning_keeps_the_first_and_the_last() {
         let numbers: Vec<usize> = (0..100).collect();
         let few = |count, of: usize| evenly(&numbers[..of], count).copied().collect::<Vec<_>>();
         assert_eq!(few(12, 3), [0, 1, 2]);
