@@ -1,9 +1,9 @@
-//! The whole of what is asked for: the command line and, below it, the config
-//! file and the preset of `train`.
+//! Reads the command line, and the config file and preset of `train`, which
+//! the command line overrides.
 //!
-//! Both are turned into words of the command line, so that names, values and
-//! their limits are those of the flags, and are said in one place, [`cli`].
-//! A setting counts if nothing above it sets the same or excludes it.
+//! File and preset are turned into command-line words, so that names, values
+//! and limits are defined once, in [`cli`]. A setting is used unless something
+//! of higher priority sets it or conflicts with it.
 //!
 //! [`cli`]: crate::cli
 
@@ -18,7 +18,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::{Spanned, Value};
 
-/// A flag of `train` that is set elsewhere than on the command line.
+/// A flag of `train` that the config file or the preset sets.
 struct ConfigSetting {
     /// Its name, without dashes.
     flag: String,
@@ -28,16 +28,15 @@ struct ConfigSetting {
     line: usize,
 }
 
-/// What `words`, the name of the program first, ask for.
+/// Parses the command line `words`, which begin with the program's name.
 ///
 /// # Errors
-/// A config file that cannot be read, or that says what is not understood,
-/// with the file's name and the line; a [`clap::Error`] where the command line
-/// itself is not understood, or asks for help.
+/// A config file that cannot be read or is invalid, with its name and the
+/// line; a [`clap::Error`] if the command line is invalid or asks for help.
 pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Result<Cli> {
     let mut words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     match Cli::try_parse_from(&words) {
-        // What is missing may be in the file.
+        // A missing argument may be in the file.
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             return Err(error.into());
         }
@@ -59,8 +58,8 @@ pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Re
     })
 }
 
-/// What `words` say of `train`, as far as they can be understood: mistakes of
-/// the file are told when all words are there.
+/// The arguments of `train` in `words`. Errors are ignored: they are reported
+/// once the words are complete.
 fn understood(words: &[OsString]) -> Option<ArgMatches> {
     let command = Cli::command().ignore_errors(true);
     let mut matches = command.try_get_matches_from(words).ok()?;
@@ -73,7 +72,7 @@ fn value_of<T: Clone + Send + Sync + 'static>(words: &[OsString], id: &str) -> O
     matches.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
-/// `words` with those of `settings` that nothing in `words` comes before.
+/// `words` with those `settings` that nothing in `words` overrides.
 fn merge_defaults(mut words: Vec<OsString>, settings: &[ConfigSetting]) -> Vec<OsString> {
     let Some(matches) = understood(&words) else {
         return words;
@@ -122,7 +121,7 @@ fn settings(preset: Preset) -> Vec<ConfigSetting> {
     preset.settings().iter().map(setting).collect()
 }
 
-/// What the config file `path` sets.
+/// The settings in the config file `path`.
 fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     let name = path.display();
     let text =
@@ -162,13 +161,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     Ok(settings)
 }
 
-/// The words that give `arg` the `value`. A list is for a flag that can be
-/// repeated or that takes values with commas between them, a table for one that
-/// takes `name=value` with commas between them. Paths begin at `folder`.
+/// The words that set `arg` to `value`. A list sets a flag that can be repeated
+/// or takes values separated by commas, a table one that takes `name=value`
+/// separated by commas. Paths are relative to `folder`.
 fn words(arg: &Arg, flag: &str, value: &Value, folder: &Path) -> anyhow::Result<Vec<OsString>> {
     let plain = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Array(_) | Value::Table(_) => bail!("`{flag}` is a list or table in another one"),
+        Value::Array(_) | Value::Table(_) => bail!("`{flag}` is a nested list or table"),
         Value::Integer(number) => Ok(number.to_string()),
         Value::Float(number) => Ok(number.to_string()),
         Value::Boolean(yes) => Ok(yes.to_string()),
@@ -205,7 +204,7 @@ fn words(arg: &Arg, flag: &str, value: &Value, folder: &Path) -> anyhow::Result<
     Ok(values.into_iter().map(word).collect())
 }
 
-/// `error`, told of the config file if a value there is what it is about.
+/// `error`, with the line of the config file if a value in it is the cause.
 fn in_file(error: clap::Error, path: &Path, settings: &[ConfigSetting]) -> anyhow::Error {
     let kind = error.kind();
     let about = match error.get(ContextKind::InvalidArg) {
@@ -374,9 +373,9 @@ mod tests {
             (
                 "style-layers = { conv9_1 = 1 }",
                 1,
-                "conv9_1 is none of the layers",
+                "conv9_1 is not one of the layers",
             ),
-            ("preview = [['a']]", 1, "`preview` is a list"),
+            ("preview = [['a']]", 1, "`preview` is a nested list"),
             ("batch = 1\nwidth 5", 2, ""),
             ("batch = 1\nbatch = 2", 2, "duplicate"),
         ] {

@@ -18,12 +18,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Runs the command, until its last iteration, until nothing better is found
-/// or until `stop` is set; the picture is written in each case.
+/// Runs the command to its last iteration, until no better picture is found or
+/// until `stop` is set, and writes the picture.
 ///
 /// # Errors
-/// Whatever keeps it from going on. If it has begun, the last good picture is
-/// written and the error says so.
+/// Any failure. Once iterations have begun, the last good picture is written and
+/// the error says so.
 pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let paintings = args.style.iter().map(|path| path.as_path());
     let inputs: Vec<&Path> = paintings.chain([args.photo.as_path()]).collect();
@@ -79,15 +79,15 @@ fn improve(
     }
     if settled {
         say(format_args!(
-            "nothing better than after iteration {done} is found"
+            "no better picture found after iteration {done}"
         ));
     }
     say(format_args!("{name} is ready: {losses}"));
     Ok(Outcome::Finished)
 }
 
-/// Iterates until there are enough, until it is to stop, or until nothing better is
-/// found; whether that is so.
+/// Iterates to the last iteration, until `stop` is set, or until no better
+/// picture is found; returns whether that happened.
 fn iterate(
     slow: &mut SlowMethod,
     args: &OptimizeArgs,
@@ -120,7 +120,7 @@ fn save(slow: &SlowMethod, args: &OptimizeArgs) -> anyhow::Result<()> {
     picture::save(&args.output, &picture::rgb(&slow.picture()?)?)
 }
 
-/// A picture like `photo` in size whose every number is random.
+/// A picture of random numbers, of the size of `photo`.
 fn noise(photo: &Tensor, seed: u64) -> anyhow::Result<Tensor> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let numbers = (0..photo.elem_count()).map(|_| random.random_range(0.0..=255f32));

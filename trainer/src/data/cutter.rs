@@ -1,4 +1,4 @@
-//! Square pieces of photos, to train with.
+//! Random square crops of photos.
 
 use crate::io::photo;
 use anyhow::{Result, ensure};
@@ -51,7 +51,7 @@ impl Cutter {
         let (width, height) = photo.dimensions();
         ensure!(
             width.min(height) >= self.size.div_ceil(2),
-            "too small: {width}x{height}, where {} is the least for either side",
+            "too small: {width}x{height}; both sides must be at least {}",
             self.size.div_ceil(2)
         );
         let square = Square::random(width, height, self.size, random);

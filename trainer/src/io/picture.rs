@@ -80,7 +80,7 @@ pub fn rgb(image: &Tensor) -> anyhow::Result<RgbImage> {
 /// Writes `picture` as a PNG file, whole or not at all.
 ///
 /// # Errors
-/// The file cannot be written; its path is told.
+/// The file cannot be written; the error names its path.
 pub fn save(path: &Path, picture: &RgbImage) -> anyhow::Result<()> {
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Png)?;

@@ -1,5 +1,4 @@
-//! Which of VGG-19's convolutions pictures are measured at, and how much each
-//! counts.
+//! The layers of VGG-19 that losses are measured at, and their weights.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
@@ -67,10 +66,7 @@ impl FromStr for VggLayer {
         let found = layer.and_then(|layer| VggLayer::all().find(|known| *known == layer));
         found.ok_or_else(|| {
             let names: Vec<String> = VggLayer::all().map(|layer| layer.to_string()).collect();
-            format!(
-                "{text} is none of the layers that there are weights of: {}",
-                names.join(", ")
-            )
+            format!("{text} is not one of the layers: {}", names.join(", "))
         })
     }
 }
@@ -147,7 +143,7 @@ impl FromStr for LayerWeights {
                 .parse()
                 .map_err(|_| format!("the weight {weight} of {layer} is not a number"))?;
             if weights.insert(layer, weight).is_some() {
-                return Err(format!("{layer} is there twice"));
+                return Err(format!("{layer} is given twice"));
             }
         }
         weights.try_into()
@@ -197,13 +193,13 @@ mod tests {
         assert_eq!(style.to_string(), "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1");
         assert_eq!(LayerWeights::content().to_string(), "conv4_2");
         for (text, expected) in [
-            ("", "none of the layers"),
-            ("conv1_1,", "none of the layers"),
+            ("", "not one of the layers"),
+            ("conv1_1,", "not one of the layers"),
             ("conv1_1=", "not a number"),
             ("conv1_1=-1", "at least 0"),
             ("conv1_1=inf", "at least 0"),
             ("conv1_1=NaN", "at least 0"),
-            ("conv1_1,relu1_1=2", "conv1_1 is there twice"),
+            ("conv1_1,relu1_1=2", "conv1_1 is given twice"),
         ] {
             let error = text.parse::<LayerWeights>().expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");

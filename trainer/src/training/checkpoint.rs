@@ -1,4 +1,4 @@
-//! The checkpoint: all that a training needs to go on, in one safetensors file.
+//! The checkpoint: all that is needed to resume training, in one safetensors file.
 //!
 //! | tensor | shape | content |
 //! | --- | --- | --- |
@@ -50,7 +50,7 @@ pub struct Checkpoint {
     pub optimizer: State,
     /// Where gradients had 16 bits.
     pub loss_scale: Option<LossScale>,
-    /// What tells the photos from others; checkpoints of old did not say.
+    /// Fingerprint of the photos; older checkpoints have none.
     pub photos: Option<String>,
     /// The losses of the last steps, oldest first.
     pub recent: Vec<Losses>,
@@ -75,8 +75,8 @@ impl Checkpoint {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             ensure!(
                 values.iter().all(|v| v.is_finite()),
-                "after step {} the tensor {name} holds numbers that are not finite; {} is left \
-                 as it was",
+                "after step {} the tensor {name} holds numbers that are not finite; {} has not \
+                 changed",
                 self.step,
                 path.display()
             );

@@ -1,9 +1,8 @@
-//! The crop of pictures that a step of training measures.
+//! The random crop of pictures that a training step measures.
 //!
-//! VGG-19 sees a grey frame around pictures, its padding with its mean colour.
-//! Were whole pictures measured, a network would learn to answer with a frame of garish stripes,
-//! since its own border always lies there. Were the same border always left out,
-//! it would learn to paint whatever it likes there.
+//! VGG-19's zero padding acts like a grey frame around pictures. If whole pictures
+//! were measured, the network would learn to paint garish stripes along its
+//! borders. If a fixed border were left out, it would learn nothing about it.
 
 use candle_core::{Result, Tensor};
 use rand::{Rng, SeedableRng};
@@ -17,8 +16,7 @@ pub struct RandomCrop {
 }
 
 impl RandomCrop {
-    /// One in pictures of side `size`, anywhere, which follows from `seed` and
-    /// `step` alone.
+    /// A random crop of pictures of side `size`, determined by `seed` and `step`.
     pub fn random(size: usize, seed: u64, step: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         // Far from the sequences that other things draw from.
@@ -31,7 +29,7 @@ impl RandomCrop {
         }
     }
 
-    /// What lies in it of `pictures` `[n, size, size, 3]`.
+    /// The crop of `pictures` `[n, size, size, 3]`.
     pub fn of(&self, pictures: &Tensor) -> Result<Tensor> {
         pictures
             .narrow(1, self.top, self.side)?

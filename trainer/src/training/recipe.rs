@@ -1,4 +1,4 @@
-//! What a training is made of: everything that decides its result.
+//! The recipe: everything that determines the result of a training.
 
 use crate::logging::metrics::MetricsFormat;
 use crate::objective::LossWeights;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// All the knobs of a training. Two trainings of the same recipe on the same
+/// All settings of a training. Two trainings of the same recipe on the same
 /// kind of machine give the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// The network.
     pub architecture: Architecture,
-    /// What the model file tells of the painting.
+    /// What the model file says about the painting.
     pub about: Style,
     /// The paintings to learn from, and how they are blended.
     pub paintings: Vec<Painting>,

@@ -1,17 +1,16 @@
-//! What keeps video from flickering: the same scene seen twice should be
-//! painted alike.
+//! The stability loss, which reduces flicker in video: two views of the same
+//! scene should be painted alike.
 //!
-//! From one frame of a video to the next the scene moves a little, the light
-//! changes a little, and the camera's noise is another. A network that was
-//! trained on single photos answers with other strokes. So every photo is shown
-//! twice in training, the second time as a [`View`] of it as a video's next
-//! frame could be, and the difference of the two painted pictures is a loss,
-//! once the move is undone. Such made-up differences do as well as optical
-//! flow, which photos do not have (arXiv 2102.05822).
+//! From one video frame to the next, the scene moves a little, the light changes
+//! a little, and the noise is different. A network trained on single photos
+//! answers with different strokes. Training therefore paints every photo twice,
+//! the second time as a [`View`] that simulates the next frame. The loss is the
+//! difference of the two results after motion compensation. Simulated motion
+//! works as well as optical flow, which photos do not have (arXiv 2102.05822).
 //!
-//! Half of the views are of a scene at rest, where noise alone is new. It makes
-//! far smaller differences than a move, which would drown them, yet a restless
-//! picture of a scene at rest is what people see first: they should weigh more.
+//! Half of the views simulate a still scene, where only the noise is new. Its
+//! differences are much smaller than those of motion, but viewers notice flicker
+//! in still scenes first, so these views have a higher weight.
 
 use candle_core::{Device, Result, Tensor};
 use gstfaststyle::internals::ops::plain;
@@ -54,7 +53,7 @@ impl View {
     /// `seed` and `step` alone.
     pub fn random(size: usize, seed: u64, step: u64, device: &Device) -> Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // A sequence of its own for every step, whatever the others draw.
+        // An independent random sequence for every step.
         random.set_stream(step);
         match random.random() {
             true => Self::at_rest(size, random, device),

@@ -80,7 +80,7 @@ impl Trainer {
         if photos.is_some_and(|photos| photos != trainer.batches.fingerprint()) {
             let folder = trainer.recipe.photos.display();
             say(format_args!(
-                "the photos in {folder} are not those of the steps so far: others follow than would have"
+                "the photos in {folder} have changed since the checkpoint: training continues with the new list"
             ));
         }
         trainer.recent = checkpoint.recent.into();

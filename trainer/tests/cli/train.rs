@@ -133,7 +133,10 @@ fn starts_from_another_style() -> anyhow::Result<()> {
     let text = refusal(command.args(["--overwrite", "--output-norm", "false"]));
     assert!(text.contains("--output-norm true, not false"), "{text}");
     let text = refusal(command.args(["--width", "5"]));
-    assert!(text.contains("--width 4, of which 5 is no"), "{text}");
+    assert!(
+        text.contains("--width 4, and 5 is not a multiple"),
+        "{text}"
+    );
     Ok(())
 }
 
@@ -202,7 +205,7 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
     assert_eq!(recipe["paintings"][1]["file"], "second.png");
     assert_eq!(recipe["paintings"][1]["crop"], "36x32+14+8");
 
-    // The same file goes on with it, and contradicts as flags do.
+    // The same file can resume it; its settings are checked like flags.
     ask(&["--resume", "--batch", "1", "--steps", "4"])
         .assert()
         .success();
@@ -350,12 +353,12 @@ fn previews_are_not_used_as_photos() -> anyhow::Result<()> {
     };
     let text = resume("3")?;
     assert!(text.contains("3 photos, "), "{text}");
-    assert!(!text.contains("are not those"), "{text}");
+    assert!(!text.contains("have changed"), "{text}");
     // One more, and one preview less.
     std::fs::rename(scene.path("photos/a.png"), scene.path("photos/d.png"))?;
     let text = resume("4")?;
-    assert!(text.contains("are not those of the steps so far"), "{text}");
-    assert!(text.contains("no more preview: "), "{text}");
+    assert!(text.contains("have changed since the checkpoint"), "{text}");
+    assert!(text.contains("preview left out: "), "{text}");
     Ok(())
 }
 
@@ -536,7 +539,7 @@ fn errors_explain_the_mistake() -> anyhow::Result<()> {
         ),
         (
             &["--style-layers", "conv5_2"],
-            "conv5_2 is none of the layers",
+            "conv5_2 is not one of the layers",
         ),
         (&["--content-layers", "conv4_2=x"], "not a number"),
         (&["--style-crop", "30x30"], "WxH+X+Y"),

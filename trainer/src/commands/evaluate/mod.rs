@@ -1,8 +1,8 @@
-//! The command `evaluate`: how good a model is, in figures and in pictures.
+//! The command `evaluate`: how good a model is, in figures and pictures.
 //!
-//! For some photos it tells the losses of what the network makes of them, how
-//! many iterations of the slow method are as good (as in Johnson et al. 2016,
-//! section 4.1), and how much the network flickers.
+//! For some photos it reports the losses of the painted photo, the number of
+//! iterations after which the slow method is as good (as in Johnson et al. 2016,
+//! section 4.1), and the flicker.
 
 pub mod equivalent;
 pub mod flicker;
@@ -233,7 +233,7 @@ fn tensor(image: Image, device: &Device) -> Result<Tensor> {
     )?)?)
 }
 
-/// What to say if the paintings are not those that the model learned from.
+/// A note if the paintings are not those that the model learned from.
 fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) -> Option<String> {
     let sorted = |paintings: &[Painting]| {
         let mut all: Vec<String> = paintings.iter().map(|p| p.fingerprint.clone()).collect();

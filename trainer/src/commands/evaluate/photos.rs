@@ -1,4 +1,4 @@
-//! Which photos a model is evaluated on, and what is cut out of them.
+//! The photos that a model is evaluated on, and their crops.
 
 use super::flicker;
 use crate::data;
@@ -21,7 +21,7 @@ pub struct EvaluationPhoto {
 ///
 /// The sorted list of photos is divided into `count` even parts, and of each
 /// part the first usable photo is taken: the same photos each time. What is
-/// unusable is told to `say`.
+/// unusable is reported by `say`.
 ///
 /// # Errors
 /// `dir` is not a folder of photos, or none of them can be used.
@@ -78,7 +78,7 @@ fn read(path: &Path, dir: &Path, size: u32) -> Result<EvaluationPhoto> {
     let least = size.div_ceil(2);
     ensure!(
         width.min(height) >= least,
-        "too small: {width}x{height}, where {least} is the least for either side"
+        "too small: {width}x{height}; both sides must be at least {least}"
     );
     let (wide, high) = flicker::room(size);
     let name = path.strip_prefix(dir).unwrap_or(path);

@@ -20,12 +20,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Repaints all pictures, or those that it comes to until `stop` is set.
+/// Paints all pictures, or those before `stop` is set.
 ///
 /// # Errors
-/// A model that cannot be read, an output that cannot be; in the end, that some
-/// pictures could not be repainted. Each of those is named when its turn comes,
-/// and the others go on.
+/// A model that cannot be read, an output that cannot be written, or pictures that
+/// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let model = Model::load(&args.model)?;
     let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;

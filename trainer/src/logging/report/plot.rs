@@ -146,7 +146,7 @@ where
     Ok(())
 }
 
-/// Colours that are told apart, also on dark ground.
+/// Colours that are easy to distinguish on light and dark backgrounds.
 fn color(i: usize) -> RGBColor {
     const COLORS: [RGBColor; 6] = [
         RGBColor(120, 130, 140),

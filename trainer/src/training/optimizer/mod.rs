@@ -137,7 +137,8 @@ impl Optimizer {
     }
 
     /// Moves `parameters`, the same in the same order each time, against their
-    /// [`gradient::flat`](crate::objective::gradient::flat) by about `rate`. The first step of [`OptimizerMethod::Soap`] moves
+    /// [`gradient::flat`](crate::objective::gradient::flat) by about `rate`. The
+    /// first step of [`OptimizerMethod::Soap`] moves
     /// nothing.
     ///
     /// # Errors
