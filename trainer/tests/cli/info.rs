@@ -126,5 +126,7 @@ fn other_files_are_reported_and_models_are_still_shown() -> anyhow::Result<()> {
     for expected in ["painting.png", "nowhere.safetensors", "2 of 3 files"] {
         assert!(text.contains(expected), "{text}");
     }
+    // With its cause, once.
+    assert_eq!(text.matches("No such file").count(), 1, "{text}");
     Ok(())
 }
