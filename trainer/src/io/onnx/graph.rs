@@ -1,8 +1,8 @@
 //! An ONNX graph in the making: one operation after another.
 
 use super::proto::{
-    Attribute, Dimension, Entry, FLOAT, Graph, INT64, Length, Model, Node, OperatorSet, Shape,
-    Tensor, TensorType, Type, ValueInfo,
+    Attribute, Dimension, Entry, FLOAT, Graph, INT64, Length, Model, Node, OperatorSet, Tensor,
+    TensorShape, TensorType, Type, ValueInfo,
 };
 use gstfaststyle::Size;
 use prost::Message;
@@ -126,7 +126,7 @@ fn image(name: &str, size: Option<Size>) -> ValueInfo {
         kind: Some(Type {
             tensor_type: Some(TensorType {
                 elem_type: Some(FLOAT),
-                shape: Some(Shape { dim }),
+                shape: Some(TensorShape { dim }),
             }),
         }),
     }
