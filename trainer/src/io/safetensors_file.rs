@@ -1,7 +1,7 @@
 //! Safetensors files, with what their metadata says.
 
-use anyhow::{Result, anyhow};
-use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
+use anyhow::{Context, Result, anyhow, ensure};
+use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorView};
 use std::collections::HashMap;
 
 /// A parsed safetensors file.
@@ -34,6 +34,24 @@ impl<'a> Safetensors<'a> {
     /// A string of the metadata.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.strings.get(key).map(String::as_str)
+    }
+
+    /// The tensor `name`, which must have this shape.
+    ///
+    /// # Errors
+    /// It is missing or has another shape.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
+        let view = self
+            .tensors
+            .tensor(name)
+            .ok()
+            .with_context(|| format!("tensor `{name}` is missing"))?;
+        ensure!(
+            view.shape() == shape,
+            "tensor `{name}` has shape {:?}, expected {shape:?}",
+            view.shape()
+        );
+        Ok(view)
     }
 }
 

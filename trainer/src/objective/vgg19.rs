@@ -1,12 +1,9 @@
 //! VGG-19 up to its first convolution of block 5, as a measure of pictures.
 
 use crate::objective::layers::Layer;
-use crate::objective::vgg_weights::VggWeights;
+use crate::objective::vgg_weights::{MEANS_BGR, VggWeights};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products, plain};
-
-/// The mean of its training pictures, as B, G, R, which it expects taken off.
-const MEAN_BGR: [f32; 3] = [103.939, 116.779, 123.68];
 
 /// What pictures and biases are multiplied by where activations have 16 bits, a
 /// power of 2: all that comes of it is as much smaller. Without, paintings reach
@@ -46,7 +43,7 @@ impl Vgg19 {
                 layers.len()
             );
         }
-        let [blue, green, red] = MEAN_BGR;
+        let [blue, green, red] = MEANS_BGR;
         Ok(Vgg19 {
             layers,
             mean: Tensor::new(&[red, green, blue], device)?,

@@ -7,7 +7,7 @@
 //! in, out]`, and `[height, width, out, in]` where they are transposed. Widths,
 //! kernels and blocks other than the original's are taken too.
 
-use super::{Converted, Tensors, numbers};
+use super::tensors::{Converted, Tensors, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};

@@ -4,23 +4,23 @@
 //! file is refused with what was found in it.
 
 mod fast_style_transfer;
-mod foreign;
+mod tensors;
 mod transformer_net;
+mod unsupported;
 
 use crate::cli::ImportArgs;
 use crate::commands::about;
 use crate::io::input::read_bounded;
 use crate::io::output;
 use crate::io::safetensors_file::Safetensors;
-use crate::io::torch_file::{self, Kind, SavedTensor};
+use crate::io::torch_file::{self, ElementType, SavedTensor};
 use crate::logging::say::say;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::Tensor;
-use gstfaststyle::{Architecture, Model, Style};
+use gstfaststyle::{Model, Style};
 use safetensors::tensor::Dtype;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use tensors::{Converted, Tensors};
 
 /// Many times the size of a network with its optimiser's state.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -81,17 +81,9 @@ fn read(path: &Path, style: Style) -> Result<(Model, &'static str)> {
     Ok((model, family))
 }
 
-/// Another program's network, as one of ours.
-struct Converted {
-    /// Where it comes from.
-    family: &'static str,
-    architecture: Architecture,
-    weights: HashMap<String, Tensor>,
-}
-
 /// The network in the bytes of a file, as one of ours.
 fn network(bytes: &[u8]) -> Result<Converted> {
-    let tensors = tensors(bytes)?;
+    let tensors = read_tensors(bytes)?;
     if let Some(network) = transformer_net::find(&tensors)? {
         return transformer_net::convert(&network).context(transformer_net::FAMILY);
     }
@@ -99,40 +91,17 @@ fn network(bytes: &[u8]) -> Result<Converted> {
         Some(network) => {
             fast_style_transfer::convert(&network).context(fast_style_transfer::FAMILY)
         }
-        None => Err(foreign::refusal(&tensors)),
+        None => Err(unsupported::refusal(&tensors)),
     }
 }
 
-/// The numbers of the tensor called `name`.
-///
-/// # Errors
-/// It has another shape, or does not hold real numbers.
-fn numbers(name: &str, tensor: &SavedTensor, shape: &[usize]) -> Result<Vec<f32>> {
-    ensure!(
-        tensor.shape == shape,
-        "tensor `{name}` has shape {:?}, expected {shape:?}",
-        tensor.shape
-    );
-    let values = tensor
-        .floats()
-        .with_context(|| format!("tensor `{name}`"))?;
-    ensure!(
-        values.iter().all(|value| value.is_finite()),
-        "tensor `{name}` holds a number that is not finite"
-    );
-    Ok(values)
-}
-
-/// The tensors of a file by their names.
-type Tensors<'a> = BTreeMap<String, SavedTensor<'a>>;
-
 /// The tensors of a file of `torch.save` or a safetensors file.
-fn tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
+fn read_tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
     if torch_file::is_torch_file(bytes) {
         return torch_file::read(bytes);
     }
     if !Safetensors::is_one(bytes) {
-        bail!("{}; {}", foreign::format(bytes), foreign::KNOWN);
+        bail!("{}; {}", unsupported::format(bytes), unsupported::KNOWN);
     }
     let file = Safetensors::parse(bytes)?;
     ensure!(
@@ -142,18 +111,25 @@ fn tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
     file.tensors
         .iter()
         .map(|(name, view)| {
-            let kind = match view.dtype() {
-                Dtype::U8 => Kind::Byte,
-                Dtype::I64 => Kind::Long,
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                Dtype::F32 => Kind::Float,
-                Dtype::F64 => Kind::Double,
+            let element_type = match view.dtype() {
+                Dtype::U8 => ElementType::Byte,
+                Dtype::I64 => ElementType::Long,
+                Dtype::F16 => ElementType::Half,
+                Dtype::BF16 => ElementType::BFloat16,
+                Dtype::F32 => ElementType::Float,
+                Dtype::F64 => ElementType::Double,
                 other => bail!("tensor `{name}` is of type {other:?}, which no network uses"),
             };
             let shape = view.shape().to_vec();
             let data = view.data();
-            Ok((name.to_string(), SavedTensor { kind, shape, data }))
+            Ok((
+                name.to_string(),
+                SavedTensor {
+                    element_type,
+                    shape,
+                    data,
+                },
+            ))
         })
         .collect()
 }

@@ -4,7 +4,7 @@
 //! entrance and its result are RGB in 0..255, the latter to be cut to that
 //! range. Widths, kernels and blocks other than the original's are taken too.
 
-use super::{Converted, Tensors, numbers};
+use super::tensors::{Converted, Tensors, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};

@@ -2,8 +2,7 @@
 //! compressed, with the saved object (`NAME/data.pkl`) and its storages
 //! (`NAME/data/KEY`).
 
-use super::pickle::{Input, Storages, Value, unpickle};
-use super::{StorageData, storage_bytes};
+use super::pickle::{Input, StorageData, Storages, Value, storage_bytes, unpickle};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{self, Cursor};
 use zip::{CompressionMethod, ZipArchive};

@@ -2,8 +2,7 @@
 //! (magic number, protocol version, facts about the writer, the saved object,
 //! the keys of its storages), then the storages.
 
-use super::pickle::{Input, Storages, Value, unpickle};
-use super::{StorageData, storage_bytes};
+use super::pickle::{Input, StorageData, Storages, Value, storage_bytes, unpickle};
 use anyhow::{Context, Result, bail, ensure};
 use std::rc::Rc;
 

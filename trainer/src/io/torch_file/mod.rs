@@ -10,89 +10,19 @@
 mod archive;
 mod legacy;
 mod pickle;
+mod saved_tensor;
 
 pub use archive::is_zip;
+pub use saved_tensor::{ElementType, SavedTensor};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
-use pickle::{Storages, TensorInfo, Value};
-use std::collections::{BTreeMap, HashMap};
+use pickle::{StorageData, TensorInfo, Value};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Bytes that the longest name has. One dictionary's name becomes a part of
 /// those of all its tensors: without a bound, a small file could fill memory.
 const MAX_NAME: usize = 1024;
-
-/// The type of a tensor's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Whole numbers from 0 to 255.
-    Byte,
-    /// Whole numbers of 64 bits.
-    Long,
-    /// Real numbers of 16 bits.
-    Half,
-    /// The first 16 bits of a `Float`.
-    BFloat16,
-    /// Real numbers of 32 bits.
-    Float,
-    /// Real numbers of 64 bits.
-    Double,
-}
-
-impl Kind {
-    /// From the name of a class: `torch FloatStorage`.
-    fn from_class(class: &str) -> Result<Self> {
-        Ok(match class {
-            "torch ByteStorage" => Kind::Byte,
-            "torch LongStorage" => Kind::Long,
-            "torch HalfStorage" => Kind::Half,
-            "torch BFloat16Storage" => Kind::BFloat16,
-            "torch FloatStorage" => Kind::Float,
-            "torch DoubleStorage" => Kind::Double,
-            other => bail!("storages of class `{other}` are not expected here"),
-        })
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Kind::Byte => 1,
-            Kind::Half | Kind::BFloat16 => 2,
-            Kind::Float => 4,
-            Kind::Long | Kind::Double => 8,
-        }
-    }
-}
-
-/// A tensor, its data still in the file's bytes.
-#[derive(Debug)]
-pub struct SavedTensor<'a> {
-    /// What its numbers are.
-    pub kind: Kind,
-    /// Its sides.
-    pub shape: Vec<usize>,
-    /// Its numbers, row-major and little-endian.
-    pub data: &'a [u8],
-}
-
-impl SavedTensor<'_> {
-    /// The values of a tensor of real numbers.
-    ///
-    /// # Errors
-    /// It is one of whole numbers.
-    pub fn floats(&self) -> Result<Vec<f32>> {
-        let dtype = match self.kind {
-            Kind::Half => DType::F16,
-            Kind::BFloat16 => DType::BF16,
-            Kind::Float => DType::F32,
-            Kind::Double => DType::F64,
-            Kind::Byte | Kind::Long => bail!("it does not hold floats"),
-        };
-        let count = self.data.len() / self.kind.bytes();
-        let tensor = Tensor::from_raw_buffer(self.data, dtype, &[count], &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?.to_vec1()?)
-    }
-}
 
 /// Whether `bytes` begin as a file of `torch.save` does.
 pub fn is_torch_file(bytes: &[u8]) -> bool {
@@ -121,9 +51,6 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, SavedTensor<'_>>> {
         })
         .collect()
 }
-
-/// The data of each storage, by its key.
-type StorageData<'a> = HashMap<Rc<str>, &'a [u8]>;
 
 /// Gathers the tensors of a dictionary and of those in it.
 fn collect(
@@ -154,17 +81,17 @@ fn collect(
 }
 
 fn locate<'a>(info: &TensorInfo, storages: &StorageData<'a>) -> Result<SavedTensor<'a>> {
-    let kind = info.storage.kind;
+    let element_type = info.storage.element_type;
     let data = storages
         .get(&info.storage.key)
         .context("its storage is not in the file")?;
     let end = info.offset.checked_add(contiguous_count(info)?);
-    let byte = |element: usize| element.checked_mul(kind.bytes());
+    let byte = |element: usize| element.checked_mul(element_type.bytes());
     let data = end
         .and_then(|end| data.get(byte(info.offset)?..byte(end)?))
         .context("it reaches beyond its storage")?;
     Ok(SavedTensor {
-        kind,
+        element_type,
         shape: info.shape.clone(),
         data,
     })
@@ -184,16 +111,6 @@ fn contiguous_count(info: &TensorInfo) -> Result<usize> {
             .context("it is larger than memory")?;
     }
     Ok(count)
-}
-
-/// The bytes that a storage should have.
-fn storage_bytes(storages: &Storages, key: &str) -> Result<usize> {
-    let info = storages
-        .get(key)
-        .with_context(|| format!("storage {key} belongs to no tensor"))?;
-    info.count
-        .checked_mul(info.kind.bytes())
-        .with_context(|| format!("storage {key} is larger than memory"))
 }
 
 #[cfg(test)]

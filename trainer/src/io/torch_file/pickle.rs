@@ -5,7 +5,7 @@
 //! are made of, and the only "calls" it understands are those that describe a
 //! tensor or an ordered dictionary. Nothing is ever executed.
 
-use super::Kind;
+use super::saved_tensor::ElementType;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -27,6 +27,19 @@ const ADVICE: &str = "save the network's state_dict() alone";
 
 /// The storages that a pickle announced, by their keys.
 pub type Storages = BTreeMap<Rc<str>, Rc<StorageInfo>>;
+
+/// The data of each storage, by its key.
+pub type StorageData<'a> = HashMap<Rc<str>, &'a [u8]>;
+
+/// The bytes that a storage should have.
+pub fn storage_bytes(storages: &Storages, key: &str) -> Result<usize> {
+    let info = storages
+        .get(key)
+        .with_context(|| format!("storage {key} belongs to no tensor"))?;
+    info.count
+        .checked_mul(info.element_type.bytes())
+        .with_context(|| format!("storage {key} is larger than memory"))
+}
 
 /// What a pickle can hold here.
 #[derive(Clone)]
@@ -115,7 +128,7 @@ impl Value {
 /// A run of numbers that tensors share.
 #[derive(PartialEq, Eq)]
 pub struct StorageInfo {
-    pub kind: Kind,
+    pub element_type: ElementType,
     pub key: Rc<str>,
     /// Its number of elements.
     pub count: usize,
@@ -142,7 +155,7 @@ impl StorageInfo {
             "storage {key} is a part of another one"
         );
         Ok(StorageInfo {
-            kind: Kind::from_class(class)?,
+            element_type: ElementType::from_class(class)?,
             key: key.clone(),
             count: count.size()?,
         })

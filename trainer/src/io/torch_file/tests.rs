@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// A tensor to be written.
 pub struct Sample {
     pub name: String,
-    pub kind: Kind,
+    pub element_type: ElementType,
     pub shape: Vec<usize>,
     pub data: Vec<u8>,
 }
@@ -20,7 +20,7 @@ impl Sample {
     pub fn bytes(name: &str, shape: &[usize], data: Vec<u8>) -> Self {
         Sample {
             name: name.into(),
-            kind: Kind::Byte,
+            element_type: ElementType::Byte,
             shape: shape.to_vec(),
             data,
         }
@@ -29,23 +29,23 @@ impl Sample {
     pub fn floats(name: &str, values: &[f32]) -> Self {
         Sample {
             name: name.into(),
-            kind: Kind::Float,
+            element_type: ElementType::Float,
             shape: vec![values.len()],
             data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
         }
     }
 
-    fn of_kind(name: &str, kind: Kind, data: &[u8]) -> Self {
+    fn of_type(name: &str, element_type: ElementType, data: &[u8]) -> Self {
         Sample {
             name: name.into(),
-            kind,
-            shape: vec![data.len() / kind.bytes()],
+            element_type,
+            shape: vec![data.len() / element_type.bytes()],
             data: data.to_vec(),
         }
     }
 
     fn count(&self) -> usize {
-        self.data.len() / self.kind.bytes()
+        self.data.len() / self.element_type.bytes()
     }
 }
 
@@ -76,7 +76,7 @@ fn ints(numbers: &[usize]) -> Vec<u8> {
 fn storage(sample: &Sample, key: &str, more: &[u8]) -> Vec<u8> {
     let id = tuple(&[
         text("storage"),
-        format!("ctorch\n{:?}Storage\n", sample.kind).into_bytes(),
+        format!("ctorch\n{:?}Storage\n", sample.element_type).into_bytes(),
         text(key),
         text("cuda:0"),
         int(sample.count()),
@@ -293,16 +293,16 @@ fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_kind_of_float_is_read() {
+fn every_type_of_float_is_read() {
     let double: Vec<u8> = [0.5f64, -1.5]
         .iter()
         .flat_map(|v| v.to_le_bytes())
         .collect();
     let samples = [
-        Sample::of_kind("half", Kind::Half, &[0, 0x38, 0, 0xbe]),
-        Sample::of_kind("brain", Kind::BFloat16, &[0, 0x3f, 0xc0, 0xbf]),
-        Sample::of_kind("double", Kind::Double, &double),
-        Sample::of_kind("long", Kind::Long, &[1, 0, 0, 0, 0, 0, 0, 0]),
+        Sample::of_type("half", ElementType::Half, &[0, 0x38, 0, 0xbe]),
+        Sample::of_type("brain", ElementType::BFloat16, &[0, 0x3f, 0xc0, 0xbf]),
+        Sample::of_type("double", ElementType::Double, &double),
+        Sample::of_type("long", ElementType::Long, &[1, 0, 0, 0, 0, 0, 0, 0]),
     ];
     let file = save_zip(&samples);
     let tensors = read(&file).unwrap();

@@ -10,7 +10,9 @@
 //! the input (`channel_order`, `input`, `means`), the `source` of the weights,
 //! their `licence` and the `credit` that it asks for.
 
-use super::{CONVOLUTIONS, check_finite, named, quantise};
+use super::convention;
+use super::convolutions::{CONVOLUTIONS, check_finite};
+use super::quantise::{TABLE, quantise};
 use crate::io::safetensors_file::Safetensors;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::Dtype;
@@ -22,14 +24,9 @@ pub const FORMAT: &str = "faststyle-vgg19";
 
 const FORMAT_VERSION: u64 = 1;
 
-/// Values a convolution's weights can take.
-pub const TABLE: usize = 256;
-
-const METADATA: [(&str, &str); 6] = [
+const METADATA: [(&str, &str); 4] = [
     ("format", FORMAT),
     ("channel_order", "BGR"),
-    ("input", named::INPUT),
-    ("means", "103.939,116.779,123.68"),
     (
         "licence",
         "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
@@ -43,7 +40,7 @@ const METADATA: [(&str, &str); 6] = [
 
 /// The weights of one convolution, quantised.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
+pub struct QuantisedConvolution {
     /// An index into `table` for each weight.
     pub indices: Vec<u8>,
     /// [`TABLE`] values.
@@ -51,11 +48,11 @@ pub struct Layer {
     pub bias: Vec<f32>,
 }
 
-impl Layer {
+impl QuantisedConvolution {
     /// The closest layer of [`TABLE`] values to these weights.
     pub fn quantise(weights: &[f32], bias: Vec<f32>) -> Self {
-        let (indices, table) = quantise::quantise(weights);
-        Layer {
+        let (indices, table) = quantise(weights);
+        QuantisedConvolution {
             indices,
             table,
             bias,
@@ -101,7 +98,7 @@ pub fn is_compact(file: &Safetensors) -> bool {
 }
 
 /// The layers of a compact file.
-pub fn parse(file: &Safetensors) -> Result<Vec<Layer>> {
+pub fn parse(file: &Safetensors) -> Result<Vec<QuantisedConvolution>> {
     let version = file.text("format_version").unwrap_or_default();
     let version: u64 = version
         .parse()
@@ -110,14 +107,14 @@ pub fn parse(file: &Safetensors) -> Result<Vec<Layer>> {
         version == FORMAT_VERSION,
         "format version {version}, but this program reads version {FORMAT_VERSION}"
     );
-    named::check_convention(file)?;
+    convention::check_convention(file)?;
     CONVOLUTIONS
         .iter()
         .enumerate()
         .map(|(number, convolution)| {
             let name = |kind| format!("features.{}.{kind}", convolution.feature);
             let shape = convolution.shape();
-            let layer = Layer {
+            let layer = QuantisedConvolution {
                 indices: data(file, &name("indices"), Dtype::U8, &shape)?.to_vec(),
                 table: floats(file, &name("table"), TABLE)?,
                 bias: floats(file, &name("bias"), convolution.outputs)?,
@@ -130,7 +127,7 @@ pub fn parse(file: &Safetensors) -> Result<Vec<Layer>> {
 
 /// The bytes of a tensor that has to have this type and shape.
 fn data<'a>(file: &'a Safetensors, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {
-    let view = named::view(file, name, shape)?;
+    let view = file.tensor(name, shape)?;
     ensure!(
         view.dtype() == dtype,
         "tensor `{name}` is of type {:?}, expected {dtype:?}",
@@ -148,7 +145,7 @@ fn floats(file: &Safetensors, name: &str, count: usize) -> Result<Vec<f32>> {
 ///
 /// The safetensors crate writes metadata in random order, hence the header
 /// made here.
-pub fn to_bytes(layers: &[Layer], source: &str) -> Result<Vec<u8>> {
+pub fn to_bytes(layers: &[QuantisedConvolution], source: &str) -> Result<Vec<u8>> {
     ensure!(layers.len() == CONVOLUTIONS.len(), "not all convolutions");
     let mut header = BTreeMap::from([("__metadata__".to_string(), json!(metadata(source)))]);
     let mut data = Vec::new();
@@ -187,6 +184,8 @@ fn metadata(source: &str) -> BTreeMap<&str, String> {
         .iter()
         .map(|(key, value)| (*key, value.to_string()))
         .chain([
+            ("input", convention::input()),
+            ("means", convention::means()),
             ("format_version", FORMAT_VERSION.to_string()),
             ("source", source.to_string()),
         ])

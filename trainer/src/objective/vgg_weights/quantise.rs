@@ -1,6 +1,7 @@
 //! Weights as indices into a table of 256 values.
 
-use super::compact::TABLE;
+/// Values that the weights of a convolution can take.
+pub const TABLE: usize = 256;
 
 /// Rounds of the refinement; it has long settled by then.
 const ROUNDS: usize = 60;

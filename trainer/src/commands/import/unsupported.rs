@@ -1,6 +1,6 @@
 //! What can be said about files that cannot be imported.
 
-use super::Tensors;
+use super::tensors::Tensors;
 use anyhow::{Error, anyhow};
 
 /// What can be imported.
