@@ -9,20 +9,10 @@ use gstfaststyle::internals::ops::Backend;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
 use gstfaststyle::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
 fn picture(width: usize, height: usize) -> Image {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let data = (0..3 * width * height)
-        .map(|_| rng.random_range(0.0..255.0))
-        .collect();
-    Image {
-        width,
-        height,
-        data,
-    }
+    common::noise(7, width, height)
 }
 
 fn cpu_network(model: &Model, level: Level, precision: Precision) -> CpuNetwork {

@@ -142,7 +142,8 @@ fn files_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The error is of this kind, and its message names the file and the fault.
+/// The error is of this kind, its message names the file, and with its causes it
+/// names the fault, once.
 macro_rules! assert_fault {
     ($result:expr, $variant:ident, $fault:expr) => {{
         let error = $result.err().expect("an error");
@@ -153,18 +154,20 @@ macro_rules! assert_fault {
         );
         let message = error.to_string();
         assert!(message.contains(NAME), "no file name: {message}");
-        assert!(message.contains($fault), "not `{}`: {message}", $fault);
+        let chain = format!("{:#}", anyhow::Error::from(error));
+        let count = chain.matches($fault).count();
+        assert_eq!(count, 1, "`{}` in: {chain}", $fault);
     }};
 }
 
 #[test]
-fn the_parts_make_a_good_file() {
+fn the_test_parts_make_a_valid_file() {
     let model = load(&Parts::new().bytes()).unwrap();
     assert_eq!(model.architecture, tiny());
 }
 
 #[test]
-fn bytes_do_as_well_as_a_file() {
+fn a_model_loads_from_bytes() {
     let bytes = Parts::new().bytes();
     let model = ModelFile::from_bytes(NAME, bytes.clone()).parse().unwrap();
     assert_eq!(model.architecture, tiny());
@@ -173,26 +176,26 @@ fn bytes_do_as_well_as_a_file() {
 }
 
 #[test]
-fn what_is_no_file() {
+fn missing_files_and_folders_are_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(NAME);
-    assert_fault!(Model::load(&path), Io, "No such file");
+    assert_fault!(Model::load(&path), Read, "No such file");
     fs::create_dir(&path).unwrap();
-    assert_fault!(Model::load(&path), Io, "not a regular file");
+    assert_fault!(Model::load(&path), Read, "not a regular file");
 }
 
 #[test]
 #[cfg(unix)]
-fn a_pipe_is_not_waited_for() {
+fn opening_a_pipe_does_not_block() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(NAME);
     let mkfifo = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(mkfifo.unwrap().success());
-    assert_fault!(Model::load(&path), Io, "not a regular file");
+    assert_fault!(Model::load(&path), Read, "not a regular file");
 }
 
 #[test]
-fn too_large_a_file() {
+fn too_large_files_are_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(NAME);
     let file = File::create(&path).unwrap();
@@ -223,7 +226,7 @@ fn a_file_cut_anywhere_is_truncated() {
 }
 
 #[test]
-fn something_else_altogether() {
+fn other_kinds_of_files_are_refused() {
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\0\0\0\x01\0\x08\x02";
     let text = "Not a model, but a letter.";
     let json = "{ \"model\": { \"width\": 32 }}";
@@ -239,7 +242,7 @@ fn something_else_altogether() {
 }
 
 #[test]
-fn hostile_headers() {
+fn invalid_headers_are_refused() {
     for length in [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 40] {
         let bytes = [&length.to_le_bytes(), &b"{}"[..]].concat();
         assert_fault!(load(&bytes), NotSafetensors, "no JSON header");
@@ -254,7 +257,7 @@ fn hostile_headers() {
 }
 
 #[test]
-fn hostile_offsets() {
+fn invalid_offsets_are_refused() {
     let one = |shape: &str, offsets: &str| {
         let header =
             format!("{{\"a\":{{\"dtype\":\"U8\",\"shape\":{shape},\"data_offsets\":{offsets}}}}}");
@@ -311,7 +314,7 @@ fn hostile_offsets() {
 }
 
 #[test]
-fn a_spoilt_byte_does_no_harm() {
+fn a_corrupt_byte_is_an_error_or_harmless() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(NAME);
     let whole = Parts::new().bytes();
@@ -330,7 +333,7 @@ fn a_spoilt_byte_does_no_harm() {
 }
 
 #[test]
-fn models_of_others() {
+fn foreign_models_are_refused() {
     let foreign = "not a faststyle model";
     assert_fault!(load(&raw("{}", b"")), Foreign, foreign);
     let theirs = "{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}";
@@ -343,7 +346,7 @@ fn models_of_others() {
 }
 
 #[test]
-fn versions_of_other_times() {
+fn unknown_versions_are_refused() {
     let version = |text| load(&Parts::with_metadata("format_version", text));
     let next = (FORMAT_VERSION + 1).to_string();
     assert_fault!(version(&next), FutureVersion, "model format 3");
@@ -359,7 +362,7 @@ fn versions_of_other_times() {
 }
 
 #[test]
-fn metadata_that_cannot_be_read() {
+fn unreadable_metadata_is_refused() {
     for key in ["format_version", "architecture", "styles", "training"] {
         let mut parts = Parts::new();
         match key {
@@ -384,7 +387,7 @@ fn metadata_that_cannot_be_read() {
 }
 
 #[test]
-fn architectures_that_cannot_be_read() {
+fn unreadable_architectures_are_refused() {
     let with = |key, value| load(&Parts::with_architecture(key, value));
     assert_fault!(with("depth", json!(3)), Metadata, "unknown field `depth`");
     assert_fault!(with("width", json!(-1)), Metadata, "`architecture`");
@@ -414,7 +417,7 @@ fn architectures_that_cannot_be_read() {
 }
 
 #[test]
-fn what_old_files_do_not_say_is_as_it_was() {
+fn fields_missing_from_old_files_have_defaults() {
     let mut architecture = serde_json::to_value(tiny()).unwrap();
     let padding = architecture.as_object_mut().unwrap().remove("padding");
     assert_eq!(padding, Some(json!("reflect")));
@@ -423,7 +426,7 @@ fn what_old_files_do_not_say_is_as_it_was() {
 }
 
 #[test]
-fn architectures_that_no_network_has() {
+fn impossible_architectures_are_refused() {
     let faults = [
         ("width", json!(0), "width is 0"),
         ("width", json!(1_000_000_000), "width is 1000000000"),
@@ -473,7 +476,7 @@ fn architectures_that_no_network_has() {
 }
 
 #[test]
-fn tensors_other_than_the_architectures() {
+fn unexpected_tensors_are_refused() {
     let f32s = |values: [f32; 3]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let shape = &[1, 3, 1, 1];
     let with = |dtype, shape: &[usize], bytes| load(&Parts::with_tensor(dtype, shape, bytes));
@@ -519,7 +522,7 @@ fn tensors_other_than_the_architectures() {
 }
 
 #[test]
-fn half_precision_is_read() {
+fn half_precision_weights_are_read() {
     let mut parts = Parts::new();
     let architecture = tiny();
     let weights = architecture.random_weights(1, &Device::Cpu).unwrap();
@@ -527,7 +530,7 @@ fn half_precision_is_read() {
         let half = weights[name].to_dtype(DType::F16).unwrap();
         let half: Vec<f32> = values(&half.to_dtype(DType::F32).unwrap());
         *dtype = "F16";
-        // Of an F32 that is an F16, sign, exponent and fraction are moved.
+        // For an F32 that is also an F16, move sign, exponent and fraction.
         let to_f16 = |v: &f32| {
             let bits = v.to_bits();
             let exponent = ((bits >> 23) & 0xff) as i32 - 127 + 15;
@@ -549,7 +552,7 @@ fn half_precision_is_read() {
 }
 
 #[test]
-fn what_is_saved_comes_back() {
+fn a_saved_model_loads_unchanged() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for seed in 0..50 {
         let architecture = Architecture {
@@ -610,7 +613,7 @@ fn what_is_saved_comes_back() {
 }
 
 #[test]
-fn what_could_not_be_loaded_is_not_saved() {
+fn an_unloadable_model_is_not_saved() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(NAME);
     let good = Model::random(tiny(), 1).unwrap();
@@ -653,12 +656,12 @@ fn a_failed_save_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     let model = Model::random(tiny(), 1).unwrap();
     let missing = folder.path().join("missing").join(NAME);
-    assert_fault!(model.save(&missing), Io, "No such file");
+    assert_fault!(model.save(&missing), Write, "No such file");
     assert!(files_in(folder.path()).is_empty());
     // A folder in the file's place.
     let path = folder.path().join(NAME);
     fs::create_dir(&path).unwrap();
-    assert_fault!(model.save(&path), Io, "irectory");
+    assert_fault!(model.save(&path), Write, "irectory");
     assert_eq!(files_in(folder.path()), [NAME]);
 }
 

@@ -59,7 +59,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
 /// Up to 4x4, a single pixel is left after the strided convolutions and all
 /// that follows is flat: each norm divides the rounding errors of the
 /// convolution before it by up to sqrt(eps), three times over. These sizes
-/// are compared at the article's eps, which keeps them below what can be seen.
+/// are compared with the eps of the paper, which keeps them below what can be seen.
 fn check_paths(width: usize) {
     for variant in 0..8 {
         for (h, w, norm_eps, tolerance) in [
@@ -118,7 +118,7 @@ fn both_paths_paint_alike_at_width_17() {
     check_paths(17);
 }
 
-/// As others' networks are: zeros at borders, transposed convolutions.
+/// The architecture of other programs' networks: zeros at borders, transposed convolutions.
 fn of_tensorflow(width: usize) -> Architecture {
     Architecture {
         residual_blocks: 2,
@@ -217,7 +217,7 @@ fn a_seed_says_what_the_weights_are() {
 }
 
 #[test]
-fn the_articles_network_has_its_parameters() {
+fn the_papers_network_has_its_parameters() {
     let count = |architecture: &Architecture| -> usize {
         let parameters = architecture.parameters();
         let sizes = parameters

@@ -7,8 +7,6 @@ use gstfaststyle::{Architecture, Model, OutputMap, Padding};
 use gstfaststyle::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision, Size,
 };
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 const MIB: usize = 1 << 20;
 
@@ -28,11 +26,11 @@ struct Picture {
 impl Picture {
     /// Large forms, so that tiles differ from each other, with noise on them.
     fn new(width: usize, height: usize) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let data = (0..3 * width * height).map(|i| {
+        let noise = common::random(7, 3 * width * height, -30.0..30.0);
+        let data = noise.into_iter().enumerate().map(|(i, noise)| {
             let (x, y) = (i % width, i / width % height);
             let form = 90.0 + 60.0 * (x as f32 / 31.0).sin() * (y as f32 / 17.0).cos();
-            form + rng.random_range(-30.0..30.0)
+            form + noise
         });
         Picture {
             picture: Image {

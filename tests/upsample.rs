@@ -1,11 +1,11 @@
 //! Smaller pictures, and back, against slow and obvious references.
 
+mod common;
+
 use gstfaststyle::internals::engine::resize::{shrink, shrink_at};
 use gstfaststyle::internals::engine::upsample::Upsampler;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::{Image, Size, Threads};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// Sizes of a picture, and smaller ones.
 const SIZES: [((usize, usize), (usize, usize)); 11] = [
@@ -31,9 +31,8 @@ fn image((width, height): (usize, usize), pixel: impl FnMut(usize) -> f32) -> Im
     }
 }
 
-fn noise(size: (usize, usize)) -> Image {
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
-    image(size, |_| rng.random_range(0.0..255.0))
+fn noise((width, height): (usize, usize)) -> Image {
+    common::noise(3, width, height)
 }
 
 /// Waves, some too short for a smaller picture, other ones in each colour.

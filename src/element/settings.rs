@@ -2,7 +2,9 @@
 
 use super::models;
 use super::pace::SizePolicy;
-use crate::engine::{DeviceChoice, EngineError, Options, Precision, Prepared, Threads};
+use crate::engine::{
+    DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain,
+};
 use crate::network::ModelError;
 use gst::glib;
 use std::io;
@@ -129,7 +131,7 @@ impl Settings {
 
     /// The CPU threads to run on.
     pub fn threads(&self) -> Result<Threads, Fault> {
-        Threads::new(self.threads as usize).map_err(|error| Fault::failed(error.to_string()))
+        Threads::new(self.threads as usize).map_err(|error| Fault::failed(error_chain(&error)))
     }
 
     /// Loads the model, if one is set, and prepares it on the device.
@@ -199,9 +201,9 @@ impl From<Fault> for gst::ErrorMessage {
 }
 
 fn fault(error: EngineError, path: &Path) -> Fault {
-    let text = error.to_string();
+    let text = error_chain(&error);
     let kind = match &error {
-        EngineError::Model(ModelError::Io { source, .. })
+        EngineError::Model(ModelError::Read { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
             gst::ResourceError::NotFound

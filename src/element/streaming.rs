@@ -6,7 +6,7 @@ use super::cuda_memory::Context;
 use super::pace::{Pace, SizePolicy};
 use super::settings::FrameSettings;
 use crate::engine::frame::FrameInfo;
-use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size};
+use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size, error_chain};
 use gst_video::{VideoInfo, VideoMeta};
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,5 +260,5 @@ fn paint(
         .map_err(|reason| wrong_buffer("output", &reason))?;
     painter
         .paint(&from, &mut to, size, blend)
-        .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
+        .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{}", error_chain(&error))))
 }

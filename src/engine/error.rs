@@ -3,9 +3,12 @@
 use super::frame::FrameError;
 use crate::network::ModelError;
 use crate::ops::Size;
+use std::error::Error as StdError;
+use std::iter;
 use thiserror::Error;
 
-/// Why a picture could not be repainted.
+/// Why a picture could not be repainted. A message leaves out the causes that are
+/// the error's sources.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -83,6 +86,31 @@ pub enum EngineError {
     },
 
     /// The network failed on the device, for want of memory for example.
-    #[error("running the network: {0}")]
+    #[error("running the network failed")]
     Candle(#[from] candle_core::Error),
+}
+
+/// The message of `error` followed by those of its causes.
+pub fn error_chain(error: &dyn StdError) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_chain_names_each_cause_once() {
+        let error = EngineError::from(ModelError::Read {
+            path: "some/file".into(),
+            source: io::Error::other("the disk is gone"),
+        });
+        assert_eq!(error.to_string(), "some/file: cannot be read");
+        let chain = "some/file: cannot be read: the disk is gone";
+        assert_eq!(error_chain(&error), chain);
+        let error = EngineError::from(candle_core::Error::Msg("no memory".into()));
+        assert_eq!(error_chain(&error), "running the network failed: no memory");
+    }
 }

@@ -5,6 +5,7 @@
 //! [`Painter`] does all of that, if need be on a picture that [`resize`] made
 //! smaller and whose result [`upsample`] brings back.
 
+mod area;
 mod blend;
 mod buffers;
 pub mod cpu;
@@ -24,15 +25,16 @@ mod tiles;
 pub mod upsample;
 
 pub use crate::ops::Size;
+pub use area::Area;
 pub use blend::Blend;
 pub use device::DeviceChoice;
-pub use error::EngineError;
+pub use error::{EngineError, error_chain};
 pub use image::Image;
 pub use painter::{FrameTimings, Painter};
 pub use precision::Precision;
 pub use prepared::{Options, Prepared};
 pub use threads::Threads;
-pub use tiles::{Area, Canvas};
+pub use tiles::Canvas;
 
 use crate::network::{Model, Network};
 use candle_core::Tensor;

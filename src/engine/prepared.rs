@@ -3,7 +3,7 @@
 use super::cpu;
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::{DeviceChoice, EngineError, Precision, Threads};
+use super::{DeviceChoice, EngineError, Precision, Threads, error_chain};
 use crate::network::{Architecture, Model, ModelFile, Network, StyleMix};
 use crate::ops::cpu::Level;
 use candle_core::Device;
@@ -89,7 +89,7 @@ impl Prepared {
         let (weights, precision) = match prepared {
             // A device that was not asked for by name and cannot do it.
             Err(error) if options.device == DeviceChoice::Auto && !device.is_cpu() => {
-                fallback = Some(error.to_string());
+                fallback = Some(error_chain(&error));
                 device = Device::Cpu;
                 Weights::new(model, options, &device, &threads)?
             }

@@ -3,13 +3,23 @@
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
-/// Why a model file could not be read or written. Every message names the file.
+/// Why a model file could not be read or written. Every message names the file;
+/// what the system or Candle reported is the error's source, not in the message.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file is missing, unreadable or cannot be written.
-    #[error("{}: {source}", path.display())]
-    Io {
+    /// The file is missing or unreadable.
+    #[error("{}: cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+
+    /// The file cannot be written.
+    #[error("{}: cannot be written", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system reported.
@@ -135,7 +145,7 @@ pub enum ModelError {
     },
 
     /// Candle could not make or read a tensor.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: Candle cannot make or read a tensor", path.display())]
     Tensor {
         /// The file.
         path: PathBuf,

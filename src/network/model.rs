@@ -141,12 +141,12 @@ impl Model {
     /// `path` holds either the old model or the whole new one.
     ///
     /// # Errors
-    /// [`ModelError::Io`] if it cannot be written, and what [`Model::load`]
+    /// [`ModelError::Write`] if it cannot be written, and what [`Model::load`]
     /// would find wrong with it: nothing is written that could not be read.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
         let path = path.as_ref();
         let bytes = self.to_bytes().map_err(|fault| fault.at(path))?;
-        write_atomically(path, &bytes).map_err(|source| ModelError::Io {
+        write_atomically(path, &bytes).map_err(|source| ModelError::Write {
             path: path.into(),
             source,
         })
@@ -215,7 +215,7 @@ impl ModelFile {
     /// Reads the file, if it is no larger than a model can be.
     ///
     /// # Errors
-    /// [`ModelError::Io`] and [`ModelError::TooLarge`].
+    /// [`ModelError::Read`] and [`ModelError::TooLarge`].
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, ModelError> {
         let path = path.into();
         let bytes = read_bounded(&path)?;
@@ -325,15 +325,15 @@ impl From<SafeTensorError> for Fault {
 
 /// The file's bytes, if there are no more than a model can have.
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let io_error = |source| ModelError::Io {
+    let unreadable = |source| ModelError::Read {
         path: path.into(),
         source,
     };
     // Before it is opened: opening a pipe would wait for its writer.
-    let info = fs::metadata(path).map_err(io_error)?;
+    let info = fs::metadata(path).map_err(unreadable)?;
     if !info.is_file() {
         let kind = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(io_error(kind));
+        return Err(unreadable(kind));
     }
     if info.len() > MAX_FILE_BYTES {
         return Err(ModelError::TooLarge {
@@ -345,7 +345,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
     let mut bytes = Vec::with_capacity(info.len() as usize);
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
-        .map_err(io_error)?;
+        .map_err(unreadable)?;
     Ok(bytes)
 }
 

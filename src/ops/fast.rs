@@ -4,7 +4,7 @@
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
 use super::cpu::winograd::{self, Epilogue};
 use super::cpu::{LANES, Level, norm, pool};
-use super::{Padding, Products, Step};
+use super::{Padding, Step};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -197,6 +197,16 @@ struct Frozen {
     weight: Tensor,
     bias: Vec<f32>,
     products: Products,
+}
+
+/// How exactly a [`FrozenConv2d`] multiplies on a CPU. A CUDA device has one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// In 32-bit floats.
+    Exact,
+    /// In 16-bit integers where the CPU is faster with them (AVX-512 VNNI),
+    /// elsewhere exactly.
+    Fast,
 }
 
 impl Products {

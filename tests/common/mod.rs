@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use candle_core::{Device, Tensor};
-use gstfaststyle::{Architecture, Model, Style};
+use gstfaststyle::{Architecture, Image, Model, Style};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -22,6 +22,15 @@ pub fn random_tensor(seed: u64, shape: &[usize], range: Range<f32>) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
+/// A picture of noise.
+pub fn noise(seed: u64, width: usize, height: usize) -> Image {
+    Image {
+        width,
+        height,
+        data: random(seed, 3 * width * height, 0.0..255.0),
+    }
+}
+
 /// The value of a pixel in a picture of coloured waves, which is more like a photo
 /// than noise.
 pub fn wave(x: usize, y: usize, c: usize) -> f32 {
@@ -29,11 +38,15 @@ pub fn wave(x: usize, y: usize, c: usize) -> f32 {
     127.5 + 60.0 * ((x * 0.21 + c).sin() + (y * 0.17 - x * 0.05 * c).cos())
 }
 
-/// All rounded values of such a picture, plane after plane.
-pub fn waves(width: usize, height: usize) -> Vec<f32> {
+/// Such a picture, rounded to whole numbers.
+pub fn waves(width: usize, height: usize) -> Image {
     let rows = (0..3).flat_map(|c| (0..height).map(move |y| (c, y)));
-    rows.flat_map(|(c, y)| (0..width).map(move |x| wave(x, y, c).round()))
-        .collect()
+    let data = rows.flat_map(|(c, y)| (0..width).map(move |x| wave(x, y, c).round()));
+    Image {
+        width,
+        height,
+        data: data.collect(),
+    }
 }
 
 /// A network whose norms are not the identity, as after training. Several styles

@@ -14,7 +14,7 @@ use half::f16;
 #[derive(Clone, Copy, Debug)]
 struct Case {
     step: Step,
-    /// Of the input.
+    /// Size of the input.
     size: (usize, usize),
     channels: (usize, usize),
     /// Whether a normalisation is due.
@@ -174,7 +174,7 @@ fn all_sizes_and_channels() {
 /// Neither which warp is first nor how the tiles are shared out matters for a
 /// result; the former not for the moments either.
 #[test]
-fn no_order_changes_anything() {
+fn the_order_of_blocks_does_not_matter() {
     for step in STEPS {
         let case = Case {
             step,
@@ -202,7 +202,7 @@ fn no_order_changes_anything() {
     }
 }
 
-/// Of an image of one colour all results are rounded alike, so that next to no
+/// For an image of one colour all results are rounded alike, so that next to no
 /// variance is left.
 #[test]
 fn one_colour_has_no_variance() {

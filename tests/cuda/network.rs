@@ -12,14 +12,6 @@ use std::sync::atomic::Ordering;
 #[path = "../common/mod.rs"]
 pub mod common;
 
-pub fn picture(width: usize, height: usize) -> Image {
-    Image {
-        width,
-        height,
-        data: common::waves(width, height),
-    }
-}
-
 pub fn network(model: &Model) -> CudaNetwork<Emulated> {
     network_of(model, Numbers::F16)
 }
@@ -70,7 +62,7 @@ fn networks_paint_as_in_f32() {
             let bias = Tensor::new(&[100f32, 120.0, 140.0], &Device::Cpu).unwrap();
             model.weights.insert("output.conv.bias".into(), bias);
         }
-        let image = picture(width, height);
+        let image = common::waves(width, height);
         let reference = reference(&model, &image);
         let means = Numbers::ALL.map(|numbers| {
             let mut styled = Image::default();
@@ -127,7 +119,7 @@ fn sizes_may_change_and_come_back() {
     let mut network = network(&model);
     let paint = |network: &mut CudaNetwork<_>, size: (usize, usize)| {
         let mut styled = Image::default();
-        let image = picture(size.0, size.1);
+        let image = common::waves(size.0, size.1);
         network.stylize(&image, &mut styled).unwrap();
         styled
     };
@@ -153,7 +145,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
     let sizes = [(20, 12), (12, 12), (8, 20)];
     let paint = |network: &mut CudaNetwork<Emulated>, (width, height)| {
         let mut styled = Image::default();
-        let image = picture(width, height);
+        let image = common::waves(width, height);
         network.stylize(&image, &mut styled).unwrap();
         styled
     };
@@ -180,7 +172,7 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
 }
 
 #[test]
-fn too_little_memory_is_told() {
+fn too_little_memory_is_reported() {
     let gpu = Arc::new(Emulated::default());
     let model = common::model(Architecture::with_width(4));
     let weights = CudaWeights::new(gpu.clone(), &model, Numbers::F16).unwrap();
@@ -188,12 +180,12 @@ fn too_little_memory_is_told() {
     let mut network = CudaNetwork::new(Arc::new(weights));
     assert!(network.memory_needed(Size::new(100, 100), Size::new(100, 100)) > 100 << 10);
     let mut styled = Image::default();
-    match network.stylize(&picture(100, 100), &mut styled) {
+    match network.stylize(&common::waves(100, 100), &mut styled) {
         Err(EngineError::OutOfMemory { .. }) => (),
         other => panic!("{other:?}"),
     }
     // A smaller one still goes.
-    network.stylize(&picture(8, 8), &mut styled).unwrap();
+    network.stylize(&common::waves(8, 8), &mut styled).unwrap();
     assert_eq!(styled.data.len(), 3 * 64);
     assert!(styled.data.iter().all(|x| x.is_finite()));
 }

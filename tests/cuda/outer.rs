@@ -177,7 +177,7 @@ fn norms_of_moments() {
     let (rows, channels, pixels) = (75, 20, 1000);
     let mut random = Random::new(2);
     let means = random.values(channels, 50.0);
-    // Of each row: 1000 / 75 pixels at either side of the mean, 0.5 away.
+    // In each row: 1000 / 75 pixels at either side of the mean, 0.5 away.
     let share = pixels as f32 / rows as f32;
     let row = means
         .iter()

@@ -4,7 +4,7 @@
 use crate::emulated::Emulated;
 use crate::frames::common::{self, Buffer, info, usual};
 use crate::network::common as models;
-use crate::network::{difference, network, picture};
+use crate::network::{difference, network};
 use gstfaststyle::Format;
 use gstfaststyle::internals::engine::cuda::CudaNetwork;
 use gstfaststyle::internals::engine::pixels;
@@ -57,7 +57,7 @@ fn a_smaller_picture_comes_back_as_on_the_cpu() {
                 keep_color,
             };
             let mut input = Buffer::new(info(format, frame.0, frame.1, usual(format)), 3);
-            let photo = picture(frame.0, frame.1);
+            let photo = models::waves(frame.0, frame.1);
             pixels::write(&photo, None, None, &mut input.frame_mut()).unwrap();
             let mut output = input.clone();
             gpu.paint(&input.frame(), &mut output.frame_mut(), size, blend)
@@ -77,7 +77,7 @@ fn a_smaller_picture_comes_back_as_on_the_cpu() {
 fn sizes_of_the_picture_may_change() {
     let model = model();
     let mut gpu = network(&model);
-    let photo = picture(40, 24);
+    let photo = models::waves(40, 24);
     let mut paint = |(width, height)| {
         let mut input = Buffer::new(info(Format::Rgb, 40, 24, usual(Format::Rgb)), 0);
         pixels::write(&photo, None, None, &mut input.frame_mut()).unwrap();

@@ -1,5 +1,6 @@
 //! The engine against itself on the CPU.
 
+use crate::element::common::shared as common;
 use crate::stand_in;
 use gstfaststyle::{Architecture, Model};
 use gstfaststyle::{
@@ -8,9 +9,6 @@ use gstfaststyle::{
 use gstfaststyle::{Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
 use std::sync::Arc;
 use std::thread;
-
-#[path = "../common/mod.rs"]
-mod common;
 
 const CUDA: DeviceChoice = DeviceChoice::Cuda(0);
 
@@ -21,18 +19,10 @@ pub fn model(width: usize, residual_blocks: usize) -> Model {
     })
 }
 
-fn picture(width: usize, height: usize) -> Image {
-    Image {
-        width,
-        height,
-        data: common::waves(width, height),
-    }
-}
-
 fn paint(engine: &mut Engine, size: (usize, usize)) -> Vec<f32> {
     let mut styled = Image::default();
     engine
-        .stylize(&picture(size.0, size.1), &mut styled)
+        .stylize(&common::waves(size.0, size.1), &mut styled)
         .unwrap();
     assert_eq!((styled.width, styled.height), size);
     styled.data
@@ -219,7 +209,9 @@ fn too_little_memory_is_an_error() {
         let small = paint(&mut engine, (8, 8));
         stand_in::leave(3 << 20);
         let mut styled = Image::default();
-        let error = engine.stylize(&picture(600, 400), &mut styled).unwrap_err();
+        let error = engine
+            .stylize(&common::waves(600, 400), &mut styled)
+            .unwrap_err();
         let EngineError::OutOfMemory {
             needed_mib,
             available_mib,

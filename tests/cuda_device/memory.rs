@@ -155,8 +155,8 @@ fn work_inside(line: &str) -> Vec<[Counts; 2]> {
 }
 
 #[test]
-fn no_frame_passes_the_host() {
-    alone("memory::no_frame_passes_the_host", &[], || {
+fn frames_stay_in_device_memory() {
+    alone("memory::frames_stay_in_device_memory", &[], || {
         if !has_cuda_elements() {
             return;
         }

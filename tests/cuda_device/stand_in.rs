@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, Write};
 use std::process::Command;
 
-/// As `Counts` there.
+/// The layout of the driver's `Counts`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Counts {

@@ -35,7 +35,7 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn they_are_told_and_bounded() {
+fn the_number_of_threads_is_bounded() {
     let element = element();
     assert_eq!(element.property::<u32>("threads"), 0);
     element.set_property("threads", 7u32);

@@ -1,5 +1,8 @@
 //! A tiny model, elements that use it, and what they should make of a frame.
 
+#[path = "../common/mod.rs"]
+pub mod shared;
+
 /// How long a test waits before it takes something for hanging: long, for
 /// machines with other work.
 pub const PATIENCE: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! What goes wrong, and how the application hears of it.
+//! Faults, and the messages that report them to the application.
 
 use crate::common::*;
 use gst::glib;
@@ -26,8 +26,13 @@ fn missing_model() {
     element.set_property("model", "/nowhere/scream.safetensors");
     let error = start_error(&element);
     assert!(error.matches(gst::ResourceError::NotFound));
-    assert!(error.message().contains("/nowhere/scream.safetensors"));
-    assert!(error.message().contains("No such file"), "{error}");
+    let expected = "/nowhere/scream.safetensors: cannot be read: No such file or directory";
+    assert!(error.message().starts_with(expected), "{error}");
+    assert_eq!(
+        error.message().matches("No such file").count(),
+        1,
+        "{error}"
+    );
 }
 
 #[test]
@@ -155,7 +160,7 @@ fn short_buffers() {
 
 /// A meta whose planes do not lie in the buffer, or are of something else.
 #[test]
-fn lying_metas() {
+fn wrong_video_metas_are_refused() {
     let with_meta = |format, width, offset: usize, stride: i32| {
         let mut buffer = gst::Buffer::from_mut_slice(vec![0; 8 * 8 * 4]);
         let flags = VideoFrameFlags::empty();

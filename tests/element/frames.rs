@@ -30,7 +30,7 @@ fn every_format_into_every_format() {
 }
 
 #[test]
-fn every_size() {
+fn every_frame_size_is_painted() {
     for (width, height) in [(1, 1), (2, 2), (3, 5), (64, 48), (65, 49), (1, 9), (9, 1)] {
         check(VideoFormat::I420, VideoFormat::I420, width, height);
         check(VideoFormat::Yuy2, VideoFormat::Bgrx, width, height);

@@ -1,12 +1,11 @@
 //! The formats of the pixel code are GStreamer's: its own converter reads what
 //! we write, and we read what it writes.
 
+use crate::common::shared::random;
 use crate::common::*;
 use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoInfo};
 use gstfaststyle::Image;
 use gstfaststyle::internals::engine::pixels;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 const WIDTH: usize = 27;
 const HEIGHT: usize = 5;
@@ -17,9 +16,8 @@ fn info(format: VideoFormat) -> VideoInfo {
 
 /// What chroma of neighbours cannot spoil: one colour, and greys.
 fn pictures() -> [Image; 2] {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
     let pixels = WIDTH * HEIGHT;
-    let grey: Vec<f32> = (0..pixels).map(|_| rng.random_range(0.0..255.0)).collect();
+    let grey = random(1, pixels, 0.0..255.0);
     let colour = [200.0, 90.0, 30.0].map(|light| vec![light; pixels]);
     [colour.concat(), [&grey[..]; 3].concat()].map(|data| Image {
         width: WIDTH,

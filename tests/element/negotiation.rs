@@ -125,7 +125,7 @@ fn else_the_nearest_format() {
 
 /// Red, as bytes: colorimetry of the caps decides, on both sides.
 #[test]
-fn colorimetry_is_honoured() {
+fn colorimetry_is_used() {
     let with = |format, colours| {
         VideoInfo::builder(format, 2, 2)
             .fps((25, 1))

@@ -155,7 +155,7 @@ fn ten_thousand_frames_in_the_same_memory() {
 
 /// The plugin as it is loaded, with GStreamer's own checks.
 #[test]
-fn nothing_leaks_and_nothing_is_critical() {
+fn no_leaks_and_no_critical_warnings() {
     // Beside this test lie libraries of all kinds.
     let plugin = std::env::current_exe().unwrap();
     let plugin = plugin.with_file_name("libgstfaststyle.so");

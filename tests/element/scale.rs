@@ -26,7 +26,7 @@ fn size_with(set: impl Fn(&gst::Element), width: u32, height: u32) -> (u32, u32)
 }
 
 #[test]
-fn by_properties() {
+fn scale_and_max_height_set_the_size() {
     assert_eq!(size_with(|_| {}, 97, 65), (97, 65));
     assert_eq!(
         size_with(|e| e.set_property("scale", 0.5), 96, 64),
@@ -51,7 +51,7 @@ fn by_properties() {
 }
 
 #[test]
-fn they_change_while_playing() {
+fn sizes_change_while_playing() {
     let info = info(VideoFormat::Rgb, 64, 48);
     let element = element();
     let mut harness = harness(&element, &info, &info);

@@ -62,7 +62,7 @@ fn converted_frames_are_not_styled_ones() {
 }
 
 #[test]
-fn they_begin_anew_with_each_start() {
+fn statistics_start_at_zero_after_a_restart() {
     let info = info(VideoFormat::I420, 16, 12);
     let element = element();
     let mut harness = harness(&element, &info, &info);
@@ -131,7 +131,7 @@ fn drops_are_counted_and_posted() {
 #[test]
 fn messages_come_at_intervals_or_not_at_all() {
     let info = info(VideoFormat::I420, 16, 12);
-    let told = |interval: u64| {
+    let posted = |interval: u64| {
         let element = element();
         element.set_property("stats-interval", interval);
         let mut harness = harness(&element, &info, &info);
@@ -148,10 +148,10 @@ fn messages_come_at_intervals_or_not_at_all() {
         });
         Vec::from_iter(counts)
     };
-    assert!(told(0).is_empty());
-    assert!(told(1_000_000_000_000).is_empty());
+    assert!(posted(0).is_empty());
+    assert!(posted(1_000_000_000_000).is_empty());
     // Before each frame but the first.
-    assert_eq!(told(1), Vec::from_iter(1..10));
+    assert_eq!(posted(1), Vec::from_iter(1..10));
 }
 
 /// The latency is a frame's time at first, and then what was measured.

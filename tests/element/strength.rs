@@ -6,7 +6,7 @@ use gst_controller::prelude::*;
 use gst_video::VideoFormat;
 
 #[test]
-fn none_passes_the_very_buffer() {
+fn strength_zero_passes_the_same_buffer() {
     let info = info(VideoFormat::Uyvy, 16, 8);
     let element = element();
     element.set_property("strength", 0.0);
@@ -17,14 +17,14 @@ fn none_passes_the_very_buffer() {
 }
 
 #[test]
-fn none_only_converts_between_formats() {
+fn strength_zero_only_converts_between_formats() {
     let element = element();
     element.set_property("strength", 0.0);
     assert_only_converts(&element);
 }
 
 #[test]
-fn half_is_between() {
+fn strength_half_lies_between() {
     let info = info(VideoFormat::Rgb, 16, 8);
     let at = |strength: f64| {
         let element = element();
@@ -43,7 +43,7 @@ fn half_is_between() {
 
 /// In and out of passing buffers through, at any frame.
 #[test]
-fn it_changes_while_playing() {
+fn strength_changes_while_playing() {
     let info = info(VideoFormat::I420, 16, 8);
     let element = element();
     let mut harness = harness(&element, &info, &info);
@@ -69,7 +69,7 @@ fn it_changes_while_playing() {
 }
 
 /// Where downstream does not know of gaps between rows, none pass through once
-/// frames have been painted: upstream has been told that they may be there.
+/// frames have been painted, for which upstream may send them.
 #[test]
 fn gaps_between_rows_do_not_slip_through() {
     let info = info(VideoFormat::Rgb, 16, 8);
@@ -82,7 +82,7 @@ fn gaps_between_rows_do_not_slip_through() {
     let bytes = tight.map_readable().unwrap().to_vec();
     let passed = harness.push_and_pull(with_gaps(&info, &bytes, 12)).unwrap();
     assert_eq!(passed.map_readable().unwrap().as_slice(), bytes);
-    // Without gaps the buffer itself goes on.
+    // Without gaps the buffer itself passes.
     let pointer = tight.as_ptr();
     assert_eq!(harness.push_and_pull(tight).unwrap().as_ptr(), pointer);
 }

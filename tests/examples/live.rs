@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-/// Types at a live player and hears what it says.
+/// Types at a live player and reads what it prints.
 struct Typist {
     running: Running,
     said: Receiver<String>,
@@ -44,13 +44,13 @@ impl Typist {
     }
 
     /// Waits for a line with this in it.
-    fn hears(&self, text: &str) {
-        let mut heard = Vec::new();
+    fn expects(&self, text: &str) {
+        let mut lines = Vec::new();
         loop {
             match self.said.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return,
-                Ok(line) => heard.push(line),
-                Err(_) => panic!("no `{text}` in {heard:#?}"),
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("no `{text}` in {lines:#?}"),
             }
         }
     }
@@ -59,8 +59,8 @@ impl Typist {
 fn plays_as_typed(player: &Command) {
     let (one, two) = (model("one"), model("two"));
     let mut typist = Typist::at(player);
-    typist.hears(&format!("style: {}", one.display()));
-    typist.hears("next style");
+    typist.expects(&format!("style: {}", one.display()));
+    typist.expects("next style");
     for (key, answer) in [
         ("n", format!("style: {}", two.display())),
         ("n", format!("style: {}", one.display())),
@@ -74,14 +74,14 @@ fn plays_as_typed(player: &Command) {
         ("s", "statistics: ".into()),
     ] {
         typist.types(key);
-        typist.hears(&answer);
+        typist.expects(&answer);
     }
     // Until the second model is loaded, and some frames are painted with it.
     std::thread::sleep(Duration::from_secs(1));
     typist.types("q");
-    typist.hears("two");
-    typist.hears("network 64x48");
-    typist.hears(" painted");
+    typist.expects("two");
+    typist.expects("network 64x48");
+    typist.expects(" painted");
     typist.running.ends_well();
 }
 

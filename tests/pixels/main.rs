@@ -231,7 +231,7 @@ fn padding_is_left_alone_and_never_read() {
 }
 
 #[test]
-fn all_pairs_agree() {
+fn all_pairs_of_formats_agree() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     for &from in Format::ALL {
         for &to in Format::ALL {

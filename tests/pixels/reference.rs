@@ -327,7 +327,7 @@ fn every_number_comes_back() {
                     }
                 }
             }
-            // Those of a range's luma, at least.
+            // At least the numbers of a range's luma.
             assert!(
                 samples.len() > all as usize * 3 / 4,
                 "{format}: {}",

@@ -4,7 +4,7 @@ use super::library::{Library, MAP_CUDA};
 use crate::element::buffers::{FrameBuffer, Planes, frame, frame_mut, wrong_buffer};
 use crate::engine::cuda::{DeviceFrame, Source, Target};
 use crate::engine::frame::FrameInfo;
-use crate::engine::{Blend, FrameTimings, Painter, Size};
+use crate::engine::{Blend, FrameTimings, Painter, Size, error_chain};
 use gst::ffi::{GST_MAP_READ, GST_MAP_WRITE, GstBuffer, GstMapFlags, GstMapInfo};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -117,5 +117,5 @@ pub fn paint(
     };
     painter
         .paint_directly(source, &mut target, size, blend)
-        .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{error}")))
+        .map_err(|error| gst::error_msg!(gst::StreamError::Failed, ("{}", error_chain(&error))))
 }

@@ -109,6 +109,25 @@ impl Target<'_, '_> {
 }
 
 impl<G: Gpu> CudaNetwork<G> {
+    /// Repaints `input` into `output`, a frame of the same size in any format.
+    /// The network sees a picture of `size`, which is at most the frame's; see
+    /// [`resize`](crate::engine::resize) and [`upsample`](crate::engine::upsample).
+    /// Returns how long the kernels took.
+    ///
+    /// # Errors
+    /// Those of [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
+    /// frames' sizes differ.
+    pub fn paint(
+        &mut self,
+        input: &Frame<'_>,
+        output: &mut FrameMut<'_>,
+        size: Size,
+        blend: Blend,
+    ) -> Result<Duration, EngineError> {
+        let output = &mut Target::Host(output);
+        self.paint_directly(Source::Host(input), output, size, blend)
+    }
+
     /// As [`CudaNetwork::paint`], with frames on either side of the bus. What
     /// is on the device has been written when this returns.
     ///

@@ -21,7 +21,6 @@ pub use device::{Device, open, primary_context};
 pub use direct::{DeviceFrame, Source, Target};
 pub use weights::CudaWeights;
 
-use super::frame::{Frame, FrameMut};
 use super::{Blend, EngineError, Image, Precision, Size};
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
@@ -29,7 +28,6 @@ use crate::ops::cuda::{Gpu, GpuError, Launch, Numbers};
 use plan::{Plan, Sizes};
 use staging::Staging;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl From<GpuError> for EngineError {
     fn from(error: GpuError) -> Self {
@@ -125,24 +123,6 @@ impl<G: Gpu> CudaNetwork<G> {
             Some((after, _)) => Ok(gpu.download(after, layout::image_bytes_mut(styled))?),
             None => Ok(()),
         }
-    }
-
-    /// Repaints `input` into `output`, a frame of the same size in any format.
-    /// The network sees a picture of `size`, which is at most the frame's; see [`resize`](super::resize) and
-    /// [`upsample`](super::upsample). Tells how long the kernels took.
-    ///
-    /// # Errors
-    /// Those of [`CudaNetwork::stylize`], and [`EngineError::Frame`] if the
-    /// frames' sizes differ.
-    pub fn paint(
-        &mut self,
-        input: &Frame<'_>,
-        output: &mut FrameMut<'_>,
-        size: Size,
-        blend: Blend,
-    ) -> Result<Duration, EngineError> {
-        let output = &mut Target::Host(output);
-        self.paint_directly(Source::Host(input), output, size, blend)
     }
 
     /// Starts the kernels for one frame. Tells when they start and end.

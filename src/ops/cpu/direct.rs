@@ -1,9 +1,8 @@
 //! Convolutions of any kernel and stride, as products of windows of a padded
 //! image with the weights, and the gradient of those weights.
 
-use super::gemm::{Product, Start};
+use super::gemm::{Gemm, Product, Start};
 use super::pack::{PANEL, Panels};
-use super::simd::Simd;
 use super::{Kernel, LANES, Level, SharedMut};
 use rayon::prelude::*;
 
@@ -182,7 +181,7 @@ impl Kernel for Row<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Gemm>(self, simd: S) {
         let shape = self.shape;
         for panel in 0..self.weights.count() {
             let (first, columns, width, data) = self.weights.panel(panel);
@@ -257,7 +256,7 @@ impl Kernel for WeightGradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Gemm>(self, simd: S) {
         let shape = self.shape;
         let out_row = self.kernel_row * shape.kernel * shape.inputs + self.rows.start;
         let image_len = shape.height() * shape.width() * shape.outputs;

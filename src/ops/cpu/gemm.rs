@@ -2,8 +2,98 @@
 //! memory, times one or two vectors of columns of B, summed in registers.
 
 use super::LANES;
-use super::arithmetic::Arithmetic;
-use super::simd::Simd;
+#[cfg(target_arch = "x86_64")]
+use super::arithmetic::VnniPairs;
+use super::arithmetic::{Arithmetic, Floats};
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Plain, Simd};
+
+/// Matrix products with the vectors of a CPU level, compiled once for each.
+pub trait Gemm: Simd {
+    /// Computes a matrix product.
+    ///
+    /// # Safety
+    /// All of A, B and C as described must lie in memory that the caller may
+    /// read (A, B, bias) and alone may write (C).
+    unsafe fn product(self, product: Product);
+
+    /// Computes a matrix product whose elements are two `i16` each.
+    ///
+    /// # Safety
+    /// As for [`Self::product`].
+    unsafe fn product_of_pairs(self, product: Product) {
+        // SAFETY: the caller's.
+        unsafe { product.run_on_pairs() }
+    }
+}
+
+impl Gemm for Plain {
+    #[inline(always)]
+    unsafe fn product(self, product: Product) {
+        // SAFETY: the caller's.
+        unsafe { product.run::<_, Floats>(self) }
+    }
+}
+
+/// NEON is part of every aarch64 CPU, so no function of its own is needed.
+#[cfg(target_arch = "aarch64")]
+impl Gemm for Neon {
+    #[inline(always)]
+    unsafe fn product(self, product: Product) {
+        // SAFETY: the caller's.
+        unsafe { product.run::<_, Floats>(self) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Gemm for Avx2 {
+    #[inline(always)]
+    unsafe fn product(self, product: Product) {
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn run(simd: Avx2, product: Product) {
+            // SAFETY: the caller's.
+            unsafe { product.run::<_, Floats>(simd) }
+        }
+        // SAFETY: the token shows that the CPU has AVX2 and FMA; the rest is
+        // the caller's.
+        unsafe { run(self, product) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Gemm for Avx512 {
+    #[inline(always)]
+    unsafe fn product(self, product: Product) {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        unsafe fn run(simd: Avx512, product: Product) {
+            // SAFETY: the caller's.
+            unsafe { product.run::<_, Floats>(simd) }
+        }
+        // SAFETY: the token shows that the CPU has AVX-512F; the rest is the
+        // caller's.
+        unsafe { run(self, product) }
+    }
+
+    #[inline(always)]
+    unsafe fn product_of_pairs(self, product: Product) {
+        #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+        unsafe fn run(simd: Avx512, product: Product) {
+            // SAFETY: the caller's.
+            unsafe { product.run::<_, VnniPairs>(simd) }
+        }
+        // SAFETY: as above; the CPU has VNNI where `run` is called.
+        unsafe {
+            // A branch that is always taken, or never.
+            match is_x86_feature_detected!("avx512vnni") {
+                true => run(self, product),
+                false => product.run_on_pairs(),
+            }
+        }
+    }
+}
 
 /// The product `C = A * B` of some rows and up to two vectors of columns.
 ///
@@ -83,14 +173,12 @@ pub enum Start {
 }
 
 impl Product {
-    /// Computes it; [`Simd::product`] is the way to call this, which compiles
-    /// it once a level.
+    /// Computes it, inlined into [`Gemm::product`].
     ///
     /// # Safety
-    /// All of A, B and C as described must lie in memory that the caller may
-    /// read (A, B, bias) and alone may write (C).
+    /// As for [`Gemm::product`].
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd, E: Arithmetic<S>>(mut self, simd: S) {
+    unsafe fn run<S: Simd, E: Arithmetic<S>>(mut self, simd: S) {
         let two = self.columns > LANES;
         let limit = if two { S::ROWS_2 } else { S::ROWS_1 };
         // Strips of about equal height: 15 rows are 8 and 7, not 14 and 1.
@@ -114,11 +202,11 @@ impl Product {
     }
 
     /// The product of elements that are two `i16` each, whose sum stops at the
-    /// ends of 32 bits: on any CPU, without haste.
+    /// ends of 32 bits: on any CPU, slowly.
     ///
     /// # Safety
     /// That of `run`.
-    pub(super) unsafe fn run_on_pairs(self) {
+    unsafe fn run_on_pairs(self) {
         assert_eq!(self.segments, 1);
         // SAFETY: the caller's, for each element.
         let pair = |at: *const f32| unsafe { at.cast::<[i16; 2]>().read().map(i32::from) };

@@ -1,6 +1,7 @@
 //! Which instructions the kernels use, decided when the program runs.
 
-use super::simd::{Plain, Simd};
+use super::gemm::Gemm;
+use super::simd::Plain;
 use std::{fmt, sync::OnceLock};
 
 /// A set of CPU instructions that the kernels are compiled for.
@@ -23,7 +24,7 @@ pub trait Kernel {
     /// Does the work. Implementations are `#[inline(always)]`, so that they
     /// are compiled with the instructions of the level that calls them; vector
     /// arithmetic inside a closure would not be.
-    fn run<S: Simd>(self, simd: S) -> Self::Output;
+    fn run<S: Gemm>(self, simd: S) -> Self::Output;
 }
 
 impl Level {

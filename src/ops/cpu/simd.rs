@@ -4,10 +4,6 @@
 //! may use the instructions it stands for.
 
 use super::LANES;
-use super::arithmetic::Floats;
-#[cfg(target_arch = "x86_64")]
-use super::arithmetic::VnniPairs;
-use super::gemm::Product;
 
 /// Arithmetic on vectors of [`LANES`] numbers.
 ///
@@ -22,19 +18,6 @@ pub trait Simd: Copy {
     /// Rows of a product that fit in registers beside two vectors of columns.
     const ROWS_2: usize;
 
-    /// Computes a matrix product.
-    ///
-    /// # Safety
-    /// That of `Product::run`.
-    unsafe fn product(self, product: Product);
-    /// Computes a matrix product whose elements are two `i16` each.
-    ///
-    /// # Safety
-    /// That of `Product::run`.
-    unsafe fn product_of_pairs(self, product: Product) {
-        // SAFETY: the caller's.
-        unsafe { product.run_on_pairs() }
-    }
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::V;
     /// Reads 16 numbers.
@@ -164,11 +147,6 @@ impl Simd for Plain {
     const ROWS_2: usize = 2;
 
     #[inline(always)]
-    unsafe fn product(self, product: Product) {
-        // SAFETY: the caller's.
-        unsafe { product.run::<_, Floats>(self) }
-    }
-    #[inline(always)]
     fn splat(self, x: f32) -> Self::V {
         [x; LANES]
     }
@@ -224,7 +202,7 @@ pub use x86::{Avx2, Avx512};
 /// made where the CPU had been checked, and loads and stores pass the duty on.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Floats, LANES, Product, Simd, VnniPairs};
+    use super::{LANES, Simd};
     use std::arch::x86_64::*;
 
     /// AVX-512F.
@@ -246,26 +224,6 @@ mod x86 {
         const ROWS_1: usize = 28;
         const ROWS_2: usize = 14;
 
-        #[inline(always)]
-        unsafe fn product(self, product: Product) {
-            #[target_feature(enable = "avx512f,avx2,fma")]
-            unsafe fn run(simd: Avx512, product: Product) {
-                unsafe { product.run::<_, Floats>(simd) }
-            }
-            unsafe { run(self, product) }
-        }
-        #[inline(always)]
-        unsafe fn product_of_pairs(self, product: Product) {
-            #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
-            unsafe fn run(simd: Avx512, product: Product) {
-                unsafe { product.run::<_, VnniPairs>(simd) }
-            }
-            // A branch that is always taken, or never.
-            match is_x86_feature_detected!("avx512vnni") {
-                true => unsafe { run(self, product) },
-                false => unsafe { product.run_on_pairs() },
-            }
-        }
         #[inline(always)]
         fn splat(self, x: f32) -> __m512 {
             unsafe { _mm512_set1_ps(x) }
@@ -367,14 +325,6 @@ mod x86 {
         const ROWS_2: usize = 3;
 
         #[inline(always)]
-        unsafe fn product(self, product: Product) {
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn run(simd: Avx2, product: Product) {
-                unsafe { product.run::<_, Floats>(simd) }
-            }
-            unsafe { run(self, product) }
-        }
-        #[inline(always)]
         fn splat(self, x: f32) -> Self::V {
             unsafe { [_mm256_set1_ps(x); 2] }
         }
@@ -462,7 +412,7 @@ pub use arm::Neon;
 /// NEON is part of every aarch64 CPU, so its intrinsics need no check.
 #[cfg(target_arch = "aarch64")]
 mod arm {
-    use super::{Floats, Product, Simd};
+    use super::Simd;
     use std::arch::aarch64::*;
 
     /// NEON: four 128-bit vectors make one of ours.
@@ -476,10 +426,6 @@ mod arm {
         const ROWS_1: usize = 6;
         const ROWS_2: usize = 3;
 
-        #[inline(always)]
-        unsafe fn product(self, product: Product) {
-            unsafe { product.run::<_, Floats>(self) }
-        }
         #[inline(always)]
         fn splat(self, x: f32) -> Self::V {
             unsafe { [vdupq_n_f32(x); 4] }

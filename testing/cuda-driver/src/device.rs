@@ -201,7 +201,7 @@ pub struct Device {
 /// The one device there is.
 pub static DEVICE: Mutex<Device> = Mutex::new(Device::new());
 
-/// As on an H200.
+/// The size on an H200.
 pub const SHARED_AT_MOST: u32 = 227 << 10;
 const SHARED_UNASKED: u32 = 48 << 10;
 

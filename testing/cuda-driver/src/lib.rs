@@ -34,7 +34,7 @@ thread_local! {
     static CURRENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
 }
 
-fn told(what: &str) -> bool {
+fn simulates(what: &str) -> bool {
     env::var("FASTSTYLE_STAND_IN").is_ok_and(|value| value == what)
 }
 
@@ -72,7 +72,7 @@ fn stream(handle: Handle) -> Handle {
 }
 
 /// Writes a result to where the caller wants it.
-unsafe fn tell<T>(to: *mut T, value: T) -> Result<()> {
+unsafe fn write_out<T>(to: *mut T, value: T) -> Result<()> {
     if to.is_null() {
         return Err(error::INVALID_VALUE);
     }
@@ -108,7 +108,7 @@ pub extern "C" fn faststyle_stand_in_leave(bytes: usize) {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuInit(_flags: c_uint) -> u32 {
-    if told("none") {
+    if simulates("none") {
         return error::NO_DEVICE;
     }
     if !INITIALIZED.swap(true, Ordering::SeqCst) {
@@ -122,7 +122,7 @@ pub extern "C" fn cuInit(_flags: c_uint) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> u32 {
-    status(unsafe { tell(version, 13_000) })
+    status(unsafe { write_out(version, 13_000) })
 }
 
 fn name_of(number: u32) -> Option<&'static CStr> {
@@ -133,10 +133,10 @@ fn name_of(number: u32) -> Option<&'static CStr> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetErrorName(number: u32, name: *mut *const c_char) -> u32 {
     let known = name_of(number).map_or(ptr::null(), CStr::as_ptr);
-    let told = status(unsafe { tell(name, known) });
+    let written = status(unsafe { write_out(name, known) });
     match known.is_null() {
         true => error::INVALID_VALUE,
-        false => told,
+        false => written,
     }
 }
 
@@ -147,13 +147,13 @@ pub unsafe extern "C" fn cuGetErrorString(number: u32, text: *mut *const c_char)
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> u32 {
-    with(|_| unsafe { tell(count, 1) })
+    with(|_| unsafe { write_out(count, 1) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceGet(device: *mut c_int, ordinal: c_int) -> u32 {
     with(|_| match ordinal {
-        0 => unsafe { tell(device, 0) },
+        0 => unsafe { write_out(device, 0) },
         _ => Err(error::INVALID_DEVICE),
     })
 }
@@ -170,10 +170,10 @@ pub unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, len: c_int, _device:
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, _device: c_int) -> u32 {
-    with(|device| unsafe { tell(bytes, device.total) })
+    with(|device| unsafe { write_out(bytes, device.total) })
 }
 
-/// As an H200's, but for the multiprocessors: with few of them, blocks take
+/// The attributes of an H200, but for the multiprocessors: with few of them, blocks take
 /// several tiles. What is not listed is 0: the driver cannot do it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceGetAttribute(
@@ -198,22 +198,22 @@ pub unsafe extern "C" fn cuDeviceGetAttribute(
         97 => device::SHARED_AT_MOST as c_int,
         _ => 0,
     };
-    with(|_| unsafe { tell(value, known) })
+    with(|_| unsafe { write_out(value, known) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceCanAccessPeer(can: *mut c_int, _one: c_int, _other: c_int) -> u32 {
-    with(|_| unsafe { tell(can, 0) })
+    with(|_| unsafe { write_out(can, 0) })
 }
 
 // Contexts.
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut Handle, _device: c_int) -> u32 {
-    if told("busy") {
+    if simulates("busy") {
         return error::DEVICE_UNAVAILABLE;
     }
-    with(|device| unsafe { tell(context, device.retain_primary()) })
+    with(|device| unsafe { write_out(context, device.retain_primary()) })
 }
 
 #[unsafe(no_mangle)]
@@ -227,13 +227,13 @@ pub unsafe extern "C" fn cuCtxCreate_v2(
     _flags: c_uint,
     _device: c_int,
 ) -> u32 {
-    if told("busy") {
+    if simulates("busy") {
         return error::DEVICE_UNAVAILABLE;
     }
     with(|device| {
         let handle = device.new_context();
         CURRENT.with_borrow_mut(|stack| stack.push(handle));
-        unsafe { tell(context, handle) }
+        unsafe { write_out(context, handle) }
     })
 }
 
@@ -249,7 +249,7 @@ pub extern "C" fn cuCtxDestroy_v2(context: Handle) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxGetCurrent(context: *mut Handle) -> u32 {
-    with(|_| unsafe { tell(context, current().unwrap_or(0)) })
+    with(|_| unsafe { write_out(context, current().unwrap_or(0)) })
 }
 
 #[unsafe(no_mangle)]
@@ -291,7 +291,7 @@ pub unsafe extern "C" fn cuCtxPopCurrent_v2(context: *mut Handle) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxGetDevice(device: *mut c_int) -> u32 {
-    within(|_, _| unsafe { tell(device, 0) })
+    within(|_, _| unsafe { write_out(device, 0) })
 }
 
 #[unsafe(no_mangle)]
@@ -304,14 +304,14 @@ pub extern "C" fn cuCtxSynchronize() -> u32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> u32 {
     within(|device, _| {
-        unsafe { tell(free, device.total.saturating_sub(device.used)) }?;
-        unsafe { tell(total, device.total) }
+        unsafe { write_out(free, device.total.saturating_sub(device.used)) }?;
+        unsafe { write_out(total, device.total) }
     })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> u32 {
-    within(|device, context| unsafe { tell(address, device.allocate(context, bytes)?) })
+    within(|device, context| unsafe { write_out(address, device.allocate(context, bytes)?) })
 }
 
 #[unsafe(no_mangle)]
@@ -325,8 +325,8 @@ pub unsafe extern "C" fn cuMemAllocPitch_v2(
     within(|device, context| {
         let wide = bytes.next_multiple_of(512);
         let all = wide.checked_mul(rows).ok_or(error::OUT_OF_MEMORY)?;
-        unsafe { tell(address, device.allocate(context, all)?) }?;
-        unsafe { tell(pitch, wide) }
+        unsafe { write_out(address, device.allocate(context, all)?) }?;
+        unsafe { write_out(pitch, wide) }
     })
 }
 
@@ -342,7 +342,7 @@ pub extern "C" fn cuMemFreeAsync(address: u64, on: Handle) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAllocHost_v2(address: *mut u64, bytes: usize) -> u32 {
-    within(|device, _| unsafe { tell(address, device.pin(bytes)?) })
+    within(|device, _| unsafe { write_out(address, device.pin(bytes)?) })
 }
 
 #[unsafe(no_mangle)]
@@ -484,7 +484,7 @@ pub extern "C" fn cuMemsetD8_v2(to: u64, byte: u8, bytes: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamCreate(to: *mut Handle, flags: c_uint) -> u32 {
-    within(|device, context| unsafe { tell(to, device.new_stream(context, flags & 1 == 0)) })
+    within(|device, context| unsafe { write_out(to, device.new_stream(context, flags & 1 == 0)) })
 }
 
 #[unsafe(no_mangle)]
@@ -533,7 +533,7 @@ pub extern "C" fn cuStreamWaitEvent(on: Handle, event: Handle, _flags: c_uint) -
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(to: *mut Handle, _flags: c_uint) -> u32 {
-    within(|device, _| unsafe { tell(to, device.new_event()) })
+    within(|device, _| unsafe { write_out(to, device.new_event()) })
 }
 
 #[unsafe(no_mangle)]
@@ -580,7 +580,7 @@ pub unsafe extern "C" fn cuEventElapsedTime_v2(
             return Err(error::NOT_READY);
         };
         let between = second.saturating_duration_since(first).as_secs_f32();
-        unsafe { tell(milliseconds, between * 1000.0) }
+        unsafe { write_out(milliseconds, between * 1000.0) }
     })
 }
 
@@ -598,7 +598,7 @@ pub unsafe extern "C" fn cuEventElapsedTime(
 /// Any image will do: the kernels are those of the emulator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleLoadData(module: *mut Handle, _image: *const c_void) -> u32 {
-    within(|device, context| unsafe { tell(module, device.new_module(context)?) })
+    within(|device, context| unsafe { write_out(module, device.new_module(context)?) })
 }
 
 #[unsafe(no_mangle)]
@@ -618,7 +618,7 @@ pub unsafe extern "C" fn cuModuleGetFunction(
         .into_owned();
     within(|device, _| {
         faststyle_cuda_emulator::parameter_bytes(&name).ok_or(error::NOT_FOUND)?;
-        unsafe { tell(function, device.new_function(module, name)?) }
+        unsafe { write_out(function, device.new_function(module, name)?) }
     })
 }
 
@@ -690,14 +690,14 @@ pub extern "C" fn cuStreamBeginCapture_v2(on: Handle, _mode: c_uint) -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamEndCapture(on: Handle, graph: *mut Handle) -> u32 {
-    within(|device, context| unsafe { tell(graph, device.end_capture(context, on)?) })
+    within(|device, context| unsafe { write_out(graph, device.end_capture(context, on)?) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamIsCapturing(on: Handle, captured: *mut c_uint) -> u32 {
     within(|device, context| {
         let is = device.is_captured(context, stream(on))?;
-        unsafe { tell(captured, c_uint::from(is)) }
+        unsafe { write_out(captured, c_uint::from(is)) }
     })
 }
 
@@ -707,7 +707,7 @@ pub unsafe extern "C" fn cuGraphInstantiateWithFlags(
     graph: Handle,
     _flags: u64,
 ) -> u32 {
-    within(|device, _| unsafe { tell(ready, device.copy_graph(graph)?) })
+    within(|device, _| unsafe { write_out(ready, device.copy_graph(graph)?) })
 }
 
 #[unsafe(no_mangle)]

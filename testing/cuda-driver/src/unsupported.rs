@@ -17,21 +17,21 @@ macro_rules! unsupported {
     };
 }
 
-// Of the driver, that Candle links.
+// Functions of the driver that Candle links.
 unsupported! {
     801:
     cuMemAllocAsync
     cuModuleLoad
 }
 
-// Of cuBLAS, that Candle links.
+// Functions of cuBLAS that Candle links.
 unsupported! {
     15:
     cublasDgemmStridedBatched
     cublasGemmStridedBatchedEx
 }
 
-// Of the driver, that GStreamer looks up.
+// Functions of the driver that GStreamer looks up.
 unsupported! {
     801:
     cuCtxEnablePeerAccess
@@ -49,7 +49,7 @@ unsupported! {
     cuTexObjectDestroy
 }
 
-// Of the video decoder: without that library GStreamer's plugin has no elements
+// Functions of the video decoder: without that library GStreamer's plugin has no elements
 // at all.
 unsupported! {
     801:

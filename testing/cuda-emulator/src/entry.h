@@ -19,5 +19,5 @@ size_t call(const void* parameters) {
 #define ENTRY(parameters, kernel) ENTRY_OF(parameters, kernel)
 #define ENTRY_OF(parameters, kernel) {#kernel, call<parameters, kernel>}
 
-// Of the kernels with 16-bit floats of 8 bits of exponent.
+// For the kernels with 16-bit floats that have 8 bits of exponent (bf16).
 const Entry* find_bf16(const char* name);

@@ -140,7 +140,7 @@ fn results_and_gradients_are_those_of_plain_operations() {
 /// Neither which warp is first matters nor how many run at the same time, but
 /// for the sums of the weights' gradients: these are shared out by the latter.
 #[test]
-fn no_order_changes_anything() {
+fn the_order_of_blocks_does_not_matter() {
     for conv in [
         conv((1, 20, 17), (16, 32), (3, 2), Padding::Reflect),
         conv((1, 13, 20), (3, 16), (3, 1), Padding::Same),

@@ -61,7 +61,7 @@ fn upsampling() {
             pixels::upsample(large, at[0], y, limits)
         });
         assert_eq!(y, expected, "{large:?}");
-        // Of whole numbers, whose sums are exact.
+        // Whole numbers, whose sums are exact.
         let gradient = images(&mut Random::new(2), large, 9.0);
         let gradient: Vec<f32> = gradient.iter().map(|g| g.round()).collect();
         let expected = pool::upsample_gradient(&gradient, (height, width, channels));

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,7 +78,7 @@ fn decode_whole(bytes: &[u8]) -> Result<Photo> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder().map_err(flat)?;
     ensure!(
         decoder.total_bytes() <= MAX_DECODED_BYTES,
         "{:?} pixels are too many",
@@ -87,7 +87,7 @@ fn decode_whole(bytes: &[u8]) -> Result<Photo> {
     // A camera's notes that cannot be read are no reason to lose the photo.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc_profile = decoder.icc_profile().unwrap_or(None);
-    let mut pixels = DynamicImage::from_decoder(decoder)?;
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(flat)?;
     pixels.apply_orientation(orientation);
     Ok(Photo {
         pixels: match pixels.color().has_alpha() {
@@ -97,6 +97,11 @@ fn decode_whole(bytes: &[u8]) -> Result<Photo> {
         // Where the header names the profile's colour space (ICC.1, 7.2).
         icc_profile: icc_profile.filter(|profile| profile.get(16..20) == Some(b"RGB ")),
     })
+}
+
+/// The error without its causes, which its message names already.
+fn flat(error: ImageError) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 /// Whether a JPEG file goes on to its end.

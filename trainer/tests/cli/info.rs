@@ -127,5 +127,7 @@ fn files_that_are_no_models_are_named_and_the_others_go_on() -> anyhow::Result<(
     for expected in ["painting.png", "nowhere.safetensors", "2 of 3 files"] {
         assert!(text.contains(expected), "{text}");
     }
+    // With its cause, once.
+    assert_eq!(text.matches("No such file").count(), 1, "{text}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! From the pixels of images to the points of tiles.
 
-use super::{Algorithm, Grid, Input, Layout, Lines, Tiles};
+use super::algorithm::Algorithm;
+use super::tiles::{Grid, Input, Layout, Lines, Tiles};
 use crate::ops::cpu::LANES;
 use crate::ops::cpu::simd::Simd;
 

@@ -11,20 +11,20 @@ mod fixed;
 mod input;
 mod output;
 mod picture;
+mod tiles;
 
 pub use input::{Prologue, Source};
 pub use output::Epilogue;
 pub use picture::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
 
-use super::gemm::{Product, Scale, Start};
-use super::simd::Simd;
+use super::gemm::{Gemm, Product, Scale, Start};
 use super::{Kernel, LANES, Level};
 use crate::ops::Step;
 use algorithm::{Algorithm, Same, Strided, Upsampled};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use tiles::{Grid, Input, Layout, Output, Tiles};
 
 /// Output channels that are multiplied and stored at a time.
 const PANEL: usize = 2 * LANES;
@@ -278,130 +278,6 @@ fn tiles_in_cache(weights: &Weights) -> usize {
     (CACHE_BYTES / tile_bytes / ROWS * ROWS).clamp(ROWS, 8 * ROWS)
 }
 
-/// How an image is cut into tiles.
-#[derive(Clone, Copy, Debug)]
-struct Grid {
-    /// Height and width of the image.
-    size: (usize, usize),
-    /// Tiles down.
-    rows: usize,
-    /// Tiles across.
-    columns: usize,
-}
-
-impl Grid {
-    fn new(size: (usize, usize), tile: usize) -> Self {
-        Grid {
-            size,
-            rows: size.0.div_ceil(tile),
-            columns: size.1.div_ceil(tile),
-        }
-    }
-
-    fn tiles(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// Image, row and column of a tile of a batch.
-    #[inline(always)]
-    fn position(&self, tile: usize) -> (usize, usize, usize) {
-        let row = tile / self.columns;
-        (row / self.rows, row % self.rows, tile % self.columns)
-    }
-}
-
-/// Tiles that follow one another in a batch.
-#[derive(Clone, Copy, Debug)]
-struct Tiles {
-    first: usize,
-    count: usize,
-}
-
-/// How the points of a run of tiles lie in memory.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    /// From a point to the next.
-    point: usize,
-    /// From a tile to the next.
-    tile: usize,
-    /// From a channel to the next.
-    channel: usize,
-}
-
-/// Numbers between the points of a run beside the points themselves: points a
-/// multiple of 4096 bytes apart would share the same few lines of the cache.
-const POINT_GAP: usize = LANES;
-
-impl Layout {
-    /// Tile by tile, channels padded to whole vectors.
-    fn by_tile(tiles: usize, channels: usize) -> Self {
-        let tile = channels.next_multiple_of(LANES);
-        Layout {
-            point: tiles * tile + POINT_GAP,
-            tile,
-            channel: 1,
-        }
-    }
-
-    /// Channel by channel, tiles padded to whole vectors.
-    fn by_channel(tiles: usize, channels: usize) -> Self {
-        let channel = tiles.next_multiple_of(LANES);
-        Layout {
-            point: channels * channel + POINT_GAP,
-            tile: 1,
-            channel,
-        }
-    }
-}
-
-/// Where the points of tiles come from.
-trait Input<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>: Sync
-where
-    A: Algorithm<WINDOW, POINTS, TILE>,
-{
-    /// How it lays out the points of so many tiles and channels.
-    fn layout(&self, tiles: usize, channels: usize) -> Layout;
-
-    /// Writes the points of `tiles`, laid out like that.
-    fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]);
-}
-
-/// Where the products of tiles go.
-trait Output<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>
-where
-    A: Algorithm<WINDOW, POINTS, TILE>,
-{
-    /// Takes the products of `tiles` and of the output channels from
-    /// `channel` on, laid out by tile.
-    fn put<S: Simd>(&self, simd: S, tiles: Tiles, channel: usize, layout: Layout, products: &[f32]);
-}
-
-/// `COUNT` lines of `LEN` vectors on the stack, without zeros written first:
-/// that alone would take a tenth of the time.
-struct Lines<V, const LEN: usize, const COUNT: usize>(MaybeUninit<[[V; LEN]; COUNT]>);
-
-impl<V: Copy, const LEN: usize, const COUNT: usize> Lines<V, LEN, COUNT> {
-    #[inline(always)]
-    fn new() -> Self {
-        Lines(MaybeUninit::uninit())
-    }
-
-    #[inline(always)]
-    fn set(&mut self, i: usize, line: [V; LEN]) {
-        assert!(i < COUNT);
-        // SAFETY: one of the lines.
-        unsafe { self.0.as_mut_ptr().cast::<[V; LEN]>().add(i).write(line) };
-    }
-
-    /// # Safety
-    /// All lines must have been set.
-    #[inline(always)]
-    unsafe fn all(&self) -> &[[V; LEN]; COUNT] {
-        // SAFETY: the caller's.
-        unsafe { self.0.assume_init_ref() }
-    }
-}
-
 /// Memory for a run of tiles.
 struct Scratch {
     /// Points of its input.
@@ -437,7 +313,7 @@ where
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Gemm>(self, simd: S) {
         let (count, inputs) = (self.tiles.count, self.weights.inputs);
         let layout = self.input.layout(count, inputs);
         let Scratch { points, products } = self.scratch;

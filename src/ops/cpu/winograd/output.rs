@@ -1,6 +1,7 @@
 //! From the products of tiles to the pixels of images.
 
-use super::{Algorithm, Grid, Layout, Lines, Output, Tiles};
+use super::algorithm::Algorithm;
+use super::tiles::{Grid, Layout, Lines, Output, Tiles};
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{LANES, SharedMut};

@@ -7,10 +7,11 @@
 //! three channels of its own: twenty-seven channels come out of one, which are
 //! summed, each block's moved. Kernels of other sizes are filled up with zeros.
 
+use super::algorithm::{Algorithm, Same};
 use super::output::{untransform_columns, untransform_row};
+use super::tiles::{Grid, Input, Layout, Lines, Output, Tiles};
 use super::{
-    Algorithm, Epilogue, Grid, Input, Layout, Lines, Output, Same, Scratch, Source, Task, Tiles,
-    Weights, convolve_tiles, grow, input, tiles_in_cache,
+    Epilogue, Scratch, Source, Task, Weights, convolve_tiles, grow, input, tiles_in_cache,
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;

@@ -197,6 +197,12 @@ fn damaged_photos_are_refused() {
 }
 
 #[test]
+fn a_decoders_fault_is_named_once() {
+    let text = refusal(b"\x89PNG\r\n\x1a\n\0\0\0\0xxxx");
+    assert_eq!(text.matches("before IHDR").count(), 1, "{text}");
+}
+
+#[test]
 fn bombs_are_refused() {
     // A few bytes that claim 60000 x 60000 pixels.
     let mut jpeg = Vec::new();
