@@ -23,7 +23,7 @@ pub fn wrong_buffer(which: &str, reason: &str) -> gst::ErrorMessage {
 /// lacks are empty.
 pub type Planes = [(Range<usize>, usize); MAX_PLANES];
 
-/// As the buffer's own meta says or, without one, as its caps do.
+/// Reads the planes from the buffer's video meta or, without one, from its caps.
 pub fn planes(
     buffer: &gst::BufferRef,
     caps: &VideoInfo,

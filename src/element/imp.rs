@@ -145,7 +145,7 @@ pub struct FastStyle {
 /// The property with the element's statistics.
 const STATS: &str = "stats";
 
-/// Locks, even after a panic elsewhere: that has become an error already.
+/// Locks, even after a panic elsewhere: that panic was reported as an error.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -646,7 +646,7 @@ impl FastStyle {
         gst::warning!(CAT, imp = self, "{error}");
         let element = self.obj();
         let message = gst::message::Warning::builder_from_error(error).src(&*element);
-        // Without a bus nobody listens.
+        // Without a bus, the message is dropped.
         let _ = element.post_message(message.build());
     }
 

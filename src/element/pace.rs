@@ -483,7 +483,7 @@ mod tests {
         assert!((1..50).contains(&changes), "{changes}");
     }
 
-    /// As when a sink turns out to be synchronized.
+    /// For example when a sink turns out to be synchronized.
     #[test]
     fn real_time_starts_with_the_costs_measured_before() {
         let mut calm = Pace::new(VGA, AUTO, None);

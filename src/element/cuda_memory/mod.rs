@@ -80,7 +80,7 @@ impl Context {
             unsafe { from_glib_full((self.library.context_new)(self.object.as_ptr())) };
         if let Some(context) = context {
             let message = gst::message::HaveContext::builder(context).src(element);
-            // Without a bus nobody listens.
+            // Without a bus, the message is dropped.
             let _ = element.post_message(message.build());
         }
     }
