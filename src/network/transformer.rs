@@ -120,11 +120,20 @@ impl Network {
     /// # Errors
     /// A mix of styles that the network lacks.
     pub fn forward_mix(&self, image: &Tensor, mix: &StyleMix, backend: Backend) -> Result<Tensor> {
-        mix.check(self.architecture.styles)?;
-        let (_, _, height, width) = image.dims4()?;
-        let [black, white] = self.architecture.input_range;
         let image = plain::channels_last(image)?;
-        let mut x = pad_sides(&image)?.affine((white - black) / 255.0, black)?;
+        plain::channels_first(&self.run(&image, mix, backend)?)
+    }
+
+    /// [`Network::forward`] of `image` with its channels last, `[n, h, w, 3]`.
+    pub fn forward_channels_last(&self, image: &Tensor) -> Result<Tensor> {
+        self.run(image, &StyleMix::default(), Backend::Fast)
+    }
+
+    fn run(&self, image: &Tensor, mix: &StyleMix, backend: Backend) -> Result<Tensor> {
+        mix.check(self.architecture.styles)?;
+        let (_, height, width, _) = image.dims4()?;
+        let [black, white] = self.architecture.input_range;
+        let mut x = pad_sides(image)?.affine((white - black) / 255.0, black)?;
         let mut kept = None;
         for layer in &self.layers {
             if layer.spec.residual == Residual::First {
@@ -144,7 +153,7 @@ impl Network {
             OutputMap::Tanh150 => x.tanh()?.affine(150.0, 127.5)?.clamp(0f32, 255f32)?,
             OutputMap::Clamp => x.clamp(0f32, 255f32)?,
         };
-        plain::channels_first(&x.narrow(1, 0, height)?.narrow(2, 0, width)?)
+        x.narrow(1, 0, height)?.narrow(2, 0, width)
     }
 
     /// Bytes that [`Network::forward`] takes at most, about, for a picture of

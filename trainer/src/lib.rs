@@ -1,18 +1,18 @@
-//! Learns a painting's style: the parts of the program `faststyle-train`.
+//! Learns a painting's style: the library of the program `faststyle-train`.
 //!
-//! [`cli`] says what can be asked of the program, [`commands`] what each command
-//! does. [`training`] holds a network and moves its weights: each step takes
-//! photos from [`data`], repaints them with the network of
+//! [`cli`] parses the command line, and [`commands`] runs the commands.
+//! [`training`] optimizes the weights of a network: each step takes photos from
+//! [`data`], paints them with the network of
 //! [`gstfaststyle::internals::network`], and measures a crop of the result by the
-//! [`objective`], a sum of losses of what VGG-19 sees. The same objective drives
-//! the slow method, which moves the pixels of one picture and needs no network.
-//! [`logging`] tells how work goes, [`io`] reads and writes files, and [`memory`]
-//! says how programs allocate.
+//! [`objective`], a sum of losses on features of VGG-19. The slow method
+//! minimizes the same objective over the pixels of one picture, without a network.
+//! [`logging`] reports progress, [`io`] reads and writes files, and [`memory`]
+//! sets up the allocator.
 //!
-//! Arrows run one way: `cli` and `commands` know all others; `training` knows
+//! Dependencies run one way: `cli` and `commands` know all others; `training` knows
 //! `objective`, `data` and `logging`; all may use `io`.
 
-// Unlike these, `say` does not panic where nobody listens.
+// Unlike these, `say` does not panic if standard error is closed.
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod cli;

@@ -15,7 +15,7 @@ static ALLOCATOR: memory::Allocator = memory::ALLOCATOR;
 /// Set by Ctrl-C and other requests to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// What shells expect of a command that an interrupt ended.
+/// The exit status of an interrupted command.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -57,13 +57,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs what ends early, in good order, when it is interrupted.
+/// Runs a command that an interrupt stops cleanly.
 fn stoppable(
     command: impl FnOnce(&AtomicBool) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<ExitCode> {
     interrupt::on_request(|| {
         if STOP.swap(true, Ordering::SeqCst) {
-            // Asked twice: whoever asks does not want to wait.
+            // The second request does not wait.
             std::process::exit(INTERRUPTED.into());
         }
     })?;

@@ -17,7 +17,7 @@ use std::ffi::{c_int, c_long};
 /// ```
 pub type Allocator = mimalloc::MiMalloc;
 
-/// The one of its kind.
+/// The allocator.
 pub const ALLOCATOR: Allocator = mimalloc::MiMalloc;
 
 unsafe extern "C" {

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use common::{Scene, paint};
 use faststyle_train::cli::TrainArgs;
 use faststyle_train::commands::train::recipe;
-use faststyle_train::objective::layers::{Layer, LayerWeights};
+use faststyle_train::objective::layers::{LayerWeights, VggLayer};
 use faststyle_train::objective::loss;
 use faststyle_train::objective::painting;
 use faststyle_train::objective::vgg_weights::VggWeights;
@@ -31,7 +31,7 @@ fn vgg() -> Result<Vgg19> {
 fn picture(number: usize) -> Result<Tensor> {
     let values = (0..3 * 32 * 32).map(|i| ((i * number + i / 32 * 7) % 256) as f32);
     let values: Vec<f32> = values.collect();
-    Ok(Tensor::from_vec(values, (1, 3, 32, 32), &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, (1, 32, 32, 3), &Device::Cpu)?)
 }
 
 fn layers(text: &str) -> Result<LayerWeights> {
@@ -58,7 +58,7 @@ fn args(scene: &Scene) -> TrainArgs {
 }
 
 #[test]
-fn each_layer_counts_by_its_weight() -> Result {
+fn each_layer_has_its_weight() -> Result {
     let (painting, photo, painted) = (picture(5)?, picture(3)?, picture(11)?);
     let weights = LossWeights {
         content_layers: layers("conv1_2=0.5,conv3_3")?,
@@ -70,7 +70,7 @@ fn each_layer_counts_by_its_weight() -> Result {
 
     let vgg = vgg()?;
     let seen = |picture: &Tensor, name: &str| -> Result<Tensor> {
-        let layer: Layer = name.parse().map_err(anyhow::Error::msg)?;
+        let layer: VggLayer = name.parse().map_err(anyhow::Error::msg)?;
         Ok(vgg.features(picture, &[layer])?.remove(0))
     };
     let content = |name| -> Result<f32> {
@@ -93,14 +93,14 @@ fn each_layer_counts_by_its_weight() -> Result {
 }
 
 #[test]
-fn vgg_is_walked_as_far_as_needed() -> Result {
+fn vgg_stops_at_the_last_layer_needed() -> Result {
     // Four pixels can be halved twice, and not once more.
-    let small = picture(3)?.narrow(2, 0, 4)?.narrow(3, 0, 4)?;
+    let small = picture(3)?.narrow(1, 0, 4)?.narrow(2, 0, 4)?;
     let near = layers("conv1_1,conv3_4")?.layers().collect::<Vec<_>>();
     let seen = vgg()?.features(&small, &near)?;
     assert_eq!(seen[0].dims(), [1, 4, 4, 64]);
     assert_eq!(seen[1].dims(), [1, 1, 1, 256]);
-    assert!(vgg()?.features(&small, &[Layer::CONTENT]).is_err());
+    assert!(vgg()?.features(&small, &[VggLayer::CONTENT]).is_err());
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn styles_blend_as_the_mean_of_their_gram_matrices() -> Result {
     let objective = Objective::new(vgg()?, &paintings, weights)?;
     let (_, losses) = objective.measure(&photo, &objective.content(&photo)?)?;
 
-    let layer: Vec<Layer> = layer.layers().collect();
+    let layer: Vec<VggLayer> = layer.layers().collect();
     let vgg = vgg()?;
     let gram = |picture: &Tensor| loss::gram(&vgg.features(picture, &layer)?[0]);
     let mean = ((gram(&first)? * 0.75)? + (gram(&second)? * 0.25)?)?;
@@ -128,7 +128,7 @@ fn styles_blend_as_the_mean_of_their_gram_matrices() -> Result {
 }
 
 #[test]
-fn a_cropped_painting_is_its_part_alone() -> Result {
+fn a_cropped_painting_equals_the_cropped_file() -> Result {
     let scene = Scene::new()?;
     let part = image::open(scene.painting())?.crop_imm(5, 3, 30, 20);
     part.save(scene.path("part.png"))?;
@@ -137,7 +137,7 @@ fn a_cropped_painting_is_its_part_alone() -> Result {
     let whole = painting::choose(&[scene.path("part.png")], &[], &[], &[])?;
     let numbers = |painting: &painting::Painting| -> Result<Vec<f32>> {
         let picture = painting.load(40, &Device::Cpu)?;
-        assert_eq!(picture.dims(), [1, 3, 40, 60]);
+        assert_eq!(picture.dims(), [1, 40, 60, 3]);
         Ok(picture.flatten_all()?.to_vec1()?)
     };
     assert_eq!(numbers(&cropped[0])?, numbers(&whole[0])?);
@@ -145,7 +145,7 @@ fn a_cropped_painting_is_its_part_alone() -> Result {
 }
 
 #[test]
-fn several_paintings_are_trained_and_kept() -> Result {
+fn several_paintings_are_blended_and_saved() -> Result {
     let scene = Scene::new()?;
     paint(&scene.path("second.png"), 50, 40, 9)?;
     let mut args = args(&scene);
@@ -217,7 +217,7 @@ fn epochs_become_steps() -> Result {
 }
 
 #[test]
-fn the_rate_rises_and_falls() -> Result {
+fn the_learning_rate_rises_and_falls() -> Result {
     let scene = Scene::new()?;
     let mut recipe = recipe::new(&args(&scene))?;
     let near = |found: f64, expected: f64| {

@@ -9,7 +9,7 @@ use faststyle_train::commands::train::recipe;
 use faststyle_train::io::fingerprint::fingerprint;
 use faststyle_train::objective::loss_scale::LossScale;
 use faststyle_train::training::checkpoint::Checkpoint;
-use faststyle_train::training::optimizer::Method;
+use faststyle_train::training::optimizer::OptimizerMethod;
 use faststyle_train::training::trainer::Trainer;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -38,15 +38,15 @@ fn bits(tensor: &Tensor) -> anyhow::Result<Vec<u32>> {
 
 #[test]
 fn resuming_is_exact() -> anyhow::Result<()> {
-    resuming_is_exact_with(Method::Adam)
+    resuming_is_exact_with(OptimizerMethod::Adam)
 }
 
 #[test]
 fn resuming_is_exact_with_a_basis() -> anyhow::Result<()> {
-    resuming_is_exact_with(Method::Soap)
+    resuming_is_exact_with(OptimizerMethod::Soap)
 }
 
-fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
+fn resuming_is_exact_with(optimizer: OptimizerMethod) -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let recipe = recipe::new(&TrainArgs {
         optimizer: Some(optimizer),
@@ -79,7 +79,7 @@ fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
     let (one, other) = (&whole.optimizer, &broken.optimizer);
     assert_eq!(bits(&one.mean)?, bits(&other.mean)?);
     assert_eq!(bits(&one.variance)?, bits(&other.variance)?);
-    assert_eq!(one.basis.is_some(), optimizer == Method::Soap);
+    assert_eq!(one.basis.is_some(), optimizer == OptimizerMethod::Soap);
     if let (Some(one), Some(other)) = (&one.basis, &other.basis) {
         assert_eq!(bits(&one.statistics)?, bits(&other.statistics)?);
         assert_eq!(bits(&one.bases)?, bits(&other.bases)?);
@@ -94,7 +94,7 @@ fn resuming_is_exact_with(optimizer: Method) -> anyhow::Result<()> {
 /// The scale of gradients in 16 bits is part of a training; where they have 32
 /// there is none.
 #[test]
-fn a_loss_scale_is_kept() -> anyhow::Result<()> {
+fn the_loss_scale_is_saved() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let trainer = Trainer::new(recipe::new(&args(&scene))?, &Device::Cpu)?;
     let path = scene.path("x.checkpoint.safetensors");
@@ -192,7 +192,7 @@ fn the_stability_loss_is_part_of_the_total() -> anyhow::Result<()> {
 }
 
 #[test]
-fn scenes_at_rest_count_by_a_factor_of_their_own() -> anyhow::Result<()> {
+fn still_scenes_have_their_own_weight() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let stability = |seed, factor| -> anyhow::Result<_> {
         let args = TrainArgs {
@@ -212,7 +212,7 @@ fn scenes_at_rest_count_by_a_factor_of_their_own() -> anyhow::Result<()> {
 }
 
 #[test]
-fn an_old_checkpoint_goes_on() -> anyhow::Result<()> {
+fn an_old_checkpoint_can_be_resumed() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let recipe = recipe::new(&TrainArgs {
         stability: None,

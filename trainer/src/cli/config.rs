@@ -1,9 +1,9 @@
-//! The whole of what is asked for: the command line and, below it, the config
-//! file and the preset of `train`.
+//! Reads the command line, and the config file and preset of `train`, which
+//! the command line overrides.
 //!
-//! Both are turned into words of the command line, so that names, values and
-//! their limits are those of the flags, and are said in one place, [`cli`].
-//! A setting counts if nothing above it sets the same or excludes it.
+//! File and preset are turned into command-line words, so that names, values
+//! and limits are defined once, in [`cli`]. A setting is used unless something
+//! of higher priority sets it or conflicts with it.
 //!
 //! [`cli`]: crate::cli
 
@@ -18,8 +18,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::{Spanned, Value};
 
-/// A flag of `train` that is set elsewhere than on the command line.
-struct Setting {
+/// A flag of `train` that the config file or the preset sets.
+struct ConfigSetting {
     /// Its name, without dashes.
     flag: String,
     /// One word `--flag=value` for each value.
@@ -28,16 +28,15 @@ struct Setting {
     line: usize,
 }
 
-/// What `words`, the name of the program first, ask for.
+/// Parses the command line `words`, which begin with the program's name.
 ///
 /// # Errors
-/// A config file that cannot be read, or that says what is not understood,
-/// with the file's name and the line; a [`clap::Error`] where the command line
-/// itself is not understood, or asks for help.
+/// A config file that cannot be read or is invalid, with its name and the
+/// line; a [`clap::Error`] if the command line is invalid or asks for help.
 pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Result<Cli> {
     let mut words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     match Cli::try_parse_from(&words) {
-        // What is missing may be in the file.
+        // A missing argument may be in the file.
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             return Err(error.into());
         }
@@ -46,12 +45,12 @@ pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Re
     let mut file = None;
     if let Some(path) = value_of::<PathBuf>(&words, "config") {
         let settings = read(&path)?;
-        words = lay_under(words, &settings);
+        words = merge_defaults(words, &settings);
         file = Some((path, settings));
     }
     // The config file may have named it.
     if let Some(preset) = value_of::<Preset>(&words, "preset") {
-        words = lay_under(words, &settings(preset));
+        words = merge_defaults(words, &settings(preset));
     }
     Cli::try_parse_from(words).map_err(|error| match file {
         Some((path, settings)) => in_file(error, &path, &settings),
@@ -59,8 +58,8 @@ pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Re
     })
 }
 
-/// What `words` say of `train`, as far as they can be understood: mistakes of
-/// the file are told when all words are there.
+/// The arguments of `train` in `words`. Errors are ignored: they are reported
+/// once the words are complete.
 fn understood(words: &[OsString]) -> Option<ArgMatches> {
     let command = Cli::command().ignore_errors(true);
     let mut matches = command.try_get_matches_from(words).ok()?;
@@ -73,8 +72,8 @@ fn value_of<T: Clone + Send + Sync + 'static>(words: &[OsString], id: &str) -> O
     matches.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
-/// `words` with those of `settings` that nothing in `words` comes before.
-fn lay_under(mut words: Vec<OsString>, settings: &[Setting]) -> Vec<OsString> {
+/// `words` with those `settings` that nothing in `words` overrides.
+fn merge_defaults(mut words: Vec<OsString>, settings: &[ConfigSetting]) -> Vec<OsString> {
     let Some(matches) = understood(&words) else {
         return words;
     };
@@ -88,7 +87,7 @@ fn lay_under(mut words: Vec<OsString>, settings: &[Setting]) -> Vec<OsString> {
         let excluded = train(&cli).get_arg_conflicts_with(a);
         excluded.iter().any(|arg| arg.get_id() == b.get_id())
     };
-    let counts = |setting: &&Setting| {
+    let counts = |setting: &&ConfigSetting| {
         let arg = args
             .iter()
             .find(|arg| arg.get_long() == Some(&setting.flag));
@@ -113,8 +112,8 @@ fn train(cli: &clap::Command) -> &clap::Command {
     cli.find_subcommand("train").unwrap_or(cli)
 }
 
-fn settings(preset: Preset) -> Vec<Setting> {
-    let setting = |(flag, value): &(&str, &str)| Setting {
+fn settings(preset: Preset) -> Vec<ConfigSetting> {
+    let setting = |(flag, value): &(&str, &str)| ConfigSetting {
         flag: flag.to_string(),
         words: vec![format!("--{flag}={value}").into()],
         line: 0,
@@ -122,8 +121,8 @@ fn settings(preset: Preset) -> Vec<Setting> {
     preset.settings().iter().map(setting).collect()
 }
 
-/// What the config file `path` sets.
-fn read(path: &Path) -> anyhow::Result<Vec<Setting>> {
+/// The settings in the config file `path`.
+fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     let name = path.display();
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read --config {name}"))?;
@@ -153,7 +152,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Setting>> {
             }
             words(arg, flag, &value, folder)
         };
-        settings.push(Setting {
+        settings.push(ConfigSetting {
             words: setting().with_context(|| format!("{name}, line {line}"))?,
             flag: flag.clone(),
             line,
@@ -162,13 +161,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<Setting>> {
     Ok(settings)
 }
 
-/// The words that give `arg` the `value`. A list is for a flag that can be
-/// repeated or that takes values with commas between them, a table for one that
-/// takes `name=value` with commas between them. Paths begin at `folder`.
+/// The words that set `arg` to `value`. A list sets a flag that can be repeated
+/// or takes values separated by commas, a table one that takes `name=value`
+/// separated by commas. Paths are relative to `folder`.
 fn words(arg: &Arg, flag: &str, value: &Value, folder: &Path) -> anyhow::Result<Vec<OsString>> {
     let plain = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Array(_) | Value::Table(_) => bail!("`{flag}` is a list or table in another one"),
+        Value::Array(_) | Value::Table(_) => bail!("`{flag}` is a nested list or table"),
         Value::Integer(number) => Ok(number.to_string()),
         Value::Float(number) => Ok(number.to_string()),
         Value::Boolean(yes) => Ok(yes.to_string()),
@@ -205,8 +204,8 @@ fn words(arg: &Arg, flag: &str, value: &Value, folder: &Path) -> anyhow::Result<
     Ok(values.into_iter().map(word).collect())
 }
 
-/// `error`, told of the config file if a value there is what it is about.
-fn in_file(error: clap::Error, path: &Path, settings: &[Setting]) -> anyhow::Error {
+/// `error`, with the line of the config file if a value in it is the cause.
+fn in_file(error: clap::Error, path: &Path, settings: &[ConfigSetting]) -> anyhow::Error {
     let kind = error.kind();
     let about = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(usage))
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_file_and_the_file_before_the_preset() -> anyhow::Result<()> {
+    fn flags_override_the_file_and_the_file_overrides_the_preset() -> anyhow::Result<()> {
         let (_folder, file) = config("width = 8\nlr = 5e-4\nlr-final = 0.5\noutput-norm = true")?;
         let args = asked(&[&file, "--preset=live", "--lr-final", "0.25"])?;
         assert_eq!(args.width, Some(8));
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_excludes_a_setting_counts_in_its_place() -> anyhow::Result<()> {
+    fn a_conflicting_flag_replaces_the_setting() -> anyhow::Result<()> {
         let (_folder, file) = config("steps = 7\ninit = 'x.safetensors'")?;
         let length = |args: TrainArgs| (args.steps, args.epochs);
         assert_eq!(length(asked(&[&file])?), (Some(7), None));
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_as_toml_is() -> anyhow::Result<()> {
+    fn toml_values_become_flags() -> anyhow::Result<()> {
         let (folder, file) = config(
             "preview = ['a.jpg', '/b.jpg']\nvgg = 'c'\nyear = 1893\nseed = 1_000\n\
              style-blend = [1, 2.5]\nstyle-crop = ['1x2+3+4', 'none']\ntitle = ''\n\
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_can_hold_all_that_is_needed() -> anyhow::Result<()> {
+    fn a_file_can_hold_every_required_setting() -> anyhow::Result<()> {
         let (folder, file) = config("style = 's'\nphotos = 'p'\noutput = 'o'")?;
         match parse(["faststyle-train", "train", &file])?.command {
             Command::Train(args) => assert_eq!(args.output, folder.path().join("o")),
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line() -> anyhow::Result<()> {
+    fn errors_name_the_line() -> anyhow::Result<()> {
         for (text, line, expected) in [
             (
                 "width = 8\n\nstyle_size = 9",
@@ -374,9 +373,9 @@ mod tests {
             (
                 "style-layers = { conv9_1 = 1 }",
                 1,
-                "conv9_1 is none of the layers",
+                "conv9_1 is not one of the layers",
             ),
-            ("preview = [['a']]", 1, "`preview` is a list"),
+            ("preview = [['a']]", 1, "`preview` is a nested list"),
             ("batch = 1\nwidth 5", 2, ""),
             ("batch = 1\nbatch = 2", 2, "duplicate"),
         ] {
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_say_what_they_set() -> anyhow::Result<()> {
+    fn help_lists_what_presets_set() -> anyhow::Result<()> {
         for preset in Preset::value_variants() {
             // Each of its settings alone is understood, and all are.
             for setting in settings(*preset) {

@@ -1,13 +1,13 @@
-//! The command line: what can be asked of the program, and in which words.
+//! The command line: subcommands, flags and their help.
 
 pub mod config;
 pub mod preset;
 
-use crate::logging::metrics::Format;
+use crate::logging::metrics::MetricsFormat;
 use crate::objective::LossWeights;
 use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Crop;
-use crate::training::optimizer::Method;
+use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gstfaststyle::{DeviceChoice, Precision};
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,55 +28,55 @@ pub struct Cli {
 pub enum Command {
     /// Train a style network from a painting and a folder of photos
     Train(Box<TrainArgs>),
-    /// Repaint one photo by the slow method, without a network
+    /// Repaint one photo by optimizing its pixels, without a network
     Optimize(OptimizeArgs),
-    /// Measure how good a model is, against the slow method, and its flicker
+    /// Measure a model's losses, against direct optimization, and its flicker
     Evaluate(EvaluateArgs),
     /// Repaint pictures with a trained network
     Stylize(StylizeArgs),
-    /// Tell what a model file holds and how it was trained
+    /// Show what a model file contains and how it was trained
     Info(InfoArgs),
-    /// Write a model as ONNX, for other programs
+    /// Convert a model to ONNX
     ExportOnnx(ExportOnnxArgs),
-    /// Make a model file of a network that another program trained
+    /// Convert a network that another program trained to a model file
     Import(ImportArgs),
-    /// Make VGG-19's weights, from a file of another program, ready for --vgg
+    /// Convert VGG-19 weights from another program for --vgg
     ImportVgg(ImportVggArgs),
 }
 
 /// The arguments of `stylize`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Pictures become NAME.STYLE.png, say photo.scream.png, beside the picture or in the folder
-OUT, in which the folders below an input folder are made anew. What such a folder holds of
-earlier results is passed over. No picture that is read is ever overwritten.
-Ctrl-C ends it; no file is left half written.")]
+Results are called NAME.STYLE.png, for example photo.scream.png. They are written beside
+the picture, or into the folder OUT with the same subfolders as the input folder. Earlier
+results in an input folder are skipped. Input files are never overwritten.
+Ctrl-C stops the program; no file is left incomplete.")]
 pub struct StylizeArgs {
-    /// The pictures (JPEG, PNG, WebP, BMP, GIF, TIFF), and folders of them with
-    /// their subfolders
+    /// Pictures (JPEG, PNG, WebP, BMP, GIF, TIFF) or folders of them, including
+    /// subfolders
     #[arg(value_name = "PICTURE", required = true)]
     pub pictures: Vec<PathBuf>,
     /// The model file
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The file to write, if there is one picture, or the folder [default:
-    /// beside each picture]
+    /// Output file for one picture, or output folder [default: beside each
+    /// picture]
     #[arg(long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 
-    /// How much of the style shows: 0 nothing, 1 all
+    /// Strength of the style, from 0 (none) to 1 (full)
     #[arg(long, value_name = "S", value_parser = fraction, default_value = "1")]
     pub strength: f64,
-    /// Keep the picture's colours: its chroma with the painting's luma (BT.601)
+    /// Keep the picture's colours: only the luma is painted (BT.601)
     #[arg(long)]
     pub keep_color: bool,
-    /// Scale pictures down whose longer side has more pixels
+    /// Scale pictures down if their longer side has more pixels than this
     #[arg(long, value_name = "PX", value_parser = count(1, 65535))]
     pub max_size: Option<u64>,
-    /// Format of the files to write [default: that of OUT's name, or png]
+    /// Output format [default: from the extension of OUT, or png]
     #[arg(long, value_enum)]
     pub format: Option<PictureFormat>,
-    /// Quality of JPEG files, from 1 to 100; the others lose nothing
+    /// Quality of JPEG files, from 1 to 100; PNG and WebP are lossless
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100), default_value = "90")]
     pub quality: u8,
 
@@ -88,8 +88,8 @@ pub struct StylizeArgs {
         help_heading = "Running"
     )]
     pub device: DeviceChoice,
-    /// How exactly to compute: auto, f32, f16, bf16, or fast where the CPU is
-    /// faster with it
+    /// Precision of the computation: auto, f32, f16, bf16, or fast, where the CPU
+    /// is faster with it
     #[arg(
         long,
         value_name = "PRECISION",
@@ -97,24 +97,24 @@ pub struct StylizeArgs {
         help_heading = "Running"
     )]
     pub precision: Precision,
-    /// Threads of the CPU to use, 0 for one a core
+    /// Number of CPU threads; 0 means one per core
     #[arg(long, value_name = "N", value_parser = count(0, 1024), default_value = "0", help_heading = "Running")]
     pub threads: u64,
-    /// Memory that painting may take besides the picture itself; larger
-    /// pictures are painted in tiles, which looks the same and takes about
-    /// nine times as long [default: half of what is free]
+    /// Memory limit for painting, without the picture itself; larger pictures are
+    /// painted in tiles, which gives the same result and takes about nine
+    /// times as long [default: half of the free memory]
     #[arg(long, value_name = "MIB", value_parser = count(1, 1 << 30), help_heading = "Running")]
     pub memory: Option<u64>,
 }
 
-/// A format of pictures to write.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PictureFormat {
-    /// Without loss, with transparency
+    /// Lossless, with transparency
     Png,
-    /// Small, without transparency: what lets through becomes white
+    /// Small files without transparency: transparent areas become white
     Jpeg,
-    /// Without loss, with transparency
+    /// Lossless, with transparency
     Webp,
 }
 
@@ -124,7 +124,7 @@ pub struct InfoArgs {
     /// The model files
     #[arg(value_name = "MODEL", required = true)]
     pub models: Vec<PathBuf>,
-    /// As JSON, one object a model
+    /// Print JSON, one object for each model
     #[arg(long)]
     pub json: bool,
 }
@@ -132,8 +132,8 @@ pub struct InfoArgs {
 /// The arguments of `export-onnx`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The graph takes `input`, f32 [1, 3, height, width], RGB in 0..255, and gives
-`output`, the same. Without --size, both sides must be multiples of 4.")]
+Input and output of the graph, `input` and `output`, are f32 [1, 3, height, width], RGB
+in 0..255. Without --size, height and width must be multiples of 4.")]
 pub struct ExportOnnxArgs {
     /// The model file to read
     #[arg(value_name = "MODEL")]
@@ -141,7 +141,7 @@ pub struct ExportOnnxArgs {
     /// The file to write [default: MODEL with the extension .onnx]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// For pictures of this size only, whatever it is
+    /// Fix the picture size; any size is allowed
     #[arg(long, value_name = "WxH", value_parser = picture_size)]
     pub size: Option<(usize, usize)>,
 }
@@ -159,48 +159,48 @@ pub struct ImportVggArgs {
 
 /// The arguments of `train`.
 ///
-/// Those with a default are options here, so that on `--resume` it can be told
-/// what was asked for from what the checkpoint already says.
+/// Flags with a default are optional here: on `--resume`, only the flags that
+/// are given change what the checkpoint says.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = "\
-Beside OUTPUT (say scream.safetensors) the training keeps
-  scream.checkpoint.safetensors   all that --resume needs
-  scream.report.html              how it goes, to read in a browser
-  scream.metrics.csv              the losses of every step
-  scream.preview-PHOTO.png        the pictures asked for by --preview
-  scream.previews/                the same, small, at each checkpoint
-Ctrl-C finishes the step, saves and says how to go on.")]
+Files that training writes beside OUTPUT (here scream.safetensors):
+  scream.checkpoint.safetensors   everything that --resume needs
+  scream.report.html              progress report, for a browser
+  scream.metrics.csv              losses of every step
+  scream.preview-PHOTO.png        the latest pictures of --preview
+  scream.previews/                small copies of them, one for each checkpoint
+Ctrl-C finishes the step, saves and prints the command that resumes training.")]
 pub struct TrainArgs {
-    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeated,
-    /// the styles are blended
+    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeat it to
+    /// blend several styles
     #[arg(long, value_name = "PAINTING", required_unless_present = "resume")]
     pub style: Vec<PathBuf>,
-    /// The folder of photos to practise on, with its subfolders
+    /// The folder of training photos, including subfolders
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub photos: Option<PathBuf>,
     /// The model file to write, for the element's property `model`
     #[arg(long, value_name = "MODEL")]
     pub output: PathBuf,
 
-    /// Go on from the checkpoint beside OUTPUT, with the recipe it holds;
-    /// --steps or --epochs, the learning rate, the weights of the losses,
+    /// Resume from the checkpoint beside OUTPUT with its recipe; these can be
+    /// changed: --steps or --epochs, the learning rate, the loss weights,
     /// --photos, --vgg, --checkpoint-every, --preview, --metrics, --tensorboard
-    /// and the painting's names can be changed
+    /// and the data about the painting
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
-    /// Start anew even though OUTPUT is there, or a checkpoint beside it
+    /// Start a new training even if OUTPUT or its checkpoint exists
     #[arg(long)]
     pub overwrite: bool,
-    /// Start from the weights of another style's model rather than from random
-    /// ones; with a multiple of its width as --width, from a wider network that
-    /// paints the same
+    /// Start from the weights of another style's model instead of random ones; a
+    /// multiple of its width as --width starts from a wider network that paints
+    /// the same
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
-    /// A TOML file of settings: flags without dashes (`style-size = 512`); its
-    /// paths begin at its own folder. Flags count more than it does
+    /// A TOML file of settings, named like the flags (`style-size = 512`); its
+    /// paths are relative to its folder. Flags override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Settings that belong together. Flags and the config file count more
+    /// A set of settings. Flags and the config file override it
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
 
@@ -211,51 +211,51 @@ pub struct TrainArgs {
     /// Residual blocks of the network [default: 5]
     #[arg(long, value_name = "N", value_parser = count(0, 32), help_heading = "Network")]
     pub residual_blocks: Option<u64>,
-    /// Whether the last convolution has a normalisation behind it, as in the
-    /// paper; without it pictures pump less [default: true]
+    /// Whether an instance norm follows the last convolution, as in the paper;
+    /// without it the brightness of video pumps less [default: true]
     #[arg(long, value_name = "true|false", help_heading = "Network")]
     pub output_norm: Option<bool>,
 
-    /// Steps in total, one batch each [default: 40000]
+    /// Number of steps, one batch each [default: 40000]
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Recipe")]
     pub steps: Option<u64>,
-    /// How often each photo is taken, in place of --steps
+    /// Number of passes over the photos, instead of --steps
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), conflicts_with = "steps", help_heading = "Recipe")]
     pub epochs: Option<u64>,
-    /// Photos in a batch [default: 4]
+    /// Photos per batch [default: 4]
     #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Recipe")]
     pub batch: Option<u64>,
     /// Side of the squares cut from the photos, in pixels, a multiple of 16
     /// [default: 256]
     #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
     pub size: Option<u64>,
-    /// How weights are moved against their gradients [default: adam]
+    /// Optimizer [default: adam]
     #[arg(long, value_enum, value_name = "METHOD", help_heading = "Recipe")]
-    pub optimizer: Option<Method>,
+    pub optimizer: Option<OptimizerMethod>,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
     pub lr: Option<f64>,
-    /// How the learning rate falls [default: cosine]
+    /// How the learning rate decays [default: cosine]
     #[arg(long, value_enum, value_name = "LINE", help_heading = "Recipe")]
     pub lr_schedule: Option<Schedule>,
-    /// What fraction of the learning rate is left at the last step [default: 1,
-    /// it does not fall]
+    /// Fraction of the learning rate that is left at the last step [default: 1,
+    /// no decay]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, help_heading = "Recipe")]
     pub lr_final: Option<f64>,
-    /// Weight of the loss that keeps video from flickering: how differently the
-    /// network paints a photo and the same photo with noise or moved, in another
-    /// light [default: 0, no such loss]
+    /// Weight of the stability loss, which reduces flicker in video: the
+    /// difference between the painted photo and a painted copy with noise, or
+    /// moved and in another light [default: 0, off]
     #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
     pub stability: Option<f64>,
-    /// How much more that loss counts where the photo is the same but for noise
-    /// than where it is moved [default: 8]
+    /// Factor for the stability loss of copies with noise alone, compared with
+    /// moved copies [default: 8]
     #[arg(long, value_name = "FACTOR", value_parser = weight, help_heading = "Recipe")]
     pub stability_at_rest: Option<f64>,
-    /// Steps in the beginning during which the learning rate rises to its full
-    /// value [default: 0]
+    /// Number of first steps in which the learning rate rises to its full value
+    /// [default: 0]
     #[arg(long, value_name = "STEPS", value_parser = count(0, 1_000_000_000), help_heading = "Recipe")]
     pub warmup: Option<u64>,
-    /// Seed of the first weights and of the photos' order [default: 0]
+    /// Seed for the initial weights and the order of the photos [default: 0]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub seed: Option<u64>,
     #[command(flatten)]
@@ -269,17 +269,17 @@ pub struct TrainArgs {
         help_heading = "Running"
     )]
     pub device: DeviceChoice,
-    /// Save every so many steps [default: 200]
+    /// Number of steps between checkpoints [default: 200]
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Running")]
     pub checkpoint_every: Option<u64>,
-    /// A photo to repaint at every checkpoint, to look at (can be repeated)
+    /// A photo to paint at every checkpoint; can be repeated
     #[arg(long, value_name = "PHOTO", help_heading = "Running")]
     pub preview: Vec<PathBuf>,
-    /// How to write the losses of every step [default: csv]
+    /// File format for the losses of every step [default: csv]
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Running")]
-    pub metrics: Option<Format>,
-    /// Write losses and previews for TensorBoard, too, into a folder of
-    /// OUTPUT's name in DIR
+    pub metrics: Option<MetricsFormat>,
+    /// Also write losses and previews for TensorBoard, into a folder in DIR named
+    /// after OUTPUT
     #[arg(long, value_name = "DIR", help_heading = "Running")]
     pub tensorboard: Option<PathBuf>,
 
@@ -287,20 +287,20 @@ pub struct TrainArgs {
     pub about: AboutArgs,
 }
 
-/// What a model file is to tell of the painting.
+/// What a model file says about the painting.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "About the painting")]
 pub struct AboutArgs {
-    /// The painting's title, to be told by the model file
+    /// The painting's title, stored in the model file
     #[arg(long)]
     pub title: Option<String>,
-    /// Who painted it
+    /// The painter
     #[arg(long)]
     pub artist: Option<String>,
-    /// When: 1893, "c. 1831"
+    /// When it was painted: 1893, "c. 1831"
     #[arg(long)]
     pub year: Option<String>,
-    /// Short name of the style [default: OUTPUT without folder and extension]
+    /// Short name of the style [default: file name of OUTPUT without extension]
     #[arg(long)]
     pub name: Option<String>,
 }
@@ -308,10 +308,11 @@ pub struct AboutArgs {
 /// The arguments of `import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Networks that can be imported: TransformerNet of pytorch/examples, fast_neural_style,
-of any width, as torch.save wrote it (*.pth, *.model, *.pt: a state_dict, by itself or
-in a checkpoint) or as a safetensors file; and that of lengstrom/fast-style-transfer, of
-any width, as a safetensors file of its variables (Variable, Variable_1 and so on).")]
+Supported networks, of any width:
+  TransformerNet of pytorch/examples (fast_neural_style), as a state_dict that torch.save
+  wrote (*.pth, *.model, *.pt; alone or in a checkpoint) or as a safetensors file;
+  lengstrom/fast-style-transfer, as a safetensors file of its variables (Variable,
+  Variable_1 and so on).")]
 pub struct ImportArgs {
     /// The file to read
     #[arg(value_name = "FILE")]
@@ -319,7 +320,7 @@ pub struct ImportArgs {
     /// The model file to write [default: FILE with the extension .safetensors]
     #[arg(long, value_name = "OUTPUT")]
     pub output: Option<PathBuf>,
-    /// Write over OUTPUT if it is there
+    /// Overwrite OUTPUT if it exists
     #[arg(long)]
     pub overwrite: bool,
 
@@ -330,12 +331,13 @@ pub struct ImportArgs {
 /// The arguments of `optimize`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The pixels themselves are moved until the loss that trains networks is small: the
-method of Gatys, Ecker and Bethge, far slower than a trained network and as good as
-one can become. Ctrl-C finishes the iteration and writes the picture as it is.")]
+Optimizes the pixels of the picture for the same loss that trains networks: the method
+of Gatys, Ecker and Bethge. It is far slower than a trained network and gives the best
+picture that a network could learn to paint. Ctrl-C finishes the iteration and writes the
+picture as it is.")]
 pub struct OptimizeArgs {
-    /// The painting whose style is wanted (JPEG, PNG, WebP, BMP, GIF, TIFF);
-    /// repeated, the styles are blended
+    /// The painting that gives the style (JPEG, PNG, WebP, BMP, GIF, TIFF);
+    /// repeat it to blend several styles
     #[arg(long, value_name = "PAINTING", required = true)]
     pub style: Vec<PathBuf>,
     /// The photo to repaint
@@ -345,19 +347,19 @@ pub struct OptimizeArgs {
     #[arg(long, value_name = "PICTURE")]
     pub output: PathBuf,
 
-    /// Iterations at most, one step of L-BFGS each
+    /// Maximum number of iterations, one L-BFGS step each
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "500")]
     pub iterations: u64,
-    /// Shorter side that the photo is scaled to, in pixels
+    /// Shorter side of the scaled photo, in pixels
     #[arg(long, value_name = "PX", value_parser = count(32, 4096), default_value = "256")]
     pub size: u64,
-    /// What to begin with
+    /// Initial picture
     #[arg(long, value_enum, default_value = "photo")]
     pub start: Start,
-    /// Seed of the noise to begin with
+    /// Seed of the initial noise
     #[arg(long, value_name = "N", default_value = "0")]
     pub seed: u64,
-    /// Renew PICTURE every so many iterations, to look at
+    /// Number of iterations between updates of PICTURE
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "50")]
     pub preview_every: u64,
     /// Write the losses of every iteration to this CSV file
@@ -371,7 +373,7 @@ pub struct OptimizeArgs {
     pub loss: LossArgs,
 }
 
-/// What the slow method begins with.
+/// The initial picture of the slow method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Start {
     /// The photo
@@ -383,36 +385,36 @@ pub enum Start {
 /// The arguments of `evaluate`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Weights, layers, --style-size and the parts of the paintings are those the model was
-trained with, as far as its file tells, unless they are given. The table goes to standard error. Ctrl-C ends it with the
-photos that are done.")]
+Defaults for loss weights, layers, --style-size and crops of the paintings come from the
+model file, if it was trained with them. The table is printed to standard error. Ctrl-C
+stops after the current photo and reports the finished ones.")]
 pub struct EvaluateArgs {
     /// The model file
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The painting it learned from; repeated, if there were several
+    /// The painting that the model learned from; repeat it for several
     #[arg(long, value_name = "PAINTING", required = true)]
     pub style: Vec<PathBuf>,
-    /// A folder of photos, with its subfolders; best some that it was not
-    /// trained with
+    /// A folder of photos, including subfolders; preferably photos that were not
+    /// used for training
     #[arg(long, value_name = "DIR")]
     pub photos: PathBuf,
 
-    /// Photos to take, spread evenly over the sorted list: the same each time
+    /// Number of photos, spread evenly over the sorted list
     #[arg(long, value_name = "N", value_parser = count(1, 64), default_value = "5")]
     pub count: u64,
-    /// Side of the squares cut from the photos' middle, in pixels
+    /// Side of the squares cut from the centre of the photos, in pixels
     #[arg(long, value_name = "PX", value_parser = count(32, 2048), default_value = "256")]
     pub size: u64,
-    /// Iterations of the slow method at most, for each photo; 0 leaves it out,
-    /// and with it nearly all of the time
+    /// Maximum iterations of direct optimization for each photo; 0 skips it, which
+    /// saves nearly all of the time
     #[arg(long, value_name = "N", value_parser = count(0, 1_000_000), default_value = "150")]
     pub max_iterations: u64,
-    /// Write the figures to this JSON file rather than to standard output
+    /// Write the results to this JSON file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write this PNG file: the painting and, for each photo, the photo, the
-    /// network's picture, and the slow method's when it is as good
+    /// Write a PNG file with the painting and, for each photo, the photo, the
+    /// network's picture and the optimized picture of the same loss
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda or cuda:N
@@ -423,27 +425,27 @@ pub struct EvaluateArgs {
     pub loss: LossArgs,
 }
 
-/// The arguments that say what loss is made small.
+/// The arguments that define the loss.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Loss")]
 pub struct LossArgs {
-    /// Shorter side of the painting, in pixels, when its style is measured:
-    /// larger gives larger strokes [default: --size]
+    /// Shorter side of the scaled painting, in pixels; larger paintings give larger
+    /// strokes [default: --size]
     #[arg(long, value_name = "PX", value_parser = count(16, 8192))]
     pub style_size: Option<u64>,
-    /// The part of the painting that counts, in its pixels: width, height, left
-    /// and upper edge; of several, one for each, `none` for all of it
-    #[arg(long, value_name = "WxH+X+Y", value_parser = part, value_delimiter = ',')]
+    /// Crop of the painting, in its pixels: width, height, left and top; one for
+    /// each painting, `none` for all of it
+    #[arg(long, value_name = "WxH+X+Y", value_parser = crop, value_delimiter = ',')]
     pub style_crop: Vec<Option<Crop>>,
-    /// How much each of several paintings counts, in their order, such as 3,1
-    /// [default: all the same]
+    /// Weights of several paintings in the blend, in their order, such as 3,1
+    /// [default: equal]
     #[arg(long, value_name = "W,W", value_parser = weight, value_delimiter = ',')]
     pub style_blend: Vec<f64>,
-    /// Layers of VGG-19 that content is measured at, with their weights, such
-    /// as conv3_1=0.5,conv4_2 [default: conv4_2]
+    /// Layers of VGG-19 for the content loss, with their weights, such as
+    /// conv3_1=0.5,conv4_2 [default: conv4_2]
     #[arg(long, value_name = "LAYER=W,...")]
     pub content_layers: Option<LayerWeights>,
-    /// Layers that style is measured at, from conv1_1 to conv5_1 [default:
+    /// Layers of VGG-19 for the style loss, from conv1_1 to conv5_1 [default:
     /// conv1_1,conv2_1,conv3_1,conv4_1,conv5_1]
     #[arg(long, value_name = "LAYER=W,...")]
     pub style_layers: Option<LayerWeights>,
@@ -453,17 +455,17 @@ pub struct LossArgs {
     /// Weight of the style loss (differences of Gram matrices) [default: 100]
     #[arg(long, value_name = "W", value_parser = weight)]
     pub style_weight: Option<f64>,
-    /// Weight of the total variation, which is low for smooth pictures
-    /// [default: 0.004]
+    /// Weight of the total variation, which makes pictures smoother [default:
+    /// 0.004]
     #[arg(long, value_name = "W", value_parser = weight)]
     pub tv_weight: Option<f64>,
-    /// VGG-19's weights, as import-vgg writes them [default: the built-in ones]
+    /// Weights of VGG-19, as import-vgg writes them [default: built-in weights]
     #[arg(long, value_name = "FILE")]
     pub vgg: Option<PathBuf>,
 }
 
 impl LossArgs {
-    /// The weights and layers they ask for: `known` where they ask for none.
+    /// The given weights and layers; those of `known` where none are given.
     pub fn weights(&self, known: LossWeights) -> LossWeights {
         LossWeights {
             content: self.content_weight.unwrap_or(known.content),
@@ -508,7 +510,7 @@ fn fraction(text: &str) -> Result<f64, String> {
     number(text, |f| (0.0..=1.0).contains(&f), "within 0..=1")
 }
 
-fn part(text: &str) -> Result<Option<Crop>, String> {
+fn crop(text: &str) -> Result<Option<Crop>, String> {
     match text {
         "none" => Ok(None),
         _ => text.parse().map(Some),
@@ -522,10 +524,63 @@ fn weight(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::{Arg, CommandFactory};
+    use std::collections::BTreeSet;
 
+    /// clap's own `debug_assert` checks nothing in release builds.
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            let name = command.get_name();
+            let args: Vec<&Arg> = command.get_arguments().collect();
+            let (mut ids, mut flags) = (BTreeSet::new(), BTreeSet::new());
+            for arg in &args {
+                assert!(ids.insert(arg.get_id()), "{name}: two of {arg}");
+                let longs = arg.get_long_and_visible_aliases().into_iter().flatten();
+                let shorts = arg.get_short_and_visible_aliases().into_iter().flatten();
+                for flag in longs.map(String::from).chain(shorts.map(String::from)) {
+                    assert!(flags.insert(flag), "{name}: two flags {arg}");
+                }
+                assert!(arg.get_help().is_some(), "{name}: no help for {arg}");
+                // Panics if the other argument does not exist.
+                command.get_arg_conflicts_with(arg);
+            }
+            for group in command.get_groups() {
+                assert!(
+                    group.get_args().all(|id| ids.contains(id)),
+                    "{name}: {group:?}"
+                );
+            }
+            let positionals: Vec<&Arg> = command.get_positionals().collect();
+            let many = |arg: &&Arg| arg.get_num_args().is_some_and(|n| n.max_values() > 1);
+            if let [front @ .., _] = &positionals[..] {
+                assert!(
+                    !front.iter().any(many),
+                    "{name}: a list before the last argument"
+                );
+            }
+        }
+    }
+
+    /// clap reads defaults only when it parses.
+    #[test]
+    fn every_command_accepts_its_own_defaults() {
+        for line in [
+            "train --style a --photos b --output c",
+            "train --resume --output c",
+            "optimize --style a --photo b --output c",
+            "evaluate --style a --photos b --model c",
+            "stylize a --model b",
+            "info a",
+            "export-onnx a",
+            "import a",
+            "import-vgg a",
+        ] {
+            let words = ["faststyle-train"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["faststyle-train", "train", "--output", "c"]).is_err());
     }
 }

@@ -1,17 +1,17 @@
-//! Settings of `train` that belong together, under one name.
+//! Named sets of settings for `train`.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::fmt;
 
-/// A set of settings. Flags and the config file count more than it does.
+/// A set of settings. Flags and the config file override it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
     /// The training of the paper (Johnson et al. 2016).
     Paper,
-    /// For video while it is filmed, on a CPU.
+    /// For live video on a CPU.
     Live,
-    /// For the best picture, where time does not count.
+    /// For the best picture, at any cost of time.
     Quality,
 }
 
@@ -25,17 +25,17 @@ impl Preset {
         }
     }
 
-    /// What it is good for.
+    /// What it is for.
     fn purpose(self) -> &'static str {
         match self {
             Preset::Paper => "the training of the paper",
             Preset::Live => "for live video on a CPU",
-            Preset::Quality => "for files, and fast machines",
+            Preset::Quality => "for files and fast machines",
         }
     }
 
-    /// What it sets: flags without their dashes, and values. What it does not
-    /// name has its usual default.
+    /// Its settings: flags without dashes, and values. All others keep their
+    /// defaults.
     pub fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Preset::Paper => &[
@@ -51,8 +51,8 @@ impl Preset {
                 ("style-weight", "100"),
                 ("tv-weight", "0.004"),
             ],
-            // Without the output norm, which makes the whole picture pump when
-            // a part of it changes; and calm.
+            // Without the output norm, which changes the whole picture when a
+            // part of it changes, and with a stability loss against flicker.
             Preset::Live => &[
                 ("width", "16"),
                 ("output-norm", "false"),
@@ -95,7 +95,7 @@ impl ValueEnum for Preset {
         let help = format!("{}: {}", self.purpose(), self.listed());
         let value = PossibleValue::new(self.name()).help(help);
         Some(match self {
-            // Its old name goes on working.
+            // The former name still works.
             Preset::Paper => value.alias("article"),
             _ => value,
         })

@@ -1,12 +1,12 @@
-//! What a model file tells of its painting.
+//! What a model file says about its painting.
 
 use crate::cli::AboutArgs;
 use crate::io::files::stem;
 use gstfaststyle::Style;
 use std::path::Path;
 
-/// What the model file `output` is to tell of the painting: `known`, unless
-/// `args` say otherwise.
+/// What the model file `output` says about the painting: `args`, and `known` for
+/// the rest.
 pub fn style(args: &AboutArgs, output: &Path, known: Style) -> anyhow::Result<Style> {
     let name = match &args.name {
         Some(name) => name.clone(),

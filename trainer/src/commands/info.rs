@@ -1,4 +1,4 @@
-//! The command `info`: what a model file holds, and how it came about.
+//! The command `info`: what a model file contains and how it was trained.
 
 use crate::cli::InfoArgs;
 use crate::logging::say::{printable, say};
@@ -16,8 +16,7 @@ use std::time::Duration;
 /// Writes about each model to standard output.
 ///
 /// # Errors
-/// In the end, that some files are no models; each of them is named when its
-/// turn comes, and the others go on.
+/// Some files are not models. Each is reported, and the others are still shown.
 pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     let mut failed = 0;
     let mut out = std::io::stdout().lock();
@@ -40,7 +39,7 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All that is told of a model.
+/// The information about a model.
 struct Card {
     file: String,
     bytes: u64,
@@ -100,7 +99,7 @@ impl Card {
     }
 }
 
-/// What a JSON object says that has not been told yet.
+/// The fields of a JSON object that have not been shown yet.
 struct Facts(Map<String, Value>);
 
 impl Facts {

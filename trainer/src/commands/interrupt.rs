@@ -1,7 +1,7 @@
-//! Ctrl-C, and other requests to end.
+//! Ctrl-C and other requests to stop.
 
-/// Calls `handler` on Ctrl-C, SIGTERM and SIGHUP; not on SIGHUP where whoever
-/// started the program had it ignored, as `nohup` does.
+/// Calls `handler` on Ctrl-C, SIGTERM and SIGHUP, but not on SIGHUP if the parent
+/// process ignored it, as `nohup` does.
 ///
 /// # Errors
 /// The system does not accept a handler.

@@ -14,8 +14,8 @@ pub mod train;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With its last step.
+    /// Complete.
     Finished,
-    /// Before, because it was asked to; everything is saved.
+    /// Interrupted, with everything saved.
     Interrupted,
 }

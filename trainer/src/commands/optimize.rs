@@ -11,19 +11,19 @@ use crate::objective::slow_method::SlowMethod;
 use crate::objective::{LossWeights, Objective};
 use anyhow::Context;
 use candle_core::Tensor;
-use gstfaststyle::internals::ops::Products;
+use gstfaststyle::internals::ops::{Products, plain};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Runs the command, until its last iteration, until nothing better is found
-/// or until `stop` is set; the picture is written in each case.
+/// Runs the command to its last iteration, until no better picture is found or
+/// until `stop` is set, and writes the picture.
 ///
 /// # Errors
-/// Whatever keeps it from going on. If it has begun, the last good picture is
-/// written and the error says so.
+/// Any failure. Once iterations have begun, the last good picture is written and
+/// the error says so.
 pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let paintings = args.style.iter().map(|path| path.as_path());
     let inputs: Vec<&Path> = paintings.chain([args.photo.as_path()]).collect();
@@ -79,15 +79,15 @@ fn improve(
     }
     if settled {
         say(format_args!(
-            "nothing better than after iteration {done} is found"
+            "no better picture found after iteration {done}"
         ));
     }
     say(format_args!("{name} is ready: {losses}"));
     Ok(Outcome::Finished)
 }
 
-/// Iterates until there are enough, until it is to stop, or until nothing better is
-/// found; whether that is so.
+/// Iterates to the last iteration, until `stop` is set, or until no better
+/// picture is found; returns whether that happened.
 fn iterate(
     slow: &mut SlowMethod,
     args: &OptimizeArgs,
@@ -120,12 +120,14 @@ fn save(slow: &SlowMethod, args: &OptimizeArgs) -> anyhow::Result<()> {
     picture::save(&args.output, &picture::rgb(&slow.picture()?)?)
 }
 
-/// A picture like `photo` in size whose every number is random.
+/// A picture of random numbers, of the size of `photo`.
 fn noise(photo: &Tensor, seed: u64) -> anyhow::Result<Tensor> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let numbers = (0..photo.elem_count()).map(|_| random.random_range(0.0..=255f32));
     let numbers: Vec<f32> = numbers.collect();
-    Ok(Tensor::from_vec(numbers, photo.shape(), photo.device())?)
+    let (n, h, w, c) = photo.dims4()?;
+    let planes = Tensor::from_vec(numbers, (n, c, h, w), photo.device())?;
+    Ok(plain::channels_last(&planes)?)
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
                 &device,
             )?)
         };
-        let black = Tensor::zeros((1, 3, 32, 32), DType::F32, &device)?;
+        let black = Tensor::zeros((1, 32, 32, 3), DType::F32, &device)?;
         let (photo, painting) = (noise(&black, 1)?, noise(&black, 2)?);
         let paintings = [(1.0, painting)];
         let objective = Objective::new(vgg()?, &paintings, LossWeights::default())?;

@@ -1,4 +1,4 @@
-//! Square pieces of photos, to train with.
+//! Random square crops of photos.
 
 use crate::io::photo;
 use anyhow::{Result, ensure};
@@ -30,7 +30,7 @@ impl Cutter {
         }
     }
 
-    /// Adds a random piece of the photo to `bytes`, as planes R, G and B.
+    /// Adds a random piece of the photo to `bytes`: R, G, B of each pixel.
     ///
     /// The piece spans at least four fifths of the photo's shorter side, as if
     /// the photo had been scaled to between `size` and 1.25 `size`. It is not
@@ -51,13 +51,13 @@ impl Cutter {
         let (width, height) = photo.dimensions();
         ensure!(
             width.min(height) >= self.size.div_ceil(2),
-            "too small: {width}x{height}, where {} is the least for either side",
+            "too small: {width}x{height}; both sides must be at least {}",
             self.size.div_ceil(2)
         );
         let square = Square::random(width, height, self.size, random);
         let mirrored = random.random();
         self.scale(&photo, square)?;
-        self.add_planes(mirrored, bytes);
+        self.add_pixels(mirrored, bytes);
         Ok(())
     }
 
@@ -73,13 +73,11 @@ impl Cutter {
             .resize_typed(&source, &mut self.piece, &options)?)
     }
 
-    fn add_planes(&self, mirrored: bool, bytes: &mut Vec<u8>) {
-        for channel in 0..3 {
-            for row in self.piece.pixels().chunks_exact(self.size as usize) {
-                match mirrored {
-                    true => bytes.extend(row.iter().rev().map(|pixel| pixel.0[channel])),
-                    false => bytes.extend(row.iter().map(|pixel| pixel.0[channel])),
-                }
+    fn add_pixels(&self, mirrored: bool, bytes: &mut Vec<u8>) {
+        for row in self.piece.pixels().chunks_exact(self.size as usize) {
+            match mirrored {
+                true => bytes.extend(row.iter().rev().flat_map(|pixel| pixel.0)),
+                false => bytes.extend(row.iter().flat_map(|pixel| pixel.0)),
             }
         }
     }
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn squares_stay_inside() {
+    fn squares_stay_inside_the_photo() {
         let mut random = ChaCha8Rng::seed_from_u64(2);
         for (width, height, size) in [
             (1, 1, 1),
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_what_the_photo_shows() {
+    fn a_crop_shows_the_photo_or_its_mirror_image() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo.png");
         let photo = gradients(32, 32);
@@ -163,7 +161,7 @@ mod tests {
             let mut bytes = Vec::new();
             cutter.add_piece(&path, &mut random, &mut bytes).unwrap();
             assert_eq!(bytes.len(), 3 * 32 * 32);
-            let at = |x: u32, y: u32, c: u32| bytes[(c * 1024 + y * 32 + x) as usize];
+            let at = |x: u32, y: u32, c: u32| bytes[((y * 32 + x) * 3 + c) as usize];
             let shows = |flip: bool| {
                 photo.enumerate_pixels().all(|(x, y, pixel)| {
                     let x = if flip { 31 - x } else { x };
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn small_photos_are_refused_and_others_scaled_up() {
+    fn small_photos_are_scaled_up_at_most_twofold() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo.png");
         let mut random = ChaCha8Rng::seed_from_u64(4);

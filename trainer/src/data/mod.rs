@@ -1,9 +1,8 @@
-//! The photos to train with, as an endless row of batches.
+//! The training photos, as an endless sequence of batches.
 //!
-//! Which photos a batch holds, and what is cut out of them, follows from the
-//! seed, the sorted list of photos and the number of the batch alone. So a run
-//! that is resumed at some batch goes on as if it had never stopped, and the
-//! number of threads that read photos makes no difference.
+//! The seed, the sorted list of photos and the number of a batch alone determine
+//! its photos and crops. A resumed run therefore gets the same batches as one
+//! without a break, for any number of reading threads.
 
 pub mod cutter;
 
@@ -23,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use walkdir::{DirEntry, WalkDir};
 
-/// File names that end so are taken for photos.
+/// Extensions of photos.
 const EXTENSIONS: [&str; 10] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff",
 ];
@@ -32,13 +31,13 @@ const EXTENSIONS: [&str; 10] = [
 /// read a thousand photos of 400x300 a second, but only ten or so of 12 megapixels.
 const THREADS: (usize, usize) = (2, 8);
 
-/// Batches that wait, ready, at most: enough to smooth over a few slow photos.
+/// Maximum number of prepared batches: enough to bridge a few slow photos.
 const AHEAD: usize = 8;
 
 /// The largest side of a batch's pictures; memory for a batch is reserved at once.
 const MAX_SIZE: usize = 4096;
 
-/// An endless row of batches of pieces of photos.
+/// An endless sequence of batches of crops from photos.
 ///
 /// Threads in the background prepare a few batches ahead; they end when this
 /// is dropped.
@@ -54,8 +53,8 @@ impl Batches {
     /// The photos under `dir`, its folders included, as batches of `batch`
     /// squares of side `size`.
     ///
-    /// Hidden files and folders are passed over, and so is whatever has not the
-    /// name of a photo. The same `seed` gives the same batches. `first_step`
+    /// Hidden files and folders are skipped, as are files without the extension of
+    /// a photo. The same `seed` gives the same batches. `first_step`
     /// is the number of the batch to begin with, for a run that is resumed.
     ///
     /// A photo is decoded whole each time its turn comes: those much larger
@@ -78,10 +77,10 @@ impl Batches {
         first_step: u64,
         count: usize,
     ) -> Result<Self> {
-        ensure!(batch > 0, "a batch of no photos");
+        ensure!(batch > 0, "the batch size is 0");
         ensure!(
             (1..=MAX_SIZE).contains(&size),
-            "pictures of side {size}; from 1 to {MAX_SIZE} is possible"
+            "a crop size of {size} pixels is not within 1 to {MAX_SIZE}"
         );
         let (photos, unread) = list(dir)?;
         let source = Arc::new(Source {
@@ -126,7 +125,7 @@ impl Batches {
         self.source.photos.len()
     }
 
-    /// 64 bits that tell the photos' names, on which batches depend, from others.
+    /// A 64-bit fingerprint of the photos' names, on which batches depend.
     pub fn fingerprint(&self) -> String {
         let Source { dir, photos, .. } = &*self.source;
         let names = photos
@@ -136,7 +135,7 @@ impl Batches {
         fingerprint_of(names.flat_map(ended))
     }
 
-    /// The next batch, `f32` `[batch, 3, size, size]`, R, G, B from 0 to 255.
+    /// The next batch, `f32` `[batch, size, size, 3]`, R, G, B from 0 to 255.
     ///
     /// # Errors
     /// None of the photos can be used, or the device has no memory left. A
@@ -148,7 +147,7 @@ impl Batches {
             .map_err(|_| anyhow!("the thread that reads photos has ended"))??;
         self.turn = (self.turn + 1) % self.ready.len();
         let Source { batch, size, .. } = *self.source;
-        let tensor = Tensor::from_vec(bytes, (batch, 3, size, size), device)?;
+        let tensor = Tensor::from_vec(bytes, (batch, size, size, 3), device)?;
         Ok(tensor.to_dtype(DType::F32)?)
     }
 
@@ -169,7 +168,7 @@ impl Batches {
 impl Drop for Batches {
     fn drop(&mut self) {
         self.source.stop.store(true, Ordering::Relaxed);
-        // A thread that waits for room finds that nobody listens any more.
+        // A blocked thread gets an error now that the receivers are gone.
         self.ready.clear();
         for thread in self.threads.drain(..) {
             // A panic there has been reported, and has ended that thread only.
@@ -236,7 +235,7 @@ struct Source {
     unread: Vec<(PathBuf, String)>,
     /// Numbers of photos that proved unusable, with the reason.
     unusable: Mutex<BTreeMap<usize, String>>,
-    /// Nobody waits for batches any more.
+    /// Set when the batches are dropped.
     stop: AtomicBool,
 }
 
@@ -268,7 +267,7 @@ fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// Makes batches, in a thread of its own.
+/// Makes batches in a background thread.
 struct Maker {
     source: Arc<Source>,
     cutter: Cutter,
@@ -297,8 +296,7 @@ impl Maker {
         }
     }
 
-    /// Batch number `step`: its pictures one after the other, each of them
-    /// planes R, G and B.
+    /// Batch number `step`: its pictures one after the other, channels last.
     fn batch(&mut self, step: u64) -> Result<Vec<u8>> {
         let Source { batch, size, .. } = *self.source;
         let mut bytes = Vec::with_capacity(batch * 3 * size * size);

@@ -1,7 +1,7 @@
 use super::*;
 use image::{Rgb, RgbImage};
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const SIZE: usize = 24;
@@ -30,7 +30,7 @@ fn open(dir: &Path, seed: u64, first_step: u64, threads: usize) -> Batches {
 fn take(batches: &mut Batches, count: usize) -> Vec<Vec<f32>> {
     let next = |_| {
         let batch = batches.next(&Device::Cpu).unwrap();
-        assert_eq!(batch.dims(), [3, 3, SIZE, SIZE]);
+        assert_eq!(batch.dims(), [3, SIZE, SIZE, 3]);
         assert_eq!(batch.dtype(), DType::F32);
         batch.flatten_all().unwrap().to_vec1().unwrap()
     };
@@ -45,7 +45,7 @@ fn refusal(dir: &Path) -> String {
 }
 
 #[test]
-fn batches_follow_from_seed_and_number() {
+fn seed_and_number_determine_the_batch() {
     let folder = folder_of(7);
     let first = take(&mut open(folder.path(), 1, 0, 2), 12);
     for threads in [1, 2, 5] {
@@ -67,7 +67,7 @@ fn batches_follow_from_seed_and_number() {
 }
 
 #[test]
-fn values_are_those_of_pixels() {
+fn values_are_whole_numbers_up_to_255() {
     let folder = folder_of(3);
     for batch in take(&mut open(folder.path(), 1, 0, 2), 4) {
         assert!(
@@ -171,7 +171,7 @@ fn folders_without_photos_are_errors() {
 }
 
 #[test]
-fn the_threads_end_with_the_batches() {
+fn dropping_the_batches_ends_the_threads() {
     let folder = folder_of(4);
     for taken in [0, 3] {
         let mut batches = open(folder.path(), 0, 0, 3);
@@ -184,15 +184,17 @@ fn the_threads_end_with_the_batches() {
 }
 
 #[test]
-fn only_so_much_is_prepared() {
+fn threads_prepare_a_bounded_number_of_batches() {
     let folder = folder_of(4);
-    let batches = open(folder.path(), 0, 0, 2);
+    let mut batches = open(folder.path(), 0, 0, 2);
+    take(&mut batches, 1);
+    // Long enough for threads without a bound to make many more.
     thread::sleep(Duration::from_millis(300));
     // From here on threads make no more than the batch at hand.
     batches.source.stop.store(true, Ordering::Relaxed);
     let made = batches.ready.iter().flat_map(|ready| ready.iter());
     let made = made.filter(Result::is_ok).count();
-    assert!((1..=AHEAD + 2).contains(&made), "{made}");
+    assert!(made <= AHEAD + 2, "{made}");
 }
 
 #[cfg(unix)]
@@ -204,23 +206,4 @@ fn circular_links_end() {
     let batches = open(folder.path(), 0, 0, 1);
     assert_eq!(batches.photos(), 2);
     assert_eq!(batches.skipped().len(), 2);
-}
-
-/// `FASTSTYLE_PHOTOS=folder cargo test --release speed -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let dir = std::env::var_os("FASTSTYLE_PHOTOS").expect("FASTSTYLE_PHOTOS");
-    for threads in [1, 2] {
-        let mut batches = Batches::with_threads(Path::new(&dir), 4, 256, 0, 0, threads).unwrap();
-        let (start, count) = (Instant::now(), 500);
-        for _ in 0..count {
-            batches.next(&Device::Cpu).unwrap();
-        }
-        let rate = f64::from(count * 4) / start.elapsed().as_secs_f64();
-        println!(
-            "{threads} threads: {rate:.0} photos a second; skipped {:?}",
-            batches.skipped()
-        );
-    }
 }

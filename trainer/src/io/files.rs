@@ -36,7 +36,7 @@ pub fn stem(path: &Path) -> anyhow::Result<String> {
 pub struct Files {
     /// The model itself.
     pub model: PathBuf,
-    /// All that is needed to go on.
+    /// The checkpoint.
     pub checkpoint: PathBuf,
     /// The losses of every step, without the extension of their format.
     pub metrics: PathBuf,

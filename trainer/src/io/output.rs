@@ -1,4 +1,4 @@
-//! Files to write, looked at before long work begins.
+//! Checks of output files before long work begins.
 
 use anyhow::ensure;
 use std::path::Path;

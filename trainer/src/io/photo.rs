@@ -24,7 +24,7 @@ pub struct Photo {
     pub icc_profile: Option<Vec<u8>>,
 }
 
-/// The photo at `path`, upright, whatever its format and kind of pixels.
+/// The photo at `path`, upright and as RGB8, from any supported format.
 pub fn read(path: &Path) -> Result<RgbImage> {
     let bytes = read_file(path)?;
     guarded(|| decode(&bytes))
@@ -49,8 +49,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decoders are not above a panic over a damaged file, and hours of training
-/// are not to end with it.
+/// Decoders may panic on a damaged file, which must not end hours of training.
 fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(anyhow!("its decoder failed (panic)")))
@@ -104,7 +103,7 @@ fn flat(error: ImageError) -> anyhow::Error {
     anyhow!("{error}")
 }
 
-/// Whether a JPEG file goes on to its end.
+/// Whether a JPEG file is complete.
 ///
 /// The decoder does not mind a missing end and paints the rest grey. In the
 /// data of a scan no byte 0xff stands before one of these markers, and an
@@ -116,8 +115,8 @@ fn is_whole_jpeg(bytes: &[u8]) -> bool {
     last(END_OF_IMAGE).is_some_and(|end| last(START_OF_SCAN).is_some_and(|start| start < end))
 }
 
-/// What is transparent becomes white, as viewers show it: the colour beneath
-/// is anything.
+/// Transparent areas become white, as viewers show them: their own colour is
+/// arbitrary.
 fn on_white(photo: DynamicImage) -> RgbImage {
     let photo = photo.into_rgba8();
     let mut opaque = RgbImage::new(photo.width(), photo.height());

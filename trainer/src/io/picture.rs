@@ -23,13 +23,13 @@ pub fn read(path: &Path) -> anyhow::Result<RgbImage> {
 }
 
 /// A picture with its shorter side scaled to `shorter` pixels: RGB in 0..255,
-/// `[1, 3, h, w]`.
+/// `[1, h, w, 3]`.
 pub fn load_scaled(path: &Path, shorter: usize, device: &Device) -> anyhow::Result<Tensor> {
     scaled(&read(path)?, shorter, device).with_context(|| path.display().to_string())
 }
 
 /// `picture` with its shorter side scaled to `shorter` pixels: RGB in 0..255,
-/// `[1, 3, h, w]`.
+/// `[1, h, w, 3]`.
 ///
 /// # Errors
 /// A picture so narrow that it would become far too long.
@@ -44,7 +44,7 @@ pub fn scaled(picture: &RgbImage, shorter: usize, device: &Device) -> anyhow::Re
 }
 
 /// A picture, scaled down if its longer side has more than `longest` pixels:
-/// RGB in 0..255, `[1, 3, h, w]`.
+/// RGB in 0..255, `[1, h, w, 3]`.
 pub fn load_bounded(path: &Path, longest: usize, device: &Device) -> anyhow::Result<Tensor> {
     let picture = read(path)?;
     let scale = longest as f64 / f64::from(picture.width().max(picture.height()));
@@ -66,14 +66,10 @@ pub fn cover(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     image::imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
-/// `image`, RGB `[1, 3, h, w]` in 0..255, in whole numbers.
+/// `image`, RGB `[1, h, w, 3]` in 0..255, in whole numbers.
 pub fn rgb(image: &Tensor) -> anyhow::Result<RgbImage> {
-    let (_, _, h, w) = image.dims4()?;
-    let values: Vec<f32> = image
-        .squeeze(0)?
-        .permute((1, 2, 0))?
-        .flatten_all()?
-        .to_vec1()?;
+    let (_, h, w, _) = image.dims4()?;
+    let values: Vec<f32> = image.flatten_all()?.to_vec1()?;
     let pixels = values
         .iter()
         .map(|v| v.round().clamp(0.0, 255.0) as u8)
@@ -84,7 +80,7 @@ pub fn rgb(image: &Tensor) -> anyhow::Result<RgbImage> {
 /// Writes `picture` as a PNG file, whole or not at all.
 ///
 /// # Errors
-/// The file cannot be written; its path is told.
+/// The file cannot be written; the error names its path.
 pub fn save(path: &Path, picture: &RgbImage) -> anyhow::Result<()> {
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Png)?;
@@ -115,15 +111,11 @@ fn resize(picture: &RgbImage, scale: f64) -> RgbImage {
     image::imageops::resize(picture, w, h, FilterType::CatmullRom)
 }
 
-/// `picture` as RGB in 0..255, `[1, 3, h, w]`.
+/// `picture` as RGB in 0..255, `[1, h, w, 3]`.
 pub fn tensor(picture: &RgbImage, device: &Device) -> anyhow::Result<Tensor> {
     let (w, h) = (picture.width() as usize, picture.height() as usize);
     let values: Vec<f32> = picture.as_raw().iter().map(|&v| f32::from(v)).collect();
-    let image = Tensor::from_vec(values, (h, w, 3), &Device::Cpu)?
-        .permute((2, 0, 1))?
-        .contiguous()?
-        .unsqueeze(0)?;
-    Ok(image.to_device(device)?)
+    Ok(Tensor::from_vec(values, (1, h, w, 3), device)?)
 }
 
 #[cfg(test)]
@@ -132,7 +124,7 @@ mod tests {
     use image::Rgb;
 
     #[test]
-    fn a_picture_is_covered_by_its_middle() {
+    fn cover_takes_the_middle() {
         // Columns 0, 10, 20, ...: what is left out shows.
         let wide = RgbImage::from_fn(20, 8, |x, _| Rgb([10 * x as u8; 3]));
         let middle = cover(&wide, 8, 8);
@@ -152,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_fits_in() {
+    fn fit_keeps_the_aspect_ratio() {
         let picture = RgbImage::new(40, 20);
         assert_eq!(fit(&picture, 20, 20).dimensions(), (20, 10));
         assert_eq!(fit(&picture, 600, 30).dimensions(), (60, 30));
@@ -170,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_is_not_scaled_beyond_memory() -> anyhow::Result<()> {
+    fn a_long_strip_is_not_scaled_beyond_the_limit() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("strip.png");
         save(&path, &RgbImage::new(20_000, 1))?;
@@ -180,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_back_from_tensors() -> anyhow::Result<()> {
+    fn pictures_round_trip_through_tensors() -> anyhow::Result<()> {
         let picture = RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8, 10 * y as u8, 200]));
         assert_eq!(rgb(&tensor(&picture, &Device::Cpu)?)?, picture);
         Ok(())

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum MetricsFormat {
     /// Comma-separated values, with a header
     #[default]
     Csv,
@@ -23,38 +23,38 @@ pub enum Format {
     None,
 }
 
-impl Format {
+impl MetricsFormat {
     /// What file names end with; none if nothing is written.
     pub fn extension(self) -> Option<&'static str> {
         match self {
-            Format::Csv => Some("csv"),
-            Format::Jsonl => Some("jsonl"),
-            Format::None => None,
+            MetricsFormat::Csv => Some("csv"),
+            MetricsFormat::Jsonl => Some("jsonl"),
+            MetricsFormat::None => None,
         }
     }
 
     /// The line before all rows.
     fn header(self, names: &[&str]) -> String {
         match self {
-            Format::Csv => format!("{}\n", names.join(",")),
-            Format::Jsonl | Format::None => String::new(),
+            MetricsFormat::Csv => format!("{}\n", names.join(",")),
+            MetricsFormat::Jsonl | MetricsFormat::None => String::new(),
         }
     }
 
     /// The line of a row.
     fn line(self, fields: &[Field]) -> String {
         match self {
-            Format::Csv => {
+            MetricsFormat::Csv => {
                 let values: Vec<&str> = fields.iter().map(|(_, value)| value.as_str()).collect();
                 format!("{}\n", values.join(","))
             }
-            Format::Jsonl => {
+            MetricsFormat::Jsonl => {
                 let pairs = fields
                     .iter()
                     .map(|(name, value)| format!("\"{name}\":{value}"));
                 format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","))
             }
-            Format::None => String::new(),
+            MetricsFormat::None => String::new(),
         }
     }
 
@@ -64,8 +64,8 @@ impl Format {
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let mut lines = whole.lines();
         let names: Vec<&str> = match self {
-            Format::Csv => lines.next().unwrap_or_default().split(',').collect(),
-            Format::Jsonl | Format::None => Vec::new(),
+            MetricsFormat::Csv => lines.next().unwrap_or_default().split(',').collect(),
+            MetricsFormat::Jsonl | MetricsFormat::None => Vec::new(),
         };
         let csv = |line: &str| {
             let values = line.split(',').map(|value| value.parse().ok());
@@ -74,9 +74,9 @@ impl Format {
             Some(pairs.collect::<HashMap<_, _>>())
         };
         let rows = lines.filter_map(|line| match self {
-            Format::Csv => csv(line),
-            Format::Jsonl => serde_json::from_str(line).ok(),
-            Format::None => None,
+            MetricsFormat::Csv => csv(line),
+            MetricsFormat::Jsonl => serde_json::from_str(line).ok(),
+            MetricsFormat::None => None,
         });
         rows.filter_map(|fields| Row::read(&fields)).collect()
     }
@@ -152,7 +152,7 @@ impl Rows {
 
 /// The file of a training, one row a step.
 pub struct Metrics {
-    format: Format,
+    format: MetricsFormat,
     /// None if nothing is to be written.
     rows: Option<Rows>,
 }
@@ -164,7 +164,7 @@ impl Metrics {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn open(path: &Path, format: Format, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
+    pub fn open(path: &Path, format: MetricsFormat, step: u64) -> anyhow::Result<(Self, Vec<Row>)> {
         let Some(extension) = format.extension() else {
             return Ok((Metrics { format, rows: None }, Vec::new()));
         };
@@ -210,7 +210,7 @@ impl SearchMetrics {
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         let losses = &Losses::NAMES[..SearchMetrics::LOSSES];
         let names = [&["iteration"], losses, &["seconds"]].concat();
-        let header = Format::Csv.header(&names);
+        let header = MetricsFormat::Csv.header(&names);
         Ok(SearchMetrics(Rows::create(path, &header)?))
     }
 
@@ -243,12 +243,12 @@ mod tests {
         let path = folder.path().join("m.v1");
         for (format, header, fourth) in [
             (
-                Format::Csv,
+                MetricsFormat::Csv,
                 "step,total,content,style,tv,stability,lr,seconds,waited\n",
                 "4,6,1,0.0000002,3000000000,0.5,0.001,4.00,0.2500",
             ),
             (
-                Format::Jsonl,
+                MetricsFormat::Jsonl,
                 "",
                 "{\"step\":4,\"total\":6,\"content\":1,\"style\":0.0000002,\"tv\":3000000000,\"stability\":0.5,\
                  \"lr\":0.001,\"seconds\":4.00,\"waited\":0.2500}",
@@ -279,14 +279,14 @@ mod tests {
             Metrics::open(&path, format, 0)?;
             assert_eq!(text()?, header);
         }
-        let (mut metrics, _) = Metrics::open(&path, Format::None, 0)?;
+        let (mut metrics, _) = Metrics::open(&path, MetricsFormat::None, 0)?;
         metrics.add(&row(1))?;
         assert_eq!(folder.path().read_dir()?.count(), 2);
         Ok(())
     }
 
     #[test]
-    fn columns_go_by_their_names() {
+    fn columns_are_found_by_name() {
         let old = "step,total,style,lr,seconds\n1,6,4,0.5,2.00\nx,1\n";
         let expected = Row {
             step: 1,
@@ -299,6 +299,6 @@ mod tests {
             seconds: 2.0,
             waited: 0.0,
         };
-        assert_eq!(Format::Csv.rows(old), [expected]);
+        assert_eq!(MetricsFormat::Csv.rows(old), [expected]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a program tells of itself as it goes.
+//! Progress, metrics, previews and reports of a running program.
 
 pub mod metrics;
 pub mod previews;

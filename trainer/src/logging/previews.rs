@@ -1,6 +1,5 @@
-//! The photos that are repainted at every checkpoint, and what became of them
-//! over time: small pictures in a folder, which a training that is resumed
-//! finds again.
+//! Previews: photos that are painted at every checkpoint. Small copies are kept
+//! in a folder, where a resumed training finds them.
 
 use crate::io::files::{Files, stem};
 use crate::io::picture;
@@ -21,13 +20,13 @@ const SMALL: u32 = 240;
 
 /// A photo to repaint.
 pub struct Preview {
-    /// The photo's name, unlike that of any other preview.
+    /// A unique name, made from the photo's.
     pub name: String,
     /// The photo, as a JPEG file.
     pub photo: Vec<u8>,
-    /// What was made of it last.
+    /// The latest painted picture.
     pub latest: Option<Painted>,
-    /// RGB in 0..255, `[1, 3, h, w]`.
+    /// RGB in 0..255, `[1, h, w, 3]`.
     pixels: Tensor,
     /// The PNG file of the latest picture.
     path: PathBuf,
@@ -35,7 +34,7 @@ pub struct Preview {
     folder: PathBuf,
 }
 
-/// A photo repainted.
+/// A painted photo.
 pub struct Painted {
     /// After which step.
     pub step: u64,
@@ -64,9 +63,9 @@ impl Preview {
                 number += 1;
             }
             let pixels = match picture::load_bounded(photo, LONGEST, &Device::Cpu) {
-                // A training that has begun can do without.
+                // A resumed training continues without it.
                 Err(error) if step > 0 => {
-                    say(format_args!("no more preview: {error:#}"));
+                    say(format_args!("preview left out: {error:#}"));
                     continue;
                 }
                 pixels => pixels?,
@@ -106,7 +105,8 @@ impl Preview {
     }
 
     fn repaint(&self, network: &Network, step: u64, device: &Device) -> anyhow::Result<Painted> {
-        let painted = picture::rgb(&network.forward(&self.pixels.to_device(device)?)?)?;
+        let pixels = self.pixels.to_device(device)?;
+        let painted = picture::rgb(&network.forward_channels_last(&pixels)?)?;
         picture::save(&self.path, &painted)?;
         std::fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot make the folder {}", self.folder.display()))?;

@@ -1,5 +1,5 @@
-//! What a person sees while the program works: on standard error, a bar that
-//! moves, or a line now and then where nothing can move.
+//! Progress on standard error: a bar on a terminal, otherwise a line now and
+//! then.
 
 use crate::logging::say::{printable, say};
 use crate::objective::losses::Losses;

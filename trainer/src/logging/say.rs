@@ -1,18 +1,17 @@
-//! What is said to people, on standard error.
+//! Messages on standard error.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// Says `text`, and ends the line. That it cannot be written, because a pipe is
-/// closed or a disk is full, is no reason to stop: there is work to save.
+/// Writes `text` and a line end. Failure, such as a closed pipe or a full disk, is
+/// ignored: unsaved work matters more.
 pub fn say(text: impl Display) {
     let text = printable(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// `text` with control characters other than ends of lines and tabs written
-/// out: names of files, and what stands in a model file, could else take
-/// control of the terminal.
+/// `text` with control characters escaped, except line ends and tabs: file names
+/// and model files could otherwise control the terminal.
 pub fn printable(text: &str) -> String {
     let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
     let mut shown = String::with_capacity(text.len());
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_written_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("Wörter\tund\nZeilen"), "Wörter\tund\nZeilen");
         let shown = printable("\u{1b}[2J\r\u{9b}31m\u{7}");
         assert_eq!(shown, r"\u{1b}[2J\r\u{9b}31m\u{7}");

@@ -1,5 +1,4 @@
-//! Which of VGG-19's convolutions pictures are measured at, and how much each
-//! counts.
+//! The layers of VGG-19 that losses are measured at, and their weights.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
@@ -11,24 +10,24 @@ const BLOCKS: [usize; 5] = [2, 2, 4, 4, 1];
 
 /// A convolution of VGG-19, from conv1_1 to conv5_1, with the ReLU behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Layer {
+pub struct VggLayer {
     /// 1 to 5.
     block: usize,
     /// Its number in the block, from 1.
     number: usize,
 }
 
-impl Layer {
+impl VggLayer {
     /// conv4_2, where Gatys et al. 2016 measure content.
-    pub const CONTENT: Layer = Layer {
+    pub const CONTENT: VggLayer = VggLayer {
         block: 4,
         number: 2,
     };
 
     /// All that there are, in the order that a picture goes through them.
-    pub fn all() -> impl Iterator<Item = Layer> {
+    pub fn all() -> impl Iterator<Item = VggLayer> {
         (1..).zip(BLOCKS).flat_map(|(block, count)| {
-            let layer = move |number| Layer { block, number };
+            let layer = move |number| VggLayer { block, number };
             (1..=count).map(layer)
         })
     }
@@ -40,13 +39,13 @@ impl Layer {
     }
 }
 
-impl fmt::Display for Layer {
+impl fmt::Display for VggLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "conv{}_{}", self.block, self.number)
     }
 }
 
-impl FromStr for Layer {
+impl FromStr for VggLayer {
     type Err = String;
 
     /// `conv4_2`, or as others write it: `relu4_2`, `block4_conv2`.
@@ -59,29 +58,26 @@ impl FromStr for Layer {
                 .and_then(|rest| rest.split_once('_')),
         };
         let layer = parts.and_then(|(block, number)| {
-            Some(Layer {
+            Some(VggLayer {
                 block: block.parse().ok()?,
                 number: number.parse().ok()?,
             })
         });
-        let found = layer.and_then(|layer| Layer::all().find(|known| *known == layer));
+        let found = layer.and_then(|layer| VggLayer::all().find(|known| *known == layer));
         found.ok_or_else(|| {
-            let names: Vec<String> = Layer::all().map(|layer| layer.to_string()).collect();
-            format!(
-                "{text} is none of the layers that there are weights of: {}",
-                names.join(", ")
-            )
+            let names: Vec<String> = VggLayer::all().map(|layer| layer.to_string()).collect();
+            format!("{text} is not one of the layers: {}", names.join(", "))
         })
     }
 }
 
-impl Serialize for Layer {
+impl Serialize for VggLayer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Layer {
+impl<'de> Deserialize<'de> for VggLayer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
             .parse()
@@ -91,23 +87,23 @@ impl<'de> Deserialize<'de> for Layer {
 
 /// Some layers, at least one, each with a weight of at least 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<Layer, f64>")]
-pub struct LayerWeights(BTreeMap<Layer, f64>);
+#[serde(try_from = "BTreeMap<VggLayer, f64>")]
+pub struct LayerWeights(BTreeMap<VggLayer, f64>);
 
 impl LayerWeights {
     /// Content at conv4_2 (Gatys et al. 2016).
     pub fn content() -> Self {
-        LayerWeights([(Layer::CONTENT, 1.0)].into())
+        LayerWeights([(VggLayer::CONTENT, 1.0)].into())
     }
 
     /// Style at the first layer of each block (Gatys et al. 2016).
     pub fn style() -> Self {
-        let first = Layer::all().filter(|layer| layer.number == 1);
+        let first = VggLayer::all().filter(|layer| layer.number == 1);
         LayerWeights(first.map(|layer| (layer, 1.0)).collect())
     }
 
     /// The layers, in the order that a picture goes through them.
-    pub fn layers(&self) -> impl Iterator<Item = Layer> {
+    pub fn layers(&self) -> impl Iterator<Item = VggLayer> {
         self.0.keys().copied()
     }
 
@@ -117,10 +113,10 @@ impl LayerWeights {
     }
 }
 
-impl TryFrom<BTreeMap<Layer, f64>> for LayerWeights {
+impl TryFrom<BTreeMap<VggLayer, f64>> for LayerWeights {
     type Error = String;
 
-    fn try_from(weights: BTreeMap<Layer, f64>) -> Result<Self, String> {
+    fn try_from(weights: BTreeMap<VggLayer, f64>) -> Result<Self, String> {
         if weights.is_empty() {
             return Err("no layer".into());
         }
@@ -141,13 +137,13 @@ impl FromStr for LayerWeights {
         let mut weights = BTreeMap::new();
         for part in text.split(',') {
             let (layer, weight) = part.split_once('=').unwrap_or((part, "1"));
-            let layer: Layer = layer.trim().parse()?;
+            let layer: VggLayer = layer.trim().parse()?;
             let weight = weight
                 .trim()
                 .parse()
                 .map_err(|_| format!("the weight {weight} of {layer} is not a number"))?;
             if weights.insert(layer, weight).is_some() {
-                return Err(format!("{layer} is there twice"));
+                return Err(format!("{layer} is given twice"));
             }
         }
         weights.try_into()
@@ -170,26 +166,26 @@ mod tests {
 
     #[test]
     fn layers_have_three_spellings() {
-        let all: Vec<String> = Layer::all().map(|layer| layer.to_string()).collect();
+        let all: Vec<String> = VggLayer::all().map(|layer| layer.to_string()).collect();
         assert_eq!(all.len(), 13);
         assert_eq!(
             (&*all[0], &*all[4], &*all[12]),
             ("conv1_1", "conv3_1", "conv5_1")
         );
         for name in ["conv4_2", "relu4_2", "block4_conv2"] {
-            assert_eq!(name.parse(), Ok(Layer::CONTENT), "{name}");
+            assert_eq!(name.parse(), Ok(VggLayer::CONTENT), "{name}");
         }
         for name in [
             "conv5_2", "conv1_3", "conv0_1", "conv4_0", "pool4", "conv4", "", "conv-1_1",
         ] {
-            let error = name.parse::<Layer>().expect_err(name);
+            let error = name.parse::<VggLayer>().expect_err(name);
             assert!(error.starts_with(name), "{error}");
             assert!(error.contains("conv4_4, conv5_1"), "{error}");
         }
     }
 
     #[test]
-    fn weights_are_1_unless_said() -> Result<(), String> {
+    fn layer_weights_default_to_1() -> Result<(), String> {
         let weights: LayerWeights = "conv3_1, block1_conv1=0.5".parse()?;
         assert_eq!(weights.to_string(), "conv1_1=0.5,conv3_1");
         assert_eq!(weights.to_string().parse(), Ok(weights));
@@ -197,13 +193,13 @@ mod tests {
         assert_eq!(style.to_string(), "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1");
         assert_eq!(LayerWeights::content().to_string(), "conv4_2");
         for (text, expected) in [
-            ("", "none of the layers"),
-            ("conv1_1,", "none of the layers"),
+            ("", "not one of the layers"),
+            ("conv1_1,", "not one of the layers"),
             ("conv1_1=", "not a number"),
             ("conv1_1=-1", "at least 0"),
             ("conv1_1=inf", "at least 0"),
             ("conv1_1=NaN", "at least 0"),
-            ("conv1_1,relu1_1=2", "conv1_1 is there twice"),
+            ("conv1_1,relu1_1=2", "conv1_1 is given twice"),
         ] {
             let error = text.parse::<LayerWeights>().expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_as_carefully_as_flags() -> serde_json::Result<()> {
+    fn json_is_checked_like_flags() -> serde_json::Result<()> {
         let weights: LayerWeights = serde_json::from_str(r#"{"conv4_2": 2}"#)?;
         assert_eq!(serde_json::to_string(&weights)?, r#"{"conv4_2":2.0}"#);
         for json in ["{}", r#"{"conv4_2": -1}"#, r#"{"conv5_2": 1}"#, "[]"] {

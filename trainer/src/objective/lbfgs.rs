@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn minds_no_kinks() {
+    fn copes_with_kinks() {
         // |x0| + 3 |x1 - 2|, with a bowl that is nothing beside it.
         let kinks = |x: &[f32]| -> Value {
             let (value, gradient) = bowl(x)?;
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_where_nothing_is_better() {
+    fn stops_at_the_minimum() {
         let mut search = Lbfgs::new(vec![-1.0, 0.0], EVERYWHERE, 1.0, bowl).unwrap();
         assert!(!search.step(bowl).unwrap());
         assert_eq!(search.x(), [-1.0, 0.0]);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_leave_it_as_it_was() {
+    fn errors_leave_the_search_unchanged() {
         let mut search = Lbfgs::new(vec![-1.2, 1.0], EVERYWHERE, 0.1, rosenbrock).unwrap();
         descend(&mut search, rosenbrock, 3);
         let (x, value) = (search.x().to_vec(), search.value());

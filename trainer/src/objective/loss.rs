@@ -8,6 +8,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, D, Layout, Result, Shape, Storage, Tensor, bail,
 };
+use gstfaststyle::internals::ops::plain;
 
 /// The Gram matrices of `features` `[n, h, w, c]`, divided by `h * w * c`:
 /// `[n, c, c]`. No gradient flows through; see [`style`].
@@ -49,19 +50,21 @@ pub fn style(features: &Tensor, target: &Tensor) -> Result<Tensor> {
 }
 
 /// The sum of the absolute differences of neighbours, across and down, of
-/// `image` `[n, c, h, w]`: the mean over the `n` images.
+/// `image` `[n, h, w, c]`: the mean over the `n` images.
 pub fn total_variation(image: &Tensor) -> Result<Tensor> {
     let n = image.dim(0)? as f64;
     let mut value = Tensor::zeros((), image.dtype(), image.device())?;
     let mut gradient = image.zeros_like()?;
-    for dim in [2, 3] {
+    for dim in [1, 2] {
         let len = image.dim(dim)?;
         if len < 2 {
             continue;
         }
         let pixels = image.detach();
         let step = (pixels.narrow(dim, 1, len - 1)? - pixels.narrow(dim, 0, len - 1)?)?;
-        value = (value + (sum(&step.abs()?)? / n)?)?;
+        // Summed along rows of a plane, which round less than whole pictures do.
+        let planes = plain::channels_first(&step.abs()?)?;
+        value = (value + (sum(&planes)? / n)?)?;
         let sign = (step.sign()? / n)?;
         gradient = (gradient + sign.pad_with_zeros(dim, 1, 0)?)?;
         gradient = (gradient - sign.pad_with_zeros(dim, 0, 1)?)?;

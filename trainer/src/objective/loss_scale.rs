@@ -6,7 +6,7 @@
 //! multiplied by a scale before gradients are taken, and they are divided by it
 //! when they are in 32 bits. The scale is a power of 2, which rounds nothing, and
 //! as large as it can be: it doubles now and then, and is halved where a
-//! gradient overflows. That gradient is computed anew, from the same forward
+//! gradient overflows. That gradient is computed again, from the same forward
 //! pass: no step and no photo is left out.
 
 use crate::objective::gradient;
@@ -181,14 +181,14 @@ mod tests {
         assert_eq!((scale.scale, scale.gradients), (FIRST, PATIENCE - 1));
         scale.gradient(&loss(&x, 1e-3)?, std::slice::from_ref(&x))?;
         assert_eq!((scale.scale, scale.gradients), (2.0 * FIRST, 0));
-        // A saved one goes on where it was.
+        // A saved scale continues where it was.
         let saved = serde_json::to_string(&scale)?;
         assert_eq!(serde_json::from_str::<LossScale>(&saved)?, scale);
         Ok(())
     }
 
     #[test]
-    fn what_is_not_finite_ends() -> Result {
+    fn a_gradient_that_stays_infinite_is_an_error() -> Result {
         let x = variable()?;
         for slope in [f64::INFINITY, f64::NAN] {
             let mut scale = LossScale::default();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_is_read_with_care() {
+    fn invalid_scales_are_refused() {
         let read = |scale: &str, gradients: u32| {
             let json = format!(r#"{{"scale":{scale},"gradients":{gradients}}}"#);
             serde_json::from_str::<LossScale>(&json)

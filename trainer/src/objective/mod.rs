@@ -15,7 +15,7 @@ pub mod vgg_weights;
 use anyhow::Context;
 use candle_core::{Device, Error, Result, Tensor, bail};
 use gstfaststyle::internals::ops::Products;
-use layers::{Layer, LayerWeights};
+use layers::{LayerWeights, VggLayer};
 use losses::Losses;
 use painting::Painting;
 use serde::{Deserialize, Serialize};
@@ -60,11 +60,11 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// For the style of `paintings`, each RGB `[1, 3, h, w]` in 0..255 with
+    /// For the style of `paintings`, each RGB `[1, h, w, 3]` in 0..255 with
     /// sides of at least 16, and with its part in the blend: what is wanted is
     /// the sum of their Gram matrices times these parts.
     pub fn new(vgg: Vgg19, paintings: &[(f64, Tensor)], weights: LossWeights) -> Result<Self> {
-        let layers: Vec<Layer> = weights.style_layers.layers().collect();
+        let layers: Vec<VggLayer> = weights.style_layers.layers().collect();
         let mut style: Vec<Tensor> = Vec::new();
         for (part, painting) in paintings {
             let grams = vgg.features(painting, &layers)?;
@@ -111,20 +111,20 @@ impl Objective {
             .context("cannot measure the painting's style")
     }
 
-    /// The content of `photos`, RGB `[n, 3, h, w]` in 0..255, at each content
+    /// The content of `photos`, RGB `[n, h, w, 3]` in 0..255, at each content
     /// layer, as [`Objective::measure`] wants it.
     pub fn content(&self, photos: &Tensor) -> Result<Vec<Tensor>> {
-        let layers: Vec<Layer> = self.weights.content_layers.layers().collect();
+        let layers: Vec<VggLayer> = self.weights.content_layers.layers().collect();
         self.vgg.features(&photos.detach(), &layers)
     }
 
-    /// The total loss of `pictures`, RGB `[n, 3, h, w]` in 0..255, that should
+    /// The total loss of `pictures`, RGB `[n, h, w, 3]` in 0..255, that should
     /// have the given content: once as a scalar with a gradient, once as
     /// numbers with its parts. Each is the mean over the pictures.
     pub fn measure(&self, pictures: &Tensor, content: &[Tensor]) -> Result<(Tensor, Losses)> {
         let weights = &self.weights;
         let style_layers = weights.style_layers.layers();
-        let layers: Vec<Layer> = style_layers
+        let layers: Vec<VggLayer> = style_layers
             .chain(weights.content_layers.layers())
             .collect();
         let seen = self.vgg.features(pictures, &layers)?;

@@ -1,5 +1,4 @@
-//! The paintings to learn from: which files, which part of each, and how much
-//! each counts.
+//! The paintings to learn from: their files, crops and weights.
 
 use crate::io::fingerprint::fingerprint;
 use crate::io::picture;
@@ -11,22 +10,22 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A painting, or a part of one.
+/// A painting, perhaps cropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Painting {
     /// The picture's file.
     pub file: PathBuf,
     /// A fingerprint of that file: see [`fingerprint`].
     pub fingerprint: String,
-    /// Its part in the blend of styles, 0 to 1.
+    /// Its weight in the blend of styles, 0 to 1.
     pub weight: f64,
-    /// The part of the picture that is wanted, if not all.
+    /// The crop, if not the whole picture is used.
     pub crop: Option<Crop>,
 }
 
 impl Painting {
-    /// What is wanted of it, with its shorter side scaled to `size` pixels: RGB
-    /// in 0..255, `[1, 3, h, w]`.
+    /// The cropped picture, with its shorter side scaled to `size` pixels: RGB
+    /// in 0..255, `[1, h, w, 3]`.
     ///
     /// # Errors
     /// A file that cannot be read; a part that reaches beyond the picture.
@@ -35,7 +34,7 @@ impl Painting {
             .with_context(|| self.file.display().to_string())
     }
 
-    /// What is wanted of it, in its own size.
+    /// The cropped picture at its own size.
     ///
     /// # Errors
     /// As for [`Painting::load`].
@@ -62,9 +61,9 @@ pub fn names(paintings: &[Painting]) -> String {
     names.join(", ")
 }
 
-/// The paintings in `files`, with `weights` in the blend and cropped to
-/// `crops`: none, or one for each file. Where there are none, what is `known` of a painting counts, or else all of it does, as much
-/// as the others.
+/// The paintings in `files`, with `weights` in the blend and cropped to `crops`.
+/// Both have one entry for each file or none: then those of `known`, by
+/// fingerprint, are used, or else equal weights and no crops.
 ///
 /// # Errors
 /// A file that cannot be read; weights or parts that are not one for each file.
@@ -134,7 +133,7 @@ impl Crop {
         };
         ensure!(
             fits(self.left, self.width, width) && fits(self.top, self.height, height),
-            "the part {self} is not within the picture's {width}x{height} pixels"
+            "the crop {self} is not within the picture's {width}x{height} pixels"
         );
         let part = image::imageops::crop_imm(picture, self.left, self.top, self.width, self.height);
         Ok(part.to_image())
@@ -161,7 +160,7 @@ impl FromStr for Crop {
                 top: number(top)?,
             })
         };
-        crop().ok_or_else(|| "not a part WxH+X+Y such as 640x480+100+0".into())
+        crop().ok_or_else(|| "not a crop WxH+X+Y such as 640x480+100+0".into())
     }
 }
 
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_cut_where_it_says() -> anyhow::Result<()> {
+    fn a_crop_cuts_the_given_rectangle() -> anyhow::Result<()> {
         let part: Crop = "5x3+2+7".parse().map_err(anyhow::Error::msg)?;
         assert_eq!(part.to_string(), "5x3+2+7");
         let cut = part.of(&map(20, 10))?;
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn paintings_are_blended_as_asked_or_as_known() -> anyhow::Result<()> {
+    fn blend_weights_come_from_the_flags_or_the_checkpoint() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
         // A name like these is a name and nothing else.

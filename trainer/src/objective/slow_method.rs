@@ -7,7 +7,8 @@ use crate::objective::lbfgs::Lbfgs;
 use crate::objective::loss_scale::{self, LossScale};
 use crate::objective::losses::Losses;
 use anyhow::{Context, Result, ensure};
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
+use gstfaststyle::internals::ops::plain;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
@@ -28,14 +29,16 @@ pub struct SlowMethod<'a> {
 /// What the picture should show.
 struct Content {
     features: Vec<Tensor>,
-    photo: Tensor,
+    device: Device,
+    /// The shape of the picture as the search moves it, `[1, 3, h, w]`.
+    planes: (usize, usize, usize, usize),
     /// Where gradients have 16 bits.
     loss_scale: Cell<Option<LossScale>>,
 }
 
 impl<'a> SlowMethod<'a> {
     /// Repaints `photo`, beginning with the picture `start`: both RGB
-    /// `[1, 3, h, w]` in 0..255 with sides of at least 16.
+    /// `[1, h, w, 3]` in 0..255 with sides of at least 16.
     ///
     /// # Errors
     /// A loss that is not finite.
@@ -46,9 +49,12 @@ impl<'a> SlowMethod<'a> {
             start.dims(),
             photo.dims()
         );
+        let start = plain::channels_first(start)?;
+        let planes = start.dims4()?;
         let content = Content {
             features: objective.content(photo)?,
-            photo: photo.clone(),
+            device: photo.device().clone(),
+            planes,
             loss_scale: Cell::new(LossScale::on(photo.device())),
         };
         let start = start.flatten_all()?.to_vec1()?;
@@ -87,23 +93,20 @@ impl<'a> SlowMethod<'a> {
         self.search.value()
     }
 
-    /// The picture as it is now: RGB `[1, 3, h, w]` in 0..255.
+    /// The picture as it is now: RGB `[1, h, w, 3]` in 0..255.
     pub fn picture(&self) -> Result<Tensor> {
-        let photo = &self.content.photo;
-        Ok(Tensor::from_slice(
-            self.search.x(),
-            photo.shape(),
-            photo.device(),
-        )?)
+        let Content { device, planes, .. } = &self.content;
+        let picture = Tensor::from_slice(self.search.x(), *planes, device)?;
+        Ok(plain::channels_last(&picture)?)
     }
 }
 
 /// The losses of the picture `x`, and the gradient of their total.
 fn measure(objective: &Objective, content: &Content, x: &[f32]) -> Result<(Losses, Vec<f32>)> {
-    let photo = &content.photo;
-    let picture = Tensor::from_slice(x, photo.shape(), photo.device())?;
+    let picture = Tensor::from_slice(x, content.planes, &content.device)?;
     let picture = Var::from_tensor(&picture)?;
-    let (total, losses) = objective.measure(&picture, &content.features)?;
+    let pixels = plain::channels_last(&picture)?;
+    let (total, losses) = objective.measure(&pixels, &content.features)?;
     ensure!(
         losses.are_finite(),
         "the loss is not finite: {losses}; smaller weights may help"

@@ -1,9 +1,9 @@
 //! VGG-19 up to its first convolution of block 5, as a measure of pictures.
 
-use crate::objective::layers::Layer;
+use crate::objective::layers::VggLayer;
 use crate::objective::vgg_weights::{MEANS_BGR, VggWeights};
 use candle_core::{DType, Device, Result, Tensor, bail};
-use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products, plain};
+use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products};
 
 /// What pictures and biases are multiplied by where activations have 16 bits, a
 /// power of 2: all that comes of it is as much smaller. Without, paintings reach
@@ -36,7 +36,7 @@ impl Vgg19 {
             }
             layers.push(FrozenConv2d::new(&weight, &bias, products)?);
         }
-        let count = Layer::all().count();
+        let count = VggLayer::all().count();
         if layers.len() != count {
             bail!(
                 "VGG-19 up to conv5_1 has {count} convolutions, not {}",
@@ -52,17 +52,17 @@ impl Vgg19 {
     }
 
     /// What it sees at each of `layers`, after ReLU, in `image`, RGB
-    /// `[n, 3, h, w]` in 0..255, with sides of at least 16: `[n, h, w, c]`
+    /// `[n, h, w, 3]` in 0..255, with sides of at least 16: `[n, h, w, c]`
     /// with 64, 128, 256, 512, 512 channels at 1, 1/2, 1/4, 1/8, 1/16 of the
     /// size in blocks 1 to 5. It looks no further than the last of them.
-    pub fn features(&self, image: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>> {
-        let mut x = plain::channels_last(image)?.broadcast_sub(&self.mean)?;
+    pub fn features(&self, image: &Tensor, layers: &[VggLayer]) -> Result<Vec<Tensor>> {
+        let mut x = image.broadcast_sub(&self.mean)?;
         if let Some(scale) = self.scale {
             x = (x * scale)?;
         }
         let mut seen = vec![None; layers.len()];
         let last = layers.iter().max();
-        let convolutions = Layer::all().zip(&self.layers);
+        let convolutions = VggLayer::all().zip(&self.layers);
         for (layer, convolution) in convolutions.take_while(|(layer, _)| Some(layer) <= last) {
             if layer.is_halved() {
                 x = Backend::Fast.max_pool2x2(&x)?;

@@ -1,4 +1,4 @@
-//! The checkpoint: all that a training needs to go on, in one safetensors file.
+//! The checkpoint: all that is needed to resume training, in one safetensors file.
 //!
 //! | tensor | shape | content |
 //! | --- | --- | --- |
@@ -16,7 +16,7 @@
 
 use crate::objective::loss_scale::LossScale;
 use crate::objective::losses::Losses;
-use crate::training::optimizer::{EigenbasisState, Method, State};
+use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
 use crate::training::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -50,7 +50,7 @@ pub struct Checkpoint {
     pub optimizer: State,
     /// Where gradients had 16 bits.
     pub loss_scale: Option<LossScale>,
-    /// What tells the photos from others; checkpoints of old did not say.
+    /// Fingerprint of the photos; older checkpoints have none.
     pub photos: Option<String>,
     /// The losses of the last steps, oldest first.
     pub recent: Vec<Losses>,
@@ -75,8 +75,8 @@ impl Checkpoint {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             ensure!(
                 values.iter().all(|v| v.is_finite()),
-                "after step {} the tensor {name} holds numbers that are not finite; {} is left \
-                 as it was",
+                "after step {} the tensor {name} holds numbers that are not finite; {} has not \
+                 changed",
                 self.step,
                 path.display()
             );
@@ -174,8 +174,8 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
             mean: tensor(&tensors, MEAN, &[count])?,
             variance: tensor(&tensors, VARIANCE, &[count])?,
             basis: match recipe.optimizer {
-                Method::Adam => None,
-                Method::Soap => Some(EigenbasisState {
+                OptimizerMethod::Adam => None,
+                OptimizerMethod::Soap => Some(EigenbasisState {
                     statistics: vector(&tensors, STATISTICS)?,
                     bases: vector(&tensors, BASES)?,
                 }),

@@ -1,4 +1,4 @@
-//! What learns: the trainer, its recipe, and what a checkpoint keeps of them.
+//! Training: the trainer, its recipe, optimizer and checkpoints.
 
 pub mod checkpoint;
 pub mod optimizer;

@@ -1,9 +1,8 @@
-//! The crop of pictures that a step of training measures.
+//! The random crop of pictures that a training step measures.
 //!
-//! VGG-19 sees a grey frame around pictures, its padding with its mean colour.
-//! Were whole pictures measured, a network would learn to answer with a frame of garish stripes,
-//! since its own border always lies there. Were the same border always left out,
-//! it would learn to paint whatever it likes there.
+//! VGG-19's zero padding acts like a grey frame around pictures. If whole pictures
+//! were measured, the network would learn to paint garish stripes along its
+//! borders. If a fixed border were left out, it would learn nothing about it.
 
 use candle_core::{Result, Tensor};
 use rand::{Rng, SeedableRng};
@@ -17,8 +16,7 @@ pub struct RandomCrop {
 }
 
 impl RandomCrop {
-    /// One in pictures of side `size`, anywhere, which follows from `seed` and
-    /// `step` alone.
+    /// A random crop of pictures of side `size`, determined by `seed` and `step`.
     pub fn random(size: usize, seed: u64, step: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         // Far from the sequences that other things draw from.
@@ -31,11 +29,11 @@ impl RandomCrop {
         }
     }
 
-    /// What lies in it of `pictures` `[n, 3, size, size]`.
+    /// The crop of `pictures` `[n, size, size, 3]`.
     pub fn of(&self, pictures: &Tensor) -> Result<Tensor> {
         pictures
-            .narrow(2, self.top, self.side)?
-            .narrow(3, self.left, self.side)
+            .narrow(1, self.top, self.side)?
+            .narrow(2, self.left, self.side)
     }
 }
 
@@ -45,12 +43,12 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn every_pixel_is_measured_now_and_then() -> Result<()> {
-        let pictures = Tensor::arange(0f32, 64.0 * 64.0, &Device::Cpu)?.reshape((1, 1, 64, 64))?;
+    fn crops_cover_every_pixel_over_time() -> Result<()> {
+        let pictures = Tensor::arange(0f32, 64.0 * 64.0, &Device::Cpu)?.reshape((1, 64, 64, 1))?;
         let mut seen = vec![0; 64 * 64];
         for step in 0..400 {
             let part = RandomCrop::random(64, 3, step).of(&pictures)?;
-            assert_eq!(part.dims(), [1, 1, 56, 56]);
+            assert_eq!(part.dims(), [1, 56, 56, 1]);
             for pixel in part.flatten_all()?.to_vec1::<f32>()? {
                 seen[pixel as usize] += 1;
             }

@@ -1,10 +1,10 @@
-//! What a training is made of: everything that decides its result.
+//! The recipe: everything that determines the result of a training.
 
-use crate::logging::metrics::Format;
+use crate::logging::metrics::MetricsFormat;
 use crate::objective::LossWeights;
 use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Painting;
-use crate::training::optimizer::Method;
+use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
 use anyhow::ensure;
 use gstfaststyle::{Architecture, Style};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// All the knobs of a training. Two trainings of the same recipe on the same
+/// All settings of a training. Two trainings of the same recipe on the same
 /// kind of machine give the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// The network.
     pub architecture: Architecture,
-    /// What the model file tells of the painting.
+    /// What the model file says about the painting.
     pub about: Style,
     /// The paintings to learn from, and how they are blended.
     pub paintings: Vec<Painting>,
@@ -42,7 +42,7 @@ pub struct Recipe {
     pub style_size: u64,
     /// How the weights are moved.
     #[serde(default)]
-    pub optimizer: Method,
+    pub optimizer: OptimizerMethod,
     /// Learning rate, before it falls.
     pub lr: f64,
     /// How it falls.
@@ -77,7 +77,7 @@ pub struct Recipe {
     pub checkpoint_every: u64,
     /// How the losses of every step are written.
     #[serde(default)]
-    pub metrics: Format,
+    pub metrics: MetricsFormat,
     /// The folder for TensorBoard.
     #[serde(default)]
     pub tensorboard: Option<PathBuf>,

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_begins_with_all_and_ends_with_the_last() {
+    fn schedules_start_at_the_full_rate_and_end_at_the_final_one() {
         let near = |found: f64, expected: f64| {
             assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
         };

@@ -1,19 +1,19 @@
-//! What keeps video from flickering: the same scene seen twice should be
-//! painted alike.
+//! The stability loss, which reduces flicker in video: two views of the same
+//! scene should be painted alike.
 //!
-//! From one frame of a video to the next the scene moves a little, the light
-//! changes a little, and the camera's noise is another. A network that was
-//! trained on single photos answers with other strokes. So every photo is shown
-//! twice in training, the second time as a [`View`] of it as a video's next
-//! frame could be, and the difference of the two painted pictures is a loss,
-//! once the move is undone. Such made-up differences do as well as optical
-//! flow, which photos do not have (arXiv 2102.05822).
+//! From one video frame to the next, the scene moves a little, the light changes
+//! a little, and the noise is different. A network trained on single photos
+//! answers with different strokes. Training therefore paints every photo twice,
+//! the second time as a [`View`] that simulates the next frame. The loss is the
+//! difference of the two results after motion compensation. Simulated motion
+//! works as well as optical flow, which photos do not have (arXiv 2102.05822).
 //!
-//! Half of the views are of a scene at rest, where noise alone is new. It makes
-//! far smaller differences than a move, which would drown them, yet a restless
-//! picture of a scene at rest is what people see first: they should weigh more.
+//! Half of the views simulate a still scene, where only the noise is new. Its
+//! differences are much smaller than those of motion, but viewers notice flicker
+//! in still scenes first, so these views have a higher weight.
 
 use candle_core::{Device, Result, Tensor};
+use gstfaststyle::internals::ops::plain;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -53,7 +53,7 @@ impl View {
     /// `seed` and `step` alone.
     pub fn random(size: usize, seed: u64, step: u64, device: &Device) -> Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // A sequence of its own for every step, whatever the others draw.
+        // An independent random sequence for every step.
         random.set_stream(step);
         match random.random() {
             true => Self::at_rest(size, random, device),
@@ -101,10 +101,10 @@ impl View {
         })
     }
 
-    /// What a camera would see of `photos`, RGB `[n, 3, size, size]` in 0..255.
+    /// What a camera would see of `photos`, RGB `[n, size, size, 3]` in 0..255.
     pub fn of(&mut self, photos: &Tensor) -> Result<Tensor> {
         let seen = self
-            .moved(&photos.detach())?
+            .moved_planes(&photos.detach())?
             .affine(self.gain, self.offset)?;
         let deviation = self.noise as f32;
         let noise: Vec<f32> = (&mut self.random)
@@ -113,11 +113,18 @@ impl View {
             .map(|value| value * deviation)
             .collect();
         let noise = Tensor::from_vec(noise, seen.shape(), seen.device())?;
-        (seen + noise)?.clamp(0f32, 255f32)
+        plain::channels_last(&(seen + noise)?.clamp(0f32, 255f32)?)
     }
 
-    /// The move alone, of `pictures` `[n, 3, size, size]`.
+    /// The move alone, of `pictures` `[n, size, size, 3]`.
     pub fn moved(&self, pictures: &Tensor) -> Result<Tensor> {
+        plain::channels_last(&self.moved_planes(pictures)?)
+    }
+
+    /// The move alone, of `pictures` `[n, size, size, 3]`, as planes `[n, 3,
+    /// side, side]`: products of matrices with whole rows and columns.
+    fn moved_planes(&self, pictures: &Tensor) -> Result<Tensor> {
+        let pictures = plain::channels_first(pictures)?;
         let (n, c, h, w) = pictures.dims4()?;
         let (side, _) = self.rows.dims2()?;
         let across = pictures
@@ -133,7 +140,7 @@ impl View {
     /// `again`, painted from the view, and `painted`, from the photos, once it
     /// is moved as the view is.
     pub fn difference(&self, painted: &Tensor, again: &Tensor) -> Result<Tensor> {
-        let difference = (self.moved(painted)? - again)?;
+        let difference = (self.moved_planes(painted)? - plain::channels_first(again)?)?;
         let side = difference.dim(2)?;
         let border = side / BORDER;
         let rest = side - 2 * border;
@@ -187,15 +194,16 @@ mod tests {
         let down = (Tensor::arange(0f32, size as f32, &Device::Cpu)? * 3.0)?;
         let across = (Tensor::arange(0f32, size as f32, &Device::Cpu)? * 2.0)?;
         let plane = down.reshape((size, 1))?.broadcast_add(&across)?;
-        Ok(plane.broadcast_as((1, 3, size, size))?.contiguous()?)
+        let pixels = plane.reshape((1, size, size, 1))?;
+        Ok(pixels.broadcast_as((1, size, size, 3))?.contiguous()?)
     }
 
     fn pixels(image: &Tensor) -> Result<Vec<Vec<f32>>> {
-        Ok(image.get(0)?.get(0)?.to_vec2()?)
+        Ok(image.get(0)?.get_on_dim(2, 0)?.to_vec2()?)
     }
 
     #[test]
-    fn a_view_is_at_rest_or_moves_and_zooms_a_little() -> Result {
+    fn views_are_still_or_move_and_zoom_slightly() -> Result {
         let photo = slope(64)?;
         let (mut at_rest, mut whole) = (0, 0);
         for step in 0..80 {
@@ -223,8 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn at_rest_only_the_noise_is_new() -> Result {
-        let grey = Tensor::full(120f32, (1, 3, 64, 64), &Device::Cpu)?;
+    fn a_still_view_only_adds_noise() -> Result {
+        let grey = Tensor::full(120f32, (1, 64, 64, 3), &Device::Cpu)?;
         let mut view = View::at_rest(64, ChaCha8Rng::seed_from_u64(5), &Device::Cpu)?;
         let mean = view.of(&grey)?.mean_all()?.to_scalar::<f32>()?;
         assert!((mean - 120.0).abs() < 0.2, "{mean}");
@@ -232,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_follows_from_seed_and_step() -> Result {
+    fn seed_and_step_determine_the_view() -> Result {
         let photo = slope(32)?;
         let view = |seed, step| -> Result<_> {
             pixels(&View::random(32, seed, step, &Device::Cpu)?.of(&photo)?)
@@ -244,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn light_and_noise_are_slight() -> Result {
-        let grey = Tensor::full(120f32, (2, 3, 64, 64), &Device::Cpu)?;
+    fn light_and_noise_change_slightly() -> Result {
+        let grey = Tensor::full(120f32, (2, 64, 64, 3), &Device::Cpu)?;
         for step in 0..10 {
             let seen = View::random(64, 3, step, &Device::Cpu)?.of(&grey)?;
             let mean = seen.mean_all()?.to_scalar::<f32>()?;
@@ -261,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_painter_of_single_pixels_is_stable() -> Result {
+    fn a_pixelwise_painter_is_stable() -> Result {
         let photo = (slope(48)? / 2.0)?;
         let painter = |image: &Tensor| (255.0 - image)?.affine(0.5, 20.0);
         for step in 0..6 {
@@ -277,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn views_at_rest_count_as_much_as_is_asked_for() -> Result {
+    fn still_views_have_the_requested_weight() -> Result {
         for step in 0..6 {
             let view = View::random(32, 0, step, &Device::Cpu)?;
-            let at_rest = view.moved(&slope(32)?)?.dim(2)? == 32;
+            let at_rest = view.moved(&slope(32)?)?.dim(1)? == 32;
             // Either kind is drawn half of the times.
             let expected = if at_rest { 2.0 * 5.0 } else { 2.0 };
             assert_eq!(view.weight(5.0), expected);
@@ -289,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn both_pictures_are_told_to_give_way() -> Result {
+    fn both_pictures_get_a_gradient() -> Result {
         let painted = Var::from_tensor(&slope(32)?)?;
         let view = View::of_a_move(32, ChaCha8Rng::seed_from_u64(0), &Device::Cpu)?;
         let again = Var::from_tensor(&(view.moved(&painted)? + 1.0)?)?;

@@ -80,7 +80,7 @@ impl Trainer {
         if photos.is_some_and(|photos| photos != trainer.batches.fingerprint()) {
             let folder = trainer.recipe.photos.display();
             say(format_args!(
-                "the photos in {folder} are not those of the steps so far: others follow than would have"
+                "the photos in {folder} have changed since the checkpoint: training continues with the new list"
             ));
         }
         trainer.recent = checkpoint.recent.into();
@@ -147,7 +147,7 @@ impl Trainer {
         self.waited = started.elapsed().as_secs_f64();
         let crop = RandomCrop::random(recipe.size as usize, recipe.seed, self.optimizer.steps());
         let content = self.objective.content(&crop.of(&photos)?)?;
-        let painted = self.network.forward(&photos)?;
+        let painted = self.network.forward_channels_last(&photos)?;
         let (mut total, mut losses) = self.objective.measure(&crop.of(&painted)?, &content)?;
         if recipe.stability > 0.0 {
             let unstable = self.instability(&photos, &painted)?;
@@ -208,7 +208,7 @@ impl Trainer {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
         let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
-        let again = self.network.forward(&view.of(photos)?)?;
+        let again = self.network.forward_channels_last(&view.of(photos)?)?;
         let weight = recipe.stability * view.weight(recipe.stability_at_rest);
         view.difference(painted, &again)? * weight
     }

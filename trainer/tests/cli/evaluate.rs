@@ -41,7 +41,7 @@ fn report(command: &mut Command) -> anyhow::Result<(Value, String)> {
 }
 
 #[test]
-fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
+fn reports_losses_equivalent_iterations_and_flicker() -> anyhow::Result<()> {
     let scene = scene(json!({ "style_size": 48, "content_weight": 1.0, "tv_weight": 0.5 }))?;
     let (json, sheet) = (scene.path("out.json"), scene.path("out.png"));
     let mut command = evaluate(&scene, &["--max-iterations", "2"]);
@@ -84,7 +84,7 @@ fn tells_losses_equivalents_and_flicker() -> anyhow::Result<()> {
 }
 
 #[test]
-fn flags_come_before_the_recipe() -> anyhow::Result<()> {
+fn flags_override_the_recipe() -> anyhow::Result<()> {
     let scene = scene(json!({ "style_size": 48, "style_weight": 7.0, "vgg": null }))?;
     let only = ["--max-iterations", "0", "--count", "1"];
     let (known, _) = report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?;
@@ -129,7 +129,7 @@ fn another_painting_is_noted() -> anyhow::Result<()> {
 }
 
 #[test]
-fn mistakes_are_explained() -> anyhow::Result<()> {
+fn errors_explain_the_mistake() -> anyhow::Result<()> {
     let good = scene(Value::Null)?;
     std::fs::create_dir(good.path("empty"))?;
     paint(&good.path("empty/tiny.png"), 9, 90, 2)?;

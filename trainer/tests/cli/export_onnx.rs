@@ -12,7 +12,7 @@ fn scene() -> anyhow::Result<Scene> {
 }
 
 #[test]
-fn the_file_lies_beside_the_model() -> anyhow::Result<()> {
+fn the_default_output_is_beside_the_model() -> anyhow::Result<()> {
     let scene = scene()?;
     let mut command = program();
     command
@@ -33,7 +33,7 @@ fn the_file_lies_beside_the_model() -> anyhow::Result<()> {
 }
 
 #[test]
-fn faults_are_named() -> anyhow::Result<()> {
+fn errors_name_the_fault() -> anyhow::Result<()> {
     let scene = scene()?;
     let refused = |arguments: &[&str]| {
         let mut command = program();

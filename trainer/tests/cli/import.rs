@@ -42,7 +42,7 @@ fn write_network(path: &Path, colour: [f32; 3]) -> anyhow::Result<()> {
 }
 
 #[test]
-fn the_model_tells_what_it_is_and_paints() -> anyhow::Result<()> {
+fn an_imported_model_has_metadata_and_paints() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let (input, output) = (
         scene.path("theirs.safetensors"),
@@ -84,7 +84,7 @@ fn the_model_tells_what_it_is_and_paints() -> anyhow::Result<()> {
 }
 
 #[test]
-fn the_model_lies_beside_the_file_unless_it_is_the_same() -> anyhow::Result<()> {
+fn the_default_output_is_beside_the_input_but_never_the_input() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let input = scene.path("candy.st");
     write_network(&input, [0.0; 3])?;

@@ -48,7 +48,7 @@ fn told(arguments: &[&str], scene: &Scene) -> anyhow::Result<String> {
 }
 
 #[test]
-fn a_card_tells_everything() -> anyhow::Result<()> {
+fn a_card_shows_everything() -> anyhow::Result<()> {
     let text = told(&[], &scene()?)?;
     for expected in [
         "trained.safetensors",
@@ -85,7 +85,7 @@ fn a_card_tells_everything() -> anyhow::Result<()> {
 
 /// Names cannot take control of the terminal.
 #[test]
-fn control_characters_are_written_out() -> anyhow::Result<()> {
+fn control_characters_are_escaped() -> anyhow::Result<()> {
     let scene = scene()?;
     let mut model = Model::random(Architecture::with_width(2), 1)?;
     model.styles = vec![Style {
@@ -101,7 +101,7 @@ fn control_characters_are_written_out() -> anyhow::Result<()> {
 }
 
 #[test]
-fn json_is_for_programs() -> anyhow::Result<()> {
+fn json_output_is_valid() -> anyhow::Result<()> {
     let card: Value = serde_json::from_str(&told(&["--json"], &scene()?)?)?;
     assert_eq!(card["styles"][0]["artist"], "A. Painter");
     assert_eq!(card["architecture"]["width"], 2);
@@ -112,7 +112,7 @@ fn json_is_for_programs() -> anyhow::Result<()> {
 }
 
 #[test]
-fn files_that_are_no_models_are_named_and_the_others_go_on() -> anyhow::Result<()> {
+fn other_files_are_reported_and_models_are_still_shown() -> anyhow::Result<()> {
     let scene = scene()?;
     let mut command = program();
     command

@@ -10,6 +10,7 @@ mod optimize;
 mod stylize;
 mod train;
 
+use anyhow::ensure;
 use assert_cmd::Command;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
@@ -49,11 +50,22 @@ fn rows(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(text.lines().map(String::from).collect())
 }
 
-/// Waits until a running program has written that many rows.
-fn wait_for_rows(path: &Path, count: usize) {
+/// After this long a program hangs, however busy the machine.
+const HANG: Duration = Duration::from_secs(600);
+
+/// Waits until `done`; fails if the program ends or hangs before that.
+fn wait_until(child: &mut Child, done: impl Fn() -> bool) -> anyhow::Result<()> {
     let started = Instant::now();
-    while rows(path).map_or(0, |rows| rows.len()) < count {
-        assert!(started.elapsed() < Duration::from_secs(60), "no step taken");
+    while !done() {
+        let ended = child.try_wait()?;
+        ensure!(ended.is_none() || done(), "the program ended: {ended:?}");
+        ensure!(started.elapsed() < HANG, "the program hangs");
         std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+/// Waits until a running program has written that many rows.
+fn wait_for_rows(child: &mut Child, path: &Path, count: usize) -> anyhow::Result<()> {
+    wait_until(child, || rows(path).is_ok_and(|rows| rows.len() >= count))
 }

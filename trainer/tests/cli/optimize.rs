@@ -48,7 +48,7 @@ fn every_iteration_makes_the_loss_smaller() -> anyhow::Result<()> {
 }
 
 #[test]
-fn begins_with_noise_if_asked() -> anyhow::Result<()> {
+fn can_start_from_noise() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let repaint = |more: &[&str]| {
         optimize(&scene, &["--iterations", "1"])
@@ -66,7 +66,7 @@ fn begins_with_noise_if_asked() -> anyhow::Result<()> {
 }
 
 #[test]
-fn loss_weights_and_sizes_count() -> anyhow::Result<()> {
+fn loss_weights_and_sizes_have_an_effect() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let first = |more: &[&str]| {
         optimize(&scene, &["--iterations", "1"])
@@ -97,8 +97,8 @@ fn loss_weights_and_sizes_count() -> anyhow::Result<()> {
 fn an_interrupt_keeps_the_picture() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = optimize(&scene, &["--iterations", "100000"]);
-    let child = start(&command)?;
-    wait_for_rows(&scene.path("out.csv"), 4);
+    let mut child = start(&command)?;
+    wait_for_rows(&mut child, &scene.path("out.csv"), 4)?;
     let (status, text) = end(child, "INT")?;
     assert_eq!(status.code(), Some(130), "{text}");
     let done = rows(&scene.path("out.csv"))?.len() - 2;
@@ -109,7 +109,7 @@ fn an_interrupt_keeps_the_picture() -> anyhow::Result<()> {
 }
 
 #[test]
-fn mistakes_are_explained() -> anyhow::Result<()> {
+fn errors_explain_the_mistake() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let path = |name: &str| scene.path(name).to_string_lossy().into_owned();
     let (folder, photo) = (path("photos"), path("photos/a.png"));

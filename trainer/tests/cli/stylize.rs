@@ -1,14 +1,13 @@
 //! The command `stylize`.
 
 use crate::common::{Scene, paint};
-use crate::{end, program, refusal, start};
+use crate::{end, program, refusal, start, wait_until};
 use assert_cmd::Command;
 use gstfaststyle::{Architecture, Model, Style};
 use gstfaststyle::{DeviceChoice, Engine, Image};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 fn model() -> anyhow::Result<Model> {
     let architecture = Architecture {
@@ -151,7 +150,7 @@ fn folders_keep_their_structure() -> anyhow::Result<()> {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_and_the_others_go_on() -> anyhow::Result<()> {
+fn unreadable_pictures_are_reported_and_the_others_are_painted() -> anyhow::Result<()> {
     let scene = scene()?;
     std::fs::write(scene.path("photos/b.png"), "no picture")?;
     let (photos, nowhere) = (scene.path("photos"), scene.path("nowhere.jpg"));
@@ -166,7 +165,7 @@ fn what_cannot_be_read_is_named_and_the_others_go_on() -> anyhow::Result<()> {
 }
 
 #[test]
-fn strength_and_size() -> anyhow::Result<()> {
+fn strength_and_size_have_an_effect() -> anyhow::Result<()> {
     let scene = scene()?;
     let photo = scene.path("photos/c.png");
     let out = scene.path("out.png");
@@ -256,7 +255,7 @@ fn transparency_and_profile_are_kept() -> anyhow::Result<()> {
 }
 
 #[test]
-fn little_memory_makes_tiles_of_the_same_picture() -> anyhow::Result<()> {
+fn tiles_give_the_same_picture() -> anyhow::Result<()> {
     let scene = scene()?;
     let photo = scene.path("large.png");
     paint(&photo, 190, 170, 5)?;
@@ -274,7 +273,7 @@ fn little_memory_makes_tiles_of_the_same_picture() -> anyhow::Result<()> {
 }
 
 #[test]
-fn nothing_is_overwritten() -> anyhow::Result<()> {
+fn input_files_are_never_overwritten() -> anyhow::Result<()> {
     let scene = scene()?;
     let a = scene.path("photos/a.png");
     let result = scene.path("photos/a.waves.png");
@@ -297,7 +296,7 @@ fn nothing_is_overwritten() -> anyhow::Result<()> {
 }
 
 #[test]
-fn an_interrupt_leaves_whole_pictures() -> anyhow::Result<()> {
+fn an_interrupt_leaves_no_partial_picture() -> anyhow::Result<()> {
     let scene = scene()?;
     let (small, large) = (scene.path("photos/a.png"), scene.path("large.png"));
     paint(&large, 2000, 1500, 5)?;
@@ -310,12 +309,8 @@ fn an_interrupt_leaves_whole_pictures() -> anyhow::Result<()> {
         .arg("--output")
         .arg(out.join(""))
         .args([&small, &large]);
-    let child = start(&command)?;
-    let started = Instant::now();
-    while !out.join("a.waves.png").exists() {
-        assert!(started.elapsed() < Duration::from_secs(60), "no picture");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut child = start(&command)?;
+    wait_until(&mut child, || out.join("a.waves.png").exists())?;
     let (status, text) = end(child, "TERM")?;
     assert_eq!(status.code(), Some(130), "{text}");
     assert_eq!(files(&out)?, ["a.waves.png"]);
@@ -324,7 +319,7 @@ fn an_interrupt_leaves_whole_pictures() -> anyhow::Result<()> {
 }
 
 #[test]
-fn mistakes_are_explained() -> anyhow::Result<()> {
+fn errors_explain_the_mistake() -> anyhow::Result<()> {
     let scene = scene()?;
     std::fs::create_dir(scene.path("empty"))?;
     let path = |name: &str| scene.path(name).to_string_lossy().into_owned();

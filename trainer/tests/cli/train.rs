@@ -34,7 +34,7 @@ fn resume(scene: &Scene, more: &[&str]) -> Command {
 }
 
 #[test]
-fn trains_and_goes_on() -> anyhow::Result<()> {
+fn trains_and_resumes() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     paint(&scene.path("look.png"), 30, 22, 13)?;
     let look = scene.path("look.png");
@@ -133,12 +133,15 @@ fn starts_from_another_style() -> anyhow::Result<()> {
     let text = refusal(command.args(["--overwrite", "--output-norm", "false"]));
     assert!(text.contains("--output-norm true, not false"), "{text}");
     let text = refusal(command.args(["--width", "5"]));
-    assert!(text.contains("--width 4, of which 5 is no"), "{text}");
+    assert!(
+        text.contains("--width 4, and 5 is not a multiple"),
+        "{text}"
+    );
     Ok(())
 }
 
 #[test]
-fn starts_wider_than_another_style() -> anyhow::Result<()> {
+fn widens_another_style() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     train(&scene, &["--steps", "1"]).assert().success();
     let wide = scene.path("wide.safetensors");
@@ -202,7 +205,7 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
     assert_eq!(recipe["paintings"][1]["file"], "second.png");
     assert_eq!(recipe["paintings"][1]["crop"], "36x32+14+8");
 
-    // The same file goes on with it, and contradicts as flags do.
+    // The same file can resume it; its settings are checked like flags.
     ask(&["--resume", "--batch", "1", "--steps", "4"])
         .assert()
         .success();
@@ -238,9 +241,9 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
 fn an_interrupt_saves() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = train(&scene, &["--steps", "100000"]);
-    let child = start(&command)?;
+    let mut child = start(&command)?;
     let metrics = scene.path("out.metrics.csv");
-    wait_for_rows(&metrics, 2);
+    wait_for_rows(&mut child, &metrics, 2)?;
     let (status, text) = end(child, "TERM")?;
     assert_eq!(status.code(), Some(130), "{text}");
     assert!(text.contains("train --resume --output"), "{text}");
@@ -256,16 +259,16 @@ fn an_interrupt_saves() -> anyhow::Result<()> {
 /// As with `nohup`, when the terminal is closed.
 #[test]
 #[cfg(unix)]
-fn a_hangup_that_is_to_be_ignored_is() -> anyhow::Result<()> {
+fn an_ignored_hangup_does_not_stop_training() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = train(&scene, &["--steps", "60"]);
-    let child = std::process::Command::new("sh")
+    let mut child = std::process::Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
         .arg(command.get_program())
         .args(command.get_args())
         .spawn()?;
     let metrics = scene.path("out.metrics.csv");
-    wait_for_rows(&metrics, 2);
+    wait_for_rows(&mut child, &metrics, 2)?;
     let (status, _) = end(child, "HUP")?;
     assert!(status.success());
     assert_eq!(rows(&metrics)?.len(), 61);
@@ -275,7 +278,7 @@ fn a_hangup_that_is_to_be_ignored_is() -> anyhow::Result<()> {
 /// As when `tee` ends by the Ctrl-C that is to stop the training.
 #[test]
 #[cfg(unix)]
-fn nobody_need_listen() -> anyhow::Result<()> {
+fn training_survives_a_closed_standard_error() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let command = train(&scene, &["--steps", "3"]);
     let (reader, writer) = std::io::pipe()?;
@@ -293,7 +296,7 @@ fn nobody_need_listen() -> anyhow::Result<()> {
 }
 
 #[test]
-fn what_is_there_is_not_lost() -> anyhow::Result<()> {
+fn existing_files_are_not_lost() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let model = scene.path("out.safetensors");
     std::fs::write(&model, "a model")?;
@@ -320,7 +323,7 @@ fn what_is_there_is_not_lost() -> anyhow::Result<()> {
 }
 
 #[test]
-fn previews_are_no_photos() -> anyhow::Result<()> {
+fn previews_are_not_used_as_photos() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let mut command = program();
     command.args([
@@ -350,17 +353,17 @@ fn previews_are_no_photos() -> anyhow::Result<()> {
     };
     let text = resume("3")?;
     assert!(text.contains("3 photos, "), "{text}");
-    assert!(!text.contains("are not those"), "{text}");
+    assert!(!text.contains("have changed"), "{text}");
     // One more, and one preview less.
     std::fs::rename(scene.path("photos/a.png"), scene.path("photos/d.png"))?;
     let text = resume("4")?;
-    assert!(text.contains("are not those of the steps so far"), "{text}");
-    assert!(text.contains("no more preview: "), "{text}");
+    assert!(text.contains("have changed since the checkpoint"), "{text}");
+    assert!(text.contains("preview left out: "), "{text}");
     Ok(())
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops() -> anyhow::Result<()> {
+fn a_loss_that_is_not_finite_stops_training() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     train(&scene, &["--steps", "1"]).assert().success();
     let checkpoint = scene.path("out.checkpoint.safetensors");
@@ -382,7 +385,7 @@ fn a_loss_that_is_not_finite_stops() -> anyhow::Result<()> {
 }
 
 #[test]
-fn reports_how_it_goes() -> anyhow::Result<()> {
+fn writes_report_metrics_and_previews() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     paint(&scene.path("R&B.png"), 30, 22, 13)?;
     std::fs::write(scene.path("photos/x&y.jpg"), "not a picture")?;
@@ -451,7 +454,7 @@ fn reports_how_it_goes() -> anyhow::Result<()> {
 }
 
 #[test]
-fn what_only_tells_of_it_does_not_stop_it() -> anyhow::Result<()> {
+fn a_failing_report_does_not_stop_training() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     paint(&scene.path("look.png"), 30, 22, 13)?;
     let look = scene.path("look.png");
@@ -498,7 +501,7 @@ fn a_full_disk_leaves_the_last_checkpoint() -> anyhow::Result<()> {
 }
 
 #[test]
-fn files_that_cannot_be_written_are_named() -> anyhow::Result<()> {
+fn errors_name_files_that_cannot_be_written() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     // A folder in the way: no file can be put there.
     std::fs::create_dir(scene.path("out.checkpoint.safetensors"))?;
@@ -508,7 +511,7 @@ fn files_that_cannot_be_written_are_named() -> anyhow::Result<()> {
 }
 
 #[test]
-fn mistakes_are_explained() -> anyhow::Result<()> {
+fn errors_explain_the_mistake() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let text = refusal(&mut resume(&scene, &[]));
     assert!(text.contains("there is no checkpoint"), "{text}");
@@ -536,7 +539,7 @@ fn mistakes_are_explained() -> anyhow::Result<()> {
         ),
         (
             &["--style-layers", "conv5_2"],
-            "conv5_2 is none of the layers",
+            "conv5_2 is not one of the layers",
         ),
         (&["--content-layers", "conv4_2=x"], "not a number"),
         (&["--style-crop", "30x30"], "WxH+X+Y"),

@@ -85,11 +85,11 @@ mod tests {
     fn picture(number: usize) -> Result<Tensor> {
         let values = (0..3 * 32 * 32).map(|i| ((i * number + i / 32 * 7) % 256) as f32);
         let values: Vec<f32> = values.collect();
-        Ok(Tensor::from_vec(values, (1, 3, 32, 32), &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, (1, 32, 32, 3), &Device::Cpu)?)
     }
 
     #[test]
-    fn finds_the_iteration_that_a_picture_is_from() -> Result<()> {
+    fn finds_the_iteration_with_the_same_loss() -> Result<()> {
         let vgg = VggWeights::builtin(&Device::Cpu)?;
         let vgg = Vgg19::new(&vgg, Products::Exact, &Device::Cpu)?;
         let objective = Objective::new(vgg, &[(1.0, picture(5)?)], LossWeights::default())?;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_is_more_than_it_says_if_one_is() {
+    fn a_mean_is_a_lower_bound_if_one_value_is() {
         let more = Iterations {
             iterations: 30.0,
             more_than: true,

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn contrast_counts() -> Result<()> {
+    fn contrast_scales_the_flicker() -> Result<()> {
         for by in [STILL, PAN] {
             let flicker = flicker(&picture(), SIZE, by, scaled(2.0))?;
             assert!((flicker - 2.0).abs() < 1e-5, "{by:?}: {flicker}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_covers_one_side_may_change_the_other() -> Result<()> {
+    fn pumping_is_the_change_of_the_far_side() -> Result<()> {
         let still = pumping(&picture(), scaled(0.5))?;
         assert_eq!(still, 0.0);
         // Every frame brought to the same mean.
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_noise_is_as_strong_as_said_and_new_in_each_frame() -> Result<()> {
+    fn the_noise_has_the_stated_strength_and_is_independent() -> Result<()> {
         let [frames, _] = with_noise(NOISE, &picture(), SIZE, STILL, scaled(1.0))?;
         // Two independent errors: a deviation of sqrt(2) * 2, of which the mean
         // absolute value is sqrt(2 / pi) times as much.
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_move_is_undone() -> Result<()> {
+    fn motion_is_compensated() -> Result<()> {
         for by in [STILL, PAN] {
             let differences = with_noise(0.0, &picture(), SIZE, by, scaled(1.0))?;
             assert_eq!(differences, [0.0; 2], "{by:?}");

@@ -1,8 +1,8 @@
-//! The command `evaluate`: how good a model is, in figures and in pictures.
+//! The command `evaluate`: how good a model is, in figures and pictures.
 //!
-//! For some photos it tells the losses of what the network makes of them, how
-//! many iterations of the slow method are as good (as in Johnson et al. 2016,
-//! section 4.1), and how much the network flickers.
+//! For some photos it reports the losses of the painted photo, the number of
+//! iterations after which the slow method is as good (as in Johnson et al. 2016,
+//! section 4.1), and the flicker.
 
 pub mod equivalent;
 pub mod flicker;
@@ -25,10 +25,10 @@ use candle_core::{Device, Tensor};
 use equivalent::Iterations;
 use gstfaststyle::Model;
 use gstfaststyle::internals::network::write_atomically;
-use gstfaststyle::internals::ops::Products;
+use gstfaststyle::internals::ops::{Products, plain};
 use gstfaststyle::{Engine, Image};
 use image::RgbImage;
-use photos::Photo;
+use photos::EvaluationPhoto;
 use report::{Figures, Report};
 use setting::Setting;
 use std::io::Write;
@@ -141,13 +141,13 @@ impl Evaluation {
     /// the slow method's. `None` if `stop` was set meanwhile.
     fn photo(
         &mut self,
-        photo: &Photo,
+        photo: &EvaluationPhoto,
         stop: &AtomicBool,
     ) -> Result<Option<(Figures, Vec<RgbImage>)>> {
         let size = self.setting.size as u32;
         let square = picture::tensor(&photo.square, &self.device)?;
         let painted = paint(&mut self.engine, &image(&square)?)?;
-        let painted = Tensor::from_vec(painted.data, square.shape(), &self.device)?;
+        let painted = tensor(painted, &self.device)?;
 
         let content = self.objective.content(&square)?;
         let photo_losses = self.losses(&square, &content)?;
@@ -215,17 +215,25 @@ fn paint(engine: &mut Engine, frame: &Image) -> Result<Image> {
     Ok(painted)
 }
 
-/// RGB `[1, 3, h, w]` as the engine takes it.
+/// RGB `[1, h, w, 3]` as the engine takes it.
 fn image(picture: &Tensor) -> Result<Image> {
-    let (_, _, height, width) = picture.dims4()?;
+    let (_, height, width, _) = picture.dims4()?;
     Ok(Image {
         width,
         height,
-        data: picture.flatten_all()?.to_vec1()?,
+        data: plain::channels_first(picture)?.flatten_all()?.to_vec1()?,
     })
 }
 
-/// What to say if the paintings are not those that the model learned from.
+/// What the engine gives, as RGB `[1, h, w, 3]`.
+fn tensor(image: Image, device: &Device) -> Result<Tensor> {
+    let shape = (1, 3, image.height, image.width);
+    Ok(plain::channels_last(&Tensor::from_vec(
+        image.data, shape, device,
+    )?)?)
+}
+
+/// A note if the paintings are not those that the model learned from.
 fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) -> Option<String> {
     let sorted = |paintings: &[Painting]| {
         let mut all: Vec<String> = paintings.iter().map(|p| p.fingerprint.clone()).collect();

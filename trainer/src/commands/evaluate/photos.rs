@@ -1,4 +1,4 @@
-//! Which photos a model is evaluated on, and what is cut out of them.
+//! The photos that a model is evaluated on, and their crops.
 
 use super::flicker;
 use crate::data;
@@ -8,7 +8,7 @@ use image::RgbImage;
 use std::path::{Path, PathBuf};
 
 /// A photo, cut to size.
-pub struct Photo {
+pub struct EvaluationPhoto {
     /// Its path within the folder.
     pub name: String,
     /// Its middle, a square.
@@ -21,11 +21,16 @@ pub struct Photo {
 ///
 /// The sorted list of photos is divided into `count` even parts, and of each
 /// part the first usable photo is taken: the same photos each time. What is
-/// unusable is told to `say`.
+/// unusable is reported by `say`.
 ///
 /// # Errors
 /// `dir` is not a folder of photos, or none of them can be used.
-pub fn choose(dir: &Path, count: usize, size: u32, say: impl Fn(&str)) -> Result<Vec<Photo>> {
+pub fn choose(
+    dir: &Path,
+    count: usize,
+    size: u32,
+    say: impl Fn(&str),
+) -> Result<Vec<EvaluationPhoto>> {
     let (paths, unread) = data::list(dir)?;
     for (path, reason) in unread {
         say(&format!("left out {}: {reason}", path.display()));
@@ -53,7 +58,12 @@ pub fn choose(dir: &Path, count: usize, size: u32, say: impl Fn(&str)) -> Result
     Ok(photos)
 }
 
-fn first_usable(paths: &[PathBuf], dir: &Path, size: u32, say: impl Fn(&str)) -> Option<Photo> {
+fn first_usable(
+    paths: &[PathBuf],
+    dir: &Path,
+    size: u32,
+    say: impl Fn(&str),
+) -> Option<EvaluationPhoto> {
     paths.iter().find_map(|path| {
         read(path, dir, size)
             .inspect_err(|error| say(&format!("left out {}: {error:#}", path.display())))
@@ -61,18 +71,18 @@ fn first_usable(paths: &[PathBuf], dir: &Path, size: u32, say: impl Fn(&str)) ->
     })
 }
 
-fn read(path: &Path, dir: &Path, size: u32) -> Result<Photo> {
+fn read(path: &Path, dir: &Path, size: u32) -> Result<EvaluationPhoto> {
     let photo = photo::read(path)?;
     let (width, height) = photo.dimensions();
     // As in training.
     let least = size.div_ceil(2);
     ensure!(
         width.min(height) >= least,
-        "too small: {width}x{height}, where {least} is the least for either side"
+        "too small: {width}x{height}; both sides must be at least {least}"
     );
     let (wide, high) = flicker::room(size);
     let name = path.strip_prefix(dir).unwrap_or(path);
-    Ok(Photo {
+    Ok(EvaluationPhoto {
         name: name.to_string_lossy().into_owned(),
         square: picture::cover(&photo, size, size),
         wide: picture::cover(&photo, wide, high),

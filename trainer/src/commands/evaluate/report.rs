@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_every_figure() -> anyhow::Result<()> {
+    fn the_table_has_every_figure() -> anyhow::Result<()> {
         let photos = vec![
             figures("a.jpg", 4e6, 20.25, false),
             figures("sub/b.jpg", 6e6, 40.0, true),

@@ -1,5 +1,5 @@
-//! Against what a model is evaluated: the loss of its own training, unless the
-//! command line says otherwise.
+//! The settings of an evaluation: the loss of the model's own training, unless
+//! the command line overrides it.
 
 use crate::cli::EvaluateArgs;
 use crate::objective::LossWeights;

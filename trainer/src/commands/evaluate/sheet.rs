@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_have_their_places() {
+    fn pictures_are_placed_in_rows() {
         let flat = |w, h, value| RgbImage::from_pixel(w, h, Rgb([value; 3]));
         let rows = [vec![flat(9, 3, 1)], vec![flat(5, 4, 2), flat(6, 2, 3)]];
         let sheet = sheet(&rows);

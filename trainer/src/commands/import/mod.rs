@@ -44,7 +44,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     );
     ensure!(
         args.overwrite || !output.exists(),
-        "{} is there already: --overwrite writes over it",
+        "{} already exists: --overwrite replaces it",
         output.display()
     );
     let style = about::style(&args.about, &output, Style::default())?;

@@ -161,7 +161,7 @@ fn assert_is_the_network(bytes: &[u8]) {
 }
 
 #[test]
-fn each_tensor_finds_its_place() {
+fn each_tensor_is_mapped_to_ours() {
     assert_is_the_network(&save(&samples("")));
     assert_is_the_network(&save_zip(&samples("")));
     assert_is_the_network(&safetensors(&samples(""), &[]));
@@ -217,7 +217,7 @@ fn assert_paints(model: &Model, expected: &str) {
 }
 
 #[test]
-fn the_picture_is_that_of_pytorch() {
+fn the_picture_matches_pytorch() {
     let expected = include_str!("../../../tests/data/transformer_net_reference.json");
     assert_paints(&import(&save_zip(&reference())).unwrap(), expected);
 }
@@ -266,7 +266,7 @@ fn faulty_networks_are_refused() {
 }
 
 #[test]
-fn sizes_that_no_network_has_are_refused() {
+fn impossible_sizes_are_refused() {
     for shape in [
         &[usize::MAX / 2, 3, 5, 5][..],
         &[257, 3, 5, 5],
@@ -304,7 +304,7 @@ fn every_truncation_is_an_error() {
 }
 
 #[test]
-fn spoilt_bytes_cause_no_panic() {
+fn corrupt_bytes_cause_no_panic() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for file in [
         save(&samples("")),

@@ -1,4 +1,4 @@
-//! What can be said about files that cannot be imported.
+//! Error messages for files that cannot be imported.
 
 use super::tensors::Tensors;
 use anyhow::{Error, anyhow};
@@ -73,7 +73,7 @@ pub fn format(bytes: &[u8]) -> &'static str {
         }
         _ if bytes.get(257..262) == Some(b"ustar") => {
             "a tar archive, as the first versions of torch.save wrote it: load it in PyTorch and \
-             save its state_dict() anew"
+             save its state_dict() again"
         }
         _ => "a file of unknown format",
     }

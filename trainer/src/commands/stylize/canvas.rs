@@ -1,6 +1,6 @@
 //! A picture as the engine repaints it, at once or by parts.
 
-use super::picture::Picture;
+use super::picture_file::Picture;
 use crate::logging::progress::PictureProgress;
 use anyhow::ensure;
 use gstfaststyle::internals::engine::pixels;

@@ -2,7 +2,7 @@
 
 mod canvas;
 mod jobs;
-mod picture;
+mod picture_file;
 
 use crate::cli::StylizeArgs;
 use crate::commands::Outcome;
@@ -15,17 +15,16 @@ use gstfaststyle::internals::engine::memory;
 use gstfaststyle::internals::network::write_atomically;
 use gstfaststyle::{Blend, Engine, Options};
 use jobs::{Job, Jobs};
-use picture::Picture;
+use picture_file::Picture;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Repaints all pictures, or those that it comes to until `stop` is set.
+/// Paints all pictures, or those before `stop` is set.
 ///
 /// # Errors
-/// A model that cannot be read, an output that cannot be; in the end, that some
-/// pictures could not be repainted. Each of those is named when its turn comes,
-/// and the others go on.
+/// A model that cannot be read, an output that cannot be written, or pictures that
+/// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let model = Model::load(&args.model)?;
     let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;

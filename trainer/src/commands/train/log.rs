@@ -1,5 +1,5 @@
-//! What a training tells of itself as it goes: on standard error, in the
-//! metrics, to TensorBoard, by previews and in the report.
+//! The output of a training: standard error, metrics, TensorBoard, previews and
+//! report.
 
 use crate::io::files::Files;
 use crate::io::picture;
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Longer side of a painting in the report, in pixels.
 const PAINTING: u32 = 480;
 
-/// All that a training tells.
+/// All outputs of a training.
 pub struct Log {
     progress: Progress,
     metrics: Metrics,
@@ -38,7 +38,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Goes on with what there is of the training up to its step.
+    /// Opens the outputs, and continues existing ones after the current step.
     ///
     /// # Errors
     /// Files that cannot be read or written.
@@ -64,7 +64,7 @@ impl Log {
         })
     }
 
-    /// Tells of a step, which took so many `seconds`.
+    /// Logs a step that took `seconds`.
     ///
     /// # Errors
     /// Metrics or events cannot be written.
@@ -83,7 +83,7 @@ impl Log {
         Ok(())
     }
 
-    /// Tells of photos that are left out, each once.
+    /// Reports each photo that is left out once.
     pub fn left_out(&mut self, photos: Vec<(PathBuf, String)>) {
         for (path, reason) in photos {
             if !self.left_out.contains_key(&path) {
@@ -94,8 +94,8 @@ impl Log {
         }
     }
 
-    /// Repaints the previews with `model`, as it is after `step`. That one
-    /// cannot be made is said, but is no reason to stop.
+    /// Paints the previews with `model`, as it is after `step`. A preview that
+    /// fails is reported and does not stop the training.
     ///
     /// # Errors
     /// Events cannot be written, or the device has no memory left.
@@ -117,8 +117,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the report. That it cannot be written is said, but is no reason
-    /// to stop.
+    /// Writes the report. A failure is reported and does not stop the training.
     pub fn report(&self, trainer: &Trainer, state: State) {
         let step = trainer.step_count();
         let recipe = trainer.recipe();

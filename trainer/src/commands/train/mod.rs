@@ -25,7 +25,9 @@ use std::time::Instant;
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     if let Some(preset) = args.preset {
-        say(format_args!("{preset}, unless something else is asked for"));
+        say(format_args!(
+            "{preset}; flags and the config file override it"
+        ));
     }
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
@@ -53,7 +55,7 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     ));
     if first >= steps {
         say(format_args!(
-            "all {steps} steps are done already: --steps with a larger number adds some"
+            "all {steps} steps are done: a larger --steps continues the training"
         ));
     }
 
@@ -81,8 +83,8 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         log.report(&trainer, State::Stopped);
         say(format_args!("stopped after step {step} of {steps}"));
         match files.checkpoint.exists() {
-            true => say(format_args!("To go on:\n  {}", command_to_go_on(args))),
-            false => say("nothing is saved yet"),
+            true => say(format_args!("To resume:\n  {}", resume_command(args))),
+            false => say("nothing has been saved yet"),
         }
         return Ok(Outcome::Interrupted);
     }
@@ -102,12 +104,12 @@ fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
     output::spare("--output", &files.model, &given)?;
     ensure!(
         args.overwrite || !files.checkpoint.exists(),
-        "there is a training already, {}: --resume goes on with it, --overwrite starts anew",
+        "there is already a training {}: --resume continues it, --overwrite starts a new one",
         files.checkpoint.display()
     );
     ensure!(
         args.overwrite || !files.model.exists(),
-        "there is a model already, {}: --overwrite writes over it",
+        "there is already a model {}: --overwrite replaces it",
         files.model.display()
     );
     Ok(())
@@ -158,8 +160,8 @@ fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> any
     log.paint(&model, step, trainer.device())
 }
 
-/// What to type to go on with the training.
-fn command_to_go_on(args: &TrainArgs) -> String {
+/// The command that resumes the training.
+fn resume_command(args: &TrainArgs) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "faststyle-train".into());

@@ -1,4 +1,4 @@
-//! The recipe that a command line asks for.
+//! Makes a recipe from the command line.
 
 use crate::cli::TrainArgs;
 use crate::commands::about;
@@ -11,7 +11,7 @@ use gstfaststyle::{Architecture, Model, Style};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-/// What `args` ask for, with the defaults for what they do not say.
+/// The recipe of a new training: `args`, and defaults for the rest.
 ///
 /// # Errors
 /// Files that are missing or unreadable; flags that the model of `--init`
@@ -61,11 +61,10 @@ pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
     Ok(recipe)
 }
 
-/// `recipe`, from a checkpoint, with what `args` change in it.
+/// The `recipe` of a checkpoint with the changes in `args`.
 ///
 /// # Errors
-/// A change that would make it another training: another network, another
-/// painting, other batches.
+/// A change of something fixed: the network, the painting, the batches.
 pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
     let network = &recipe.architecture;
     same("--width", args.width, network.width as u64)?;
@@ -122,7 +121,7 @@ pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
     Ok(recipe)
 }
 
-/// Makes the training of `recipe` as long as `args` ask for, if they do.
+/// Sets the number of steps, if `args` have one.
 fn set_length(recipe: &mut Recipe, args: &TrainArgs) -> anyhow::Result<()> {
     if let Some(epochs) = args.epochs {
         let (photos, _) = data::list(&recipe.photos)?;
@@ -134,8 +133,7 @@ fn set_length(recipe: &mut Recipe, args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The network that `args` ask for: that of the model of `--init`, if given, or
-/// a wider one.
+/// The network: new, or that of the model of `--init`, perhaps wider.
 fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     let Some(init) = &args.init else {
         let default = Architecture::default();
@@ -151,7 +149,7 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     let width = args.width.map_or(network.width, |width| width as usize);
     ensure!(
         width.is_multiple_of(network.width),
-        "{} has --width {has}, of which {width} is no multiple: give {has}, {} or so, or start \
+        "{} has --width {has}, and {width} is not a multiple of it: give {has} or {}, or start \
          without --init",
         init.display(),
         2 * network.width,
@@ -171,7 +169,7 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
     Ok(Architecture { width, ..network })
 }
 
-/// The paintings of a training that goes on.
+/// The paintings of a resumed training.
 fn resumed_paintings(args: &TrainArgs, known: &[Painting]) -> anyhow::Result<Vec<Painting>> {
     let files = match args.style.is_empty() {
         true => known.iter().map(|painting| painting.file.clone()).collect(),
@@ -183,8 +181,8 @@ fn resumed_paintings(args: &TrainArgs, known: &[Painting]) -> anyhow::Result<Vec
     };
     ensure!(
         fingerprints(&now) == fingerprints(known),
-        "the checkpoint belongs to another painting than {} (it was {}): start anew without \
-         --resume",
+        "the checkpoint was trained with another painting than {} ({}): start a new training \
+         without --resume",
         painting::names(&now),
         painting::names(known)
     );
@@ -200,7 +198,8 @@ fn same<T: PartialEq + Display>(flag: &str, given: Option<T>, known: T) -> anyho
     same_as("the checkpoint", "--resume", flag, given, known)
 }
 
-/// Whether `flag` is left out, or as `known` to `other`, which `by` brings in.
+/// Checks that `flag` is left out or equals `known`, the value in `other`, which
+/// the flag `by` reads.
 fn same_as<T: PartialEq + Display>(
     other: &str,
     by: &str,
@@ -210,8 +209,8 @@ fn same_as<T: PartialEq + Display>(
 ) -> anyhow::Result<()> {
     match given {
         Some(given) if given != known => bail!(
-            "{other} was made with {flag} {known}, not {given}: this cannot be changed; leave \
-             {flag} out, or start anew without {by}"
+            "{other} was trained with {flag} {known}, not {given}, which cannot be changed: leave \
+             out {flag}, or start a new training without {by}"
         ),
         _ => Ok(()),
     }

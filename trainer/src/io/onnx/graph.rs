@@ -1,8 +1,8 @@
 //! An ONNX graph in the making: one operation after another.
 
 use super::proto::{
-    Attribute, Dimension, Entry, FLOAT, Graph, INT64, Length, Model, Node, OperatorSet, Shape,
-    Tensor, TensorType, Type, ValueInfo,
+    Attribute, Dimension, Entry, FLOAT, Graph, INT64, Length, Model, Node, OperatorSet, Tensor,
+    TensorShape, TensorType, Type, ValueInfo,
 };
 use prost::Message;
 
@@ -125,7 +125,7 @@ fn image(name: &str, size: Option<(usize, usize)>) -> ValueInfo {
         kind: Some(Type {
             tensor_type: Some(TensorType {
                 elem_type: Some(FLOAT),
-                shape: Some(Shape { dim }),
+                shape: Some(TensorShape { dim }),
             }),
         }),
     }

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_finds_its_inputs() {
+    fn every_operation_has_its_inputs() {
         let clamped = Architecture {
             output_norm: false,
             output_map: OutputMap::Clamp,
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_borders_and_transposed_convolutions_are_their_operators() {
+    fn zero_padding_and_transposed_convolutions_use_onnx_operators() {
         let graph = exported(of_tensorflow(), None);
         for (operator, expected) in [
             ("Conv", 14),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_mirrored_to_a_multiple_of_4_and_cut_back() {
+    fn a_fixed_size_is_padded_to_a_multiple_of_4_and_cropped_back() {
         let graph = exported(Architecture::with_width(2), Some((67, 44)));
         assert_eq!((count(&graph, "Pad"), count(&graph, "Slice")), (17, 1));
         let model = Model::random(Architecture::with_width(2), 1).unwrap();

@@ -141,11 +141,11 @@ pub struct TensorType {
     #[prost(int32, optional, tag = "1")]
     pub elem_type: Option<i32>,
     #[prost(message, optional, tag = "2")]
-    pub shape: Option<Shape>,
+    pub shape: Option<TensorShape>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Shape {
+pub struct TensorShape {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }

@@ -203,7 +203,7 @@ fn a_decoders_fault_is_named_once() {
 }
 
 #[test]
-fn bombs_are_refused() {
+fn decompression_bombs_are_refused() {
     // A few bytes that claim 60000 x 60000 pixels.
     let mut jpeg = Vec::new();
     let tiny = RgbImage::new(8, 8);
@@ -217,7 +217,7 @@ fn bombs_are_refused() {
 }
 
 #[test]
-fn spoilt_bytes_do_no_harm() {
+fn corrupt_bytes_cause_no_panic() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spoilt");

@@ -228,7 +228,7 @@ fn refusal_of(instructions: &[u8]) -> String {
 }
 
 #[test]
-fn reads_what_was_saved() {
+fn reads_saved_tensors() {
     for file in [save(&samples()), save_zip(&samples())] {
         assert!(is_torch_file(&file));
         let tensors = read(&file).unwrap();
@@ -375,14 +375,14 @@ fn no_flipped_bit_causes_a_panic() {
 }
 
 #[test]
-fn more_after_the_end_is_an_error() {
+fn trailing_bytes_are_an_error() {
     let mut file = save(&samples());
     file.push(0);
     assert!(refusal(&file).contains("more after"));
 }
 
 #[test]
-fn calls_are_not_made() {
+fn pickled_calls_are_refused() {
     // What a malicious pickle looks like: os.system("true").
     let call = b"\x80\x02cposix\nsystem\nX\x04\0\0\0true\x85R.";
     let message = refusal_of(call);
@@ -399,7 +399,7 @@ fn calls_are_not_made() {
 }
 
 #[test]
-fn claimed_sizes_reserve_no_memory() {
+fn claimed_sizes_allocate_nothing() {
     let text = refusal_of(b"\x80\x02X\xff\xff\xff\xff.");
     assert!(text.contains("truncated"), "{text}");
     let mut huge = samples();
@@ -427,7 +427,7 @@ fn tensors_stay_within_their_storage() {
 }
 
 #[test]
-fn storages_and_tensors_have_to_match() {
+fn storages_and_tensors_must_match() {
     let file = [preamble(), object(&samples()), keys(3)].concat();
     assert!(read(&file).is_err());
     let none = [preamble(), object(&samples()), keys(0)].concat();
@@ -442,7 +442,7 @@ fn storages_and_tensors_have_to_match() {
 }
 
 #[test]
-fn neither_depth_nor_length_is_without_bounds() {
+fn depth_and_length_are_bounded() {
     let deep = [b"\x80\x02)", &[0x85; 50_000][..], b"."].concat();
     assert!(refusal_of(&deep).contains("containers in containers"));
     let lists = [
@@ -460,7 +460,7 @@ fn neither_depth_nor_length_is_without_bounds() {
 }
 
 #[test]
-fn what_many_tensors_share_is_small() {
+fn shared_shapes_are_bounded() {
     let long = Sample::bytes(&"x".repeat(MAX_NAME + 1), &[1], vec![1]);
     assert!(refusal(&save(&[long])).contains("a name is longer"));
     // As a dictionary's name, before those of its tensors.

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_training_is_kept_short() {
+    fn a_long_history_is_thinned_out() {
         let mut history = History::new(&[]);
         for step in 1..=100_001 {
             history.add(&row(step));
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn speed_is_not_guessed() {
+    fn speed_is_unknown_without_measurements() {
         let history = History::new(&[row(5), row(6)]);
         assert_eq!(history.speeds(), [(6.0, 4.0)]);
         assert_eq!(history.losses()[0], [(5.0, 5.0), (6.0, 6.0)]);
     }
 
     #[test]
-    fn smoothing_follows() {
+    fn smoothing_follows_the_values() {
         let steep: Vec<Point> = (0..300).map(|i| (i as f64, (i % 2) as f64)).collect();
         let smoothed = smooth(&steep);
         assert_eq!(smoothed.len(), 300);

@@ -1,5 +1,4 @@
-//! The report of a training: one page to read in a browser, with all that it
-//! shows inside, so that it can be sent to somebody.
+//! The training report: one self-contained HTML page.
 
 pub mod history;
 mod plot;
@@ -29,19 +28,19 @@ const LEFT_OUT: usize = 200;
 /// What a training is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Going on.
+    /// Running.
     Running,
-    /// Nothing, with its last step done.
+    /// Finished the last step.
     Finished,
-    /// Nothing, because it was asked to stop.
+    /// Interrupted.
     Stopped,
-    /// Nothing, because of an error.
+    /// Ended by an error.
     Failed(String),
 }
 
 /// What is reported.
 pub struct Report<'a> {
-    /// What the model file tells of the painting.
+    /// What the model file says about the painting.
     pub about: &'a Style,
     /// The settings: objects with a field for each.
     pub settings: &'a [Value],
@@ -77,7 +76,7 @@ impl Report<'_> {
     /// Writes the page.
     ///
     /// # Errors
-    /// The page cannot be made or written; its path is told.
+    /// The page cannot be made or written; the error names its path.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let page = self.page().and_then(|page| Ok(page.render()?));
         page.and_then(|page| Ok(write_atomically(path, page.as_bytes())?))
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_are_among_few() {
+    fn thinning_keeps_the_first_and_the_last() {
         let numbers: Vec<usize> = (0..100).collect();
         let few = |count, of: usize| evenly(&numbers[..of], count).copied().collect::<Vec<_>>();
         assert_eq!(few(12, 3), [0, 1, 2]);

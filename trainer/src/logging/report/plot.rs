@@ -146,7 +146,7 @@ where
     Ok(())
 }
 
-/// Colours that are told apart, also on dark ground.
+/// Colours that are easy to distinguish on light and dark backgrounds.
 fn color(i: usize) -> RGBColor {
     const COLORS: [RGBColor; 6] = [
         RGBColor(120, 130, 140),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_logarithm_is_left_out() -> anyhow::Result<()> {
+    fn values_without_a_logarithm_are_left_out() -> anyhow::Result<()> {
         let curves = || {
             vec![
                 curve("a", &[5.0, 0.0, 2.0]),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short() {
+    fn axis_numbers_are_short() {
         let numbers = [0.0, 0.1 + 0.2, 0.001, 1e-5, 2500.0, 12_500.0, 4e6];
         assert_eq!(
             numbers.map(short),

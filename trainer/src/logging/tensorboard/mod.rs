@@ -17,7 +17,7 @@ mod proto;
 
 use anyhow::Context;
 use prost::Message;
-use proto::{Event, Image, Kind, RGB, START, SessionLog, Summary, Value, What};
+use proto::{Event, Image, Payload, RGB, START, SessionLog, Summary, Value, What};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl EventFile {
     pub fn add_scalars(&mut self, step: u64, scalars: &[(String, f32)]) -> anyhow::Result<()> {
         let value = |(tag, number): &(String, f32)| Value {
             tag: tag.clone(),
-            kind: Some(Kind::Scalar(*number)),
+            payload: Some(Payload::Scalar(*number)),
         };
         self.add_summary(step, scalars.iter().map(value).collect())
     }
@@ -75,7 +75,7 @@ impl EventFile {
         };
         let value = Value {
             tag: tag.into(),
-            kind: Some(Kind::Image(image)),
+            payload: Some(Payload::Image(image)),
         };
         self.add_summary(step, vec![value])
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn events_come_back() -> anyhow::Result<()> {
+    fn events_round_trip() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let runs = folder.path().join("runs/out");
         let mut events = EventFile::create(&runs, 7)?;
@@ -184,7 +184,7 @@ mod tests {
         let what: Vec<What> = found.into_iter().filter_map(|event| event.what).collect();
         let value = |tag: &str, kind| Value {
             tag: tag.into(),
-            kind: Some(kind),
+            payload: Some(kind),
         };
         let summary = |value| What::Summary(Summary { value });
         let image = Image {
@@ -197,10 +197,10 @@ mod tests {
             What::FileVersion("brain.Event:2".into()),
             What::SessionLog(SessionLog { status: 1 }),
             summary(vec![
-                value("loss/total", Kind::Scalar(0.5)),
-                value("lr", Kind::Scalar(1e-3)),
+                value("loss/total", Payload::Scalar(0.5)),
+                value("lr", Payload::Scalar(1e-3)),
             ]),
-            summary(vec![value("preview/a", Kind::Image(image))]),
+            summary(vec![value("preview/a", Payload::Image(image))]),
         ];
         assert_eq!(what, expected);
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_named() -> anyhow::Result<()> {
+    fn errors_name_the_folder() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("file");
         std::fs::write(&file, "")?;

@@ -47,12 +47,12 @@ pub struct Summary {
 pub struct Value {
     #[prost(string, tag = "1")]
     pub tag: String,
-    #[prost(oneof = "Kind", tags = "2, 4")]
-    pub kind: Option<Kind>,
+    #[prost(oneof = "Payload", tags = "2, 4")]
+    pub payload: Option<Payload>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub enum Kind {
+pub enum Payload {
     #[prost(float, tag = "2")]
     Scalar(f32),
     #[prost(message, tag = "4")]

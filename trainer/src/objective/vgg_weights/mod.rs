@@ -2,7 +2,7 @@
 //!
 //! They are the original Oxford weights in their original convention: input
 //! channels B, G, R, values 0..255 with the mean of each channel taken off, no
-//! division by a standard deviation. torchvision's VGG-19 was trained anew
+//! division by a standard deviation. torchvision's VGG-19 was retrained
 //! with another convention; its features give other pictures, so a file that
 //! does not state its convention is refused rather than guessed.
 //!

@@ -9,7 +9,7 @@ use safetensors::tensor::Dtype;
 
 /// Weights and bias of each convolution.
 pub fn parse(file: &Safetensors) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
-    // What is no VGG-19 at all should not be told about channel orders.
+    // For other files a message about channel orders would be misleading.
     file.tensor("features.0.weight", &CONVOLUTIONS[0].shape())
         .context("not the weights of VGG-19")?;
     check_convention(file)?;

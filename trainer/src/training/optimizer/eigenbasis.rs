@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_back_undoes_turning() -> Result<()> {
+    fn rotating_back_restores_the_gradient() -> Result<()> {
         let (basis, x) = (learned()?, random(9)?);
         let turned = basis.turn(&x)?;
         assert!(apart(&turned, &x)? > 0.1, "nothing is turned");
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn along_the_basis_gradients_are_independent() -> Result<()> {
+    fn gradients_are_uncorrelated_along_the_basis() -> Result<()> {
         for axis in learned()?.axes() {
             let basis = &axis.basis;
             let turned = basis.t()?.matmul(&axis.statistics)?.matmul(basis)?;
@@ -311,7 +311,7 @@ mod tests {
     /// Squares along a basis whose directions only change places and signs are
     /// those of the same directions.
     #[test]
-    fn squares_go_with_their_directions() -> Result<()> {
+    fn second_moments_follow_their_directions() -> Result<()> {
         let mut basis = learned()?;
         let x = random(5)?;
         let squares = basis.turn(&x)?.sqr()?;
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_remembers_is_all_there_is() -> Result<()> {
+    fn the_saved_state_is_complete() -> Result<()> {
         let basis = learned()?;
         let mut state = basis.state()?;
         assert_eq!(state.bases.dims(), [2 * 25 + 9 + 81 + 4 + 1]);

@@ -25,7 +25,7 @@ const RENEWAL: u64 = 10;
 /// Which optimiser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum OptimizerMethod {
     /// Every weight by itself, as in the paper (Kingma and Ba 2015)
     #[default]
     Adam,
@@ -34,19 +34,19 @@ pub enum Method {
     Soap,
 }
 
-impl Method {
+impl OptimizerMethod {
     /// Of the running mean of squared gradients, what is kept at each step. The
     /// basis of SOAP turns, and what was in another one has to be forgotten
     /// sooner.
     fn beta2(self) -> f64 {
         match self {
-            Method::Adam => 0.999,
-            Method::Soap => 0.99,
+            OptimizerMethod::Adam => 0.999,
+            OptimizerMethod::Soap => 0.99,
         }
     }
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for OptimizerMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();
         f.write_str(value.as_ref().map_or("", |value| value.get_name()))
@@ -59,7 +59,7 @@ impl fmt::Display for Method {
 /// vector here. A step is then a dozen operations rather than a dozen for
 /// each parameter, which counts on a GPU.
 pub struct Optimizer {
-    method: Method,
+    method: OptimizerMethod,
     mean: Tensor,
     /// The mean square, in the basis if there is one.
     variance: Tensor,
@@ -73,18 +73,18 @@ pub struct State {
     pub mean: Tensor,
     /// The mean of their squares, `f32` `[count]`.
     pub variance: Tensor,
-    /// The basis in which these squares are, with [`Method::Soap`].
+    /// The basis in which these squares are, with [`OptimizerMethod::Soap`].
     pub basis: Option<EigenbasisState>,
 }
 
 impl Optimizer {
     /// For parameters of the given shapes.
-    pub fn new(method: Method, shapes: &[Vec<usize>], device: &Device) -> Result<Self> {
+    pub fn new(method: OptimizerMethod, shapes: &[Vec<usize>], device: &Device) -> Result<Self> {
         let count: usize = shapes.iter().map(|s| s.iter().product::<usize>()).sum();
         let zeros = Tensor::zeros(count, DType::F32, device)?;
         let basis = match method {
-            Method::Adam => None,
-            Method::Soap => Some(Eigenbasis::new(shapes, device)?),
+            OptimizerMethod::Adam => None,
+            OptimizerMethod::Soap => Some(Eigenbasis::new(shapes, device)?),
         };
         Ok(Optimizer {
             method,
@@ -100,16 +100,18 @@ impl Optimizer {
     /// # Errors
     /// A state that does not fit the shapes or the method.
     pub fn restore(
-        method: Method,
+        method: OptimizerMethod,
         shapes: &[Vec<usize>],
         state: State,
         steps: u64,
         device: &Device,
     ) -> Result<Self> {
         let basis = match (method, state.basis) {
-            (Method::Adam, _) => None,
-            (Method::Soap, Some(basis)) => Some(Eigenbasis::restore(shapes, &basis, device)?),
-            (Method::Soap, None) => bail!("no basis is saved, which {method} needs"),
+            (OptimizerMethod::Adam, _) => None,
+            (OptimizerMethod::Soap, Some(basis)) => {
+                Some(Eigenbasis::restore(shapes, &basis, device)?)
+            }
+            (OptimizerMethod::Soap, None) => bail!("no basis is saved, which {method} needs"),
         };
         Ok(Optimizer {
             method,
@@ -135,11 +137,12 @@ impl Optimizer {
     }
 
     /// Moves `parameters`, the same in the same order each time, against their
-    /// [`gradient::flat`](crate::objective::gradient::flat) by about `rate`. The first step of [`Method::Soap`] moves
+    /// [`gradient::flat`](crate::objective::gradient::flat) by about `rate`. The
+    /// first step of [`OptimizerMethod::Soap`] moves
     /// nothing.
     ///
     /// # Errors
-    /// With [`Method::Soap`], a gradient that is not finite.
+    /// With [`OptimizerMethod::Soap`], a gradient that is not finite.
     pub fn step(&mut self, parameters: &[Var], gradient: &Tensor, rate: f64) -> Result<()> {
         let values = parameters
             .iter()
@@ -199,7 +202,7 @@ mod tests {
     /// The loss after learning the matrix 0, from a random one, by what it makes
     /// of random vectors: each is long in some directions and short in others,
     /// and none of these directions is an axis.
-    fn loss_after(method: Method, steps: usize) -> Result<f32> {
+    fn loss_after(method: OptimizerMethod, steps: usize) -> Result<f32> {
         let device = Device::Cpu;
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let mut normal = |shape: (usize, usize)| {
@@ -235,11 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn soap_learns_what_lies_across_the_axes_sooner() -> Result<()> {
-        let start = loss_after(Method::Adam, 0)?;
+    fn soap_beats_adam_on_a_rotated_problem() -> Result<()> {
+        let start = loss_after(OptimizerMethod::Adam, 0)?;
         let (adam, soap) = (
-            loss_after(Method::Adam, 150)?,
-            loss_after(Method::Soap, 150)?,
+            loss_after(OptimizerMethod::Adam, 150)?,
+            loss_after(OptimizerMethod::Soap, 150)?,
         );
         assert!(adam < 0.1 * start, "from {start} to {adam}");
         assert!(soap < 0.05 * adam, "Adam {adam}, SOAP {soap}");

@@ -74,7 +74,7 @@ fn refusal_of(spoil: impl Fn(&mut Vec<Sample>)) -> String {
 }
 
 #[test]
-fn the_picture_is_that_of_tensorflow() {
+fn the_picture_matches_tensorflow() {
     let expected = include_str!("../../../../tests/data/fast_style_transfer_reference.json");
     let architecture = Architecture {
         width: 2,
@@ -136,7 +136,7 @@ fn faulty_checkpoints_are_refused() {
 }
 
 #[test]
-fn sizes_that_no_network_has_are_refused() {
+fn impossible_sizes_are_refused() {
     for shape in [[4, 4, 3, 2], [1, 1, 3, 0], [1, 1, 3, 257], [17, 17, 3, 1]] {
         let values = vec![0.0; shape.iter().product()];
         let message = refusal_of(|samples| samples[0] = sample("Variable", &shape, &values));

@@ -1,4 +1,4 @@
-//! A picture on its way from one file to another.
+//! Reads, scales and writes picture files.
 
 use crate::cli::PictureFormat;
 use crate::io::photo::{self, Photo};
