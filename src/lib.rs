@@ -51,7 +51,7 @@ pub use engine::{
     Precision, Prepared, Threads,
 };
 pub use network::{
-    Architecture, Model, ModelError, Network, OutputMap, Padding, Style, Upsampling,
+    Architecture, Model, ModelError, Network, OutputMap, Padding, Style, StyleMix, Upsampling,
 };
 pub use ops::Size;
 #[cfg(feature = "gst")]

@@ -1,6 +1,8 @@
 //! Model files: what is wrong with a file is said by name, and what is saved
 //! comes back as it was.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
 use gstfaststyle::internals::network::{FORMAT_VERSION, ModelFile};
 use gstfaststyle::{Architecture, Model, ModelError, OutputMap, Style};
@@ -347,7 +349,7 @@ fn foreign_models_are_refused() {
 fn unknown_versions_are_refused() {
     let version = |text| load(&Parts::with_metadata("format_version", text));
     let next = (FORMAT_VERSION + 1).to_string();
-    assert_fault!(version(&next), FutureVersion, "model format 2");
+    assert_fault!(version(&next), FutureVersion, "model format 3");
     assert_fault!(version("18446744073709551615"), FutureVersion, "update");
     assert_fault!(
         version("0"),
@@ -571,6 +573,7 @@ fn a_saved_model_loads_unchanged() {
                 title: Some("Der Schrei der Natur — 叫び".into()),
                 artist: Some("Edvard Munch".into()),
                 year: Some("c. 1893".into()),
+                training: json!({ "steps": 3 }),
             },
             Style {
                 name: "another".into(),
@@ -675,4 +678,58 @@ fn saved_files_have_the_usual_permissions() {
     let model = Model::random(tiny(), 1).unwrap();
     model.save(folder.path().join("model")).unwrap();
     assert_eq!(mode("model"), mode("usual"));
+}
+
+#[test]
+fn a_file_of_several_styles_comes_back_whole() {
+    let architecture = Architecture {
+        styles: 3,
+        residual_blocks: 1,
+        ..Architecture::with_width(2)
+    };
+    let mut model = common::model(architecture);
+    model.styles[1].title = Some("The Second".into());
+    model.styles[1].training = json!({ "steps": 7 });
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("several.safetensors");
+    model.save(&path).unwrap();
+    let back = Model::load(&path).unwrap();
+    assert_eq!(
+        (&back.architecture, &back.styles),
+        (&model.architecture, &model.styles)
+    );
+    assert_eq!(back.style_index("style-2"), Some(2));
+    assert_eq!(back.style_index("style-3"), None);
+    for (name, tensor) in &model.weights {
+        assert_eq!(back.weights[name].dims(), tensor.dims(), "{name}");
+        assert_eq!(values(&back.weights[name]), values(tensor), "{name}");
+    }
+}
+
+#[test]
+fn styles_that_cannot_be_chosen_are_refused() {
+    let architecture = Architecture {
+        styles: 2,
+        residual_blocks: 0,
+        ..Architecture::with_width(1)
+    };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("refused.safetensors");
+    for (names, reason) in [
+        (&["a"][..], "1 styles are listed, the architecture has 2"),
+        (&["a", "a"], "two styles are called \"a\""),
+        (&["a", ""], "\"\" is no name"),
+        (&["a:1", "b"], "\"a:1\" is no name"),
+        (&["a", "b,c"], "\"b,c\" is no name"),
+    ] {
+        let mut model = common::model(architecture.clone());
+        let style = |name: &&str| Style {
+            name: name.to_string(),
+            ..Style::default()
+        };
+        model.styles = names.iter().map(style).collect();
+        let error = model.save(&path).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(!path.exists());
+    }
 }

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use common::random_tensor;
 use gstfaststyle::internals::ops::Backend;
-use gstfaststyle::{Architecture, Network, OutputMap, Padding, Upsampling};
+use gstfaststyle::{Architecture, Network, OutputMap, Padding, StyleMix, Upsampling};
 use std::collections::HashMap;
 
 fn image(seed: u64, n: usize, height: usize, width: usize) -> Tensor {
@@ -316,4 +316,39 @@ fn a_range_below_zero_is_reached_by_an_offset() {
     let painted = network(&signed, weights).forward(&picture).unwrap();
     let difference = largest_difference(&painted, &expected);
     assert!(difference < 1.0, "{difference}");
+}
+
+#[test]
+fn a_mix_of_styles_is_a_network_with_mixed_norms() {
+    let architecture = Architecture {
+        styles: 3,
+        output_norm: false,
+        residual_blocks: 2,
+        ..Architecture::with_width(4)
+    };
+    let model = common::model(architecture);
+    let network = Network::from_model(&model, &Device::Cpu).unwrap();
+    let image = image(1, 1, 17, 22);
+    let paint = |mix: &StyleMix| {
+        let painted = network.forward_mix(&image, mix, Backend::Plain).unwrap();
+        let alone = Network::from_model(&model.with_mix(mix).unwrap(), &Device::Cpu).unwrap();
+        assert_eq!(alone.architecture().styles, 1);
+        let same = alone.forward_by(&image, Backend::Plain).unwrap();
+        assert_eq!(values(&painted), values(&same));
+        let fast = network.forward_mix(&image, mix, Backend::Fast).unwrap();
+        for (a, b) in values(&painted).iter().zip(values(&fast)) {
+            assert!((a - b).abs() < 0.1, "{a} and {b}");
+        }
+        values(&painted)
+    };
+    let [first, last] = [0, 2].map(|i| paint(&StyleMix::single(i)));
+    assert_ne!(first, last);
+    let between = paint(&StyleMix::new(&[(0, 1.0), (2, 1.0)]).unwrap());
+    assert!(between != first && between != last);
+    assert!(
+        network
+            .forward_mix(&image, &StyleMix::single(3), Backend::Plain)
+            .is_err()
+    );
+    assert!(model.with_mix(&StyleMix::single(3)).is_err());
 }

@@ -4,7 +4,7 @@ use super::cpu;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{DeviceChoice, EngineError, Precision, Threads, error_chain};
-use crate::network::{Architecture, Model, ModelFile, Network};
+use crate::network::{Architecture, Model, ModelFile, Network, StyleMix};
 use crate::ops::cpu::Level;
 use candle_core::Device;
 use sha2::{Digest, Sha256};
@@ -75,13 +75,14 @@ impl Weights {
 }
 
 impl Prepared {
-    /// Prepares `model`.
+    /// Prepares `model`, to paint in the first of its styles.
     ///
     /// # Errors
     /// [`EngineError::Device`] if the device is not there,
     /// [`EngineError::Threads`] if the system has no more threads.
     pub fn new(model: &Model, options: Options) -> Result<Self, EngineError> {
         let threads = Threads::new(options.threads)?;
+        let model = &model.with_mix(&StyleMix::default())?;
         let (mut device, mut fallback) = options.device.open_or_fall_back()?;
         let prepared = Weights::new(model, options, &device, &threads);
         let (weights, precision) = match prepared {

@@ -11,6 +11,9 @@ use std::collections::HashMap;
 /// Nearly twice the widest network of five residual blocks; 800 MB.
 const MAX_WEIGHTS: u64 = 200_000_000;
 
+/// Far more than a trunk can paint well.
+const MAX_STYLES: usize = 1000;
+
 /// How the last layer's numbers become pixel values 0..255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +67,19 @@ pub struct Architecture {
     /// do not say: it was [`Padding::Reflect`] in all of them.
     #[serde(default = "reflect")]
     pub padding: Padding,
+    /// How many styles it paints: each has a scale and shift of its own in every
+    /// norm, and its own biases, while all share the convolutions (Dumoulin et
+    /// al., "A Learned Representation for Artistic Style", 2017, section 2.2).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub styles: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 fn reflect() -> Padding {
@@ -83,6 +99,7 @@ impl Default for Architecture {
             input_range: [0.0, 1.0],
             upsampling: Upsampling::Nearest,
             padding: Padding::Reflect,
+            styles: 1,
         }
     }
 }
@@ -108,6 +125,7 @@ impl Architecture {
         };
         within("width", self.width, 1, 256)?;
         within("residual_blocks", self.residual_blocks, 0, 32)?;
+        within("styles", self.styles, 1, MAX_STYLES)?;
         for (name, kernel) in [
             ("outer_kernel", self.outer_kernel),
             ("inner_kernel", self.inner_kernel),

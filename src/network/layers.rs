@@ -33,6 +33,9 @@ pub struct LayerSpec {
     pub relu: bool,
     /// The layer's place in a residual block.
     pub residual: Residual,
+    /// How many styles the network paints: the sets of what follows the
+    /// convolution.
+    pub styles: usize,
 }
 
 /// What is done to each channel of a convolution's result.
@@ -40,12 +43,10 @@ pub struct LayerSpec {
 pub enum Tail {
     /// Instance normalisation, then a learned scale and shift.
     ///
-    /// Each norm has one set of scale and shift, both `[outputs]`. Several
-    /// styles in one network (Dumoulin et al. 2017) differ in nothing but these
-    /// sets: their number would be a field here and a leading dimension of the
-    /// shapes in [`LayerSpec::parameters`].
+    /// Each style has its own scale and shift.
     Norm,
-    /// A learned bias. Norms have none: they would take it away again.
+    /// A learned bias, one for each style. Layers with a norm have none: the norm
+    /// would take it away again.
     Bias,
 }
 
@@ -66,33 +67,40 @@ impl LayerSpec {
         format!("{}.conv.weight", self.name)
     }
 
-    /// The name of its bias, `[outputs]`.
+    /// The name of its bias, `[outputs]` or `[styles, outputs]`.
     pub fn bias(&self) -> String {
         format!("{}.conv.bias", self.name)
     }
 
-    /// The name of its norm's scale, `[outputs]`.
+    /// The name of its norm's scale, `[outputs]` or `[styles, outputs]`.
     pub fn norm_scale(&self) -> String {
         format!("{}.norm.weight", self.name)
     }
 
-    /// The name of its norm's shift, `[outputs]`.
+    /// The name of its norm's shift, `[outputs]` or `[styles, outputs]`.
     pub fn norm_shift(&self) -> String {
         format!("{}.norm.bias", self.name)
+    }
+
+    /// The names of those of its tensors that each style has to itself.
+    pub fn style_parameters(&self) -> Vec<String> {
+        match self.tail {
+            Tail::Norm => vec![self.norm_scale(), self.norm_shift()],
+            Tail::Bias => vec![self.bias()],
+        }
     }
 
     /// Name and shape of each of its tensors.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let kernels = vec![self.outputs, self.inputs, self.kernel, self.kernel];
-        let channels = vec![self.outputs];
-        match self.tail {
-            Tail::Norm => vec![
-                (self.weight(), kernels),
-                (self.norm_scale(), channels.clone()),
-                (self.norm_shift(), channels),
-            ],
-            Tail::Bias => vec![(self.weight(), kernels), (self.bias(), channels)],
-        }
+        // Networks of one style, and their files, have no dimension for it.
+        let channels = match self.styles {
+            1 => vec![self.outputs],
+            styles => vec![styles, self.outputs],
+        };
+        let own = self.style_parameters().into_iter();
+        let own = own.map(|name| (name, channels.clone()));
+        [(self.weight(), kernels)].into_iter().chain(own).collect()
     }
 
     /// How many times shorter than the picture's the sides of the result are.
@@ -136,6 +144,7 @@ impl Architecture {
             tail: Tail::Norm,
             relu: true,
             residual: Residual::Outside,
+            styles: self.styles,
         };
         let mut layers = vec![
             layer("down.0", (3, c), outer, Step::Same, 1),

@@ -11,6 +11,7 @@ mod architecture;
 mod error;
 mod layers;
 mod model;
+mod style_mix;
 mod transformer;
 
 pub use crate::ops::{Padding, Step};
@@ -18,4 +19,5 @@ pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
 pub use layers::{LayerSpec, Residual, SIDE_MULTIPLE, Tail};
 pub use model::{FORMAT_VERSION, Model, ModelFile, Style, write_atomically};
+pub use style_mix::StyleMix;
 pub use transformer::Network;

@@ -5,12 +5,12 @@
 //! | key | value |
 //! | --- | --- |
 //! | `format` | `faststyle` |
-//! | `format_version` | `1` |
+//! | `format_version` | `1`, or `2` if there are several styles |
 //! | `architecture` | JSON of [`Architecture`] |
 //! | `styles` | JSON list of [`Style`] |
 //! | `training` | JSON object: recipe, steps, losses, software version |
 
-use super::{Architecture, ModelError};
+use super::{Architecture, ModelError, StyleMix};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -19,8 +19,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The version of the file format that this crate writes, and the latest it reads.
-pub const FORMAT_VERSION: u64 = 1;
+/// The latest version of the file format that this crate reads. It writes version
+/// 1 where that suffices.
+pub const FORMAT_VERSION: u64 = 2;
 
 /// More than the largest network that [`Architecture::check`] lets pass.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -39,6 +40,10 @@ pub struct Style {
     /// When, as one would write it: `1893`, `c. 1831`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub year: Option<String>,
+    /// How it was trained, if that differs from the rest of the file: recipe,
+    /// steps, losses.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub training: serde_json::Value,
 }
 
 /// A network's architecture and weights, with its history.
@@ -46,7 +51,8 @@ pub struct Style {
 pub struct Model {
     /// What the network looks like.
     pub architecture: Architecture,
-    /// What it has learned.
+    /// What it has learned. One for each of the architecture's styles, if those
+    /// are several.
     pub styles: Vec<Style>,
     /// How it was trained: recipe, steps, losses, software version.
     pub training: serde_json::Value,
@@ -94,6 +100,43 @@ impl Model {
         self.tensor(name)?.flatten_all()?.to_vec1()
     }
 
+    /// The place in [`Model::styles`] of the style called `name`.
+    pub fn style_index(&self, name: &str) -> Option<usize> {
+        self.styles.iter().position(|style| style.name == name)
+    }
+
+    /// The same network with nothing but one style, which is this mix: it paints
+    /// what [`Network::forward_mix`](super::Network::forward_mix) does.
+    ///
+    /// # Errors
+    /// A mix of styles that the model lacks.
+    pub fn with_mix(&self, mix: &StyleMix) -> candle_core::Result<Model> {
+        if self.architecture.styles == 1 {
+            mix.check(1)?;
+            return Ok(self.clone());
+        }
+        mix.check(self.architecture.styles)?;
+        let mut weights = self.weights.clone();
+        for layer in self.architecture.layers() {
+            for name in layer.style_parameters() {
+                let mixed = mix.of(self.tensor(&name)?)?;
+                weights.insert(name, mixed);
+            }
+        }
+        let parts = mix.parts().iter();
+        Ok(Model {
+            architecture: Architecture {
+                styles: 1,
+                ..self.architecture.clone()
+            },
+            styles: parts
+                .filter_map(|(i, _)| self.styles.get(*i).cloned())
+                .collect(),
+            training: self.training.clone(),
+            weights,
+        })
+    }
+
     /// Writes the model file: to a temporary file beside it first, so that
     /// `path` holds either the old model or the whole new one.
     ///
@@ -111,12 +154,19 @@ impl Model {
 
     fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
         self.architecture.check().map_err(Fault::Architecture)?;
+        check_styles(&self.architecture, &self.styles)?;
         let json = |value: serde_json::Result<String>, key| {
             value.map_err(|e| Fault::Metadata(key, e.to_string()))
         };
         let metadata = HashMap::from([
             ("format".to_string(), "faststyle".to_string()),
-            ("format_version".to_string(), FORMAT_VERSION.to_string()),
+            (
+                "format_version".to_string(),
+                match self.architecture.styles {
+                    1 => "1".to_string(),
+                    _ => FORMAT_VERSION.to_string(),
+                },
+            ),
             (
                 "architecture".to_string(),
                 json(serde_json::to_string(&self.architecture), "architecture")?,
@@ -305,10 +355,12 @@ fn parse(bytes: &[u8]) -> Result<Model, Fault> {
     check_format(&strings)?;
     let architecture: Architecture = json(&strings, "architecture")?;
     architecture.check().map_err(Fault::Architecture)?;
+    let styles: Vec<Style> = json(&strings, "styles")?;
+    check_styles(&architecture, &styles)?;
     Ok(Model {
         weights: read_weights(&architecture, &header, data)?,
         architecture,
-        styles: json(&strings, "styles")?,
+        styles,
         training: json(&strings, "training")?,
     })
 }
@@ -348,13 +400,37 @@ fn check_format(strings: &HashMap<String, String>) -> Result<(), Fault> {
         return Err(Fault::Foreign);
     }
     match json(strings, "format_version")? {
-        FORMAT_VERSION => Ok(()),
+        1..=FORMAT_VERSION => Ok(()),
         later if later > FORMAT_VERSION => Err(Fault::FutureVersion(later)),
         other => Err(Fault::Metadata(
             "format_version",
             format!("there is no version {other}"),
         )),
     }
+}
+
+/// Several styles are chosen by name: each needs one of its own.
+fn check_styles(architecture: &Architecture, styles: &[Style]) -> Result<(), Fault> {
+    let fault = |reason| Err(Fault::Metadata("styles", reason));
+    if architecture.styles == 1 {
+        return Ok(());
+    }
+    if styles.len() != architecture.styles {
+        let (found, expected) = (styles.len(), architecture.styles);
+        return fault(format!(
+            "{found} styles are listed, the architecture has {expected}"
+        ));
+    }
+    for (i, style) in styles.iter().enumerate() {
+        // Mixes are written as `name:weight,name:weight`.
+        if style.name.is_empty() || style.name.contains([':', ',']) {
+            return fault(format!("{:?} is no name for a style", style.name));
+        }
+        if styles[..i].iter().any(|other| other.name == style.name) {
+            return fault(format!("two styles are called {:?}", style.name));
+        }
+    }
+    Ok(())
 }
 
 fn json<T: DeserializeOwned>(

@@ -1,11 +1,13 @@
 //! The network as a function of an image: plain, differentiable Candle.
 
 use super::{
-    Architecture, LayerSpec, Model, OutputMap, Residual, SIDE_MULTIPLE, Step, Tail, Upsampling,
+    Architecture, LayerSpec, Model, OutputMap, Residual, SIDE_MULTIPLE, Step, StyleMix, Tail,
+    Upsampling,
 };
 use crate::ops::{Backend, Size, plain};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use std::collections::HashMap;
 
 /// A layer with its tensors.
 struct NetworkLayer {
@@ -14,7 +16,7 @@ struct NetworkLayer {
     tail: TailTensors,
 }
 
-/// The tensors of a [`Tail`].
+/// The tensors of a [`Tail`], `[styles, outputs]`.
 enum TailTensors {
     Norm { scale: Tensor, shift: Tensor },
     Bias(Tensor),
@@ -22,13 +24,18 @@ enum TailTensors {
 
 impl NetworkLayer {
     fn new(spec: LayerSpec, vb: &VarBuilder) -> Result<Self> {
-        let channels = spec.outputs;
+        let shapes: HashMap<_, _> = spec.parameters().into_iter().collect();
+        // One row for each style.
+        let rows = |name: String| {
+            let tensor = vb.get(shapes[&name].as_slice(), &name)?;
+            tensor.reshape((spec.styles, spec.outputs))
+        };
         let tail = match spec.tail {
             Tail::Norm => TailTensors::Norm {
-                scale: vb.get(channels, &spec.norm_scale())?,
-                shift: vb.get(channels, &spec.norm_shift())?,
+                scale: rows(spec.norm_scale())?,
+                shift: rows(spec.norm_shift())?,
             },
-            Tail::Bias => TailTensors::Bias(vb.get(channels, &spec.bias())?),
+            Tail::Bias => TailTensors::Bias(rows(spec.bias())?),
         };
         let shape = (spec.outputs, spec.inputs, spec.kernel, spec.kernel);
         Ok(NetworkLayer {
@@ -38,7 +45,13 @@ impl NetworkLayer {
         })
     }
 
-    fn forward(&self, x: &Tensor, architecture: &Architecture, backend: Backend) -> Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        mix: &StyleMix,
+        architecture: &Architecture,
+        backend: Backend,
+    ) -> Result<Tensor> {
         let conv = |x, stride| backend.conv2d(x, &self.weight, architecture.padding, stride);
         let y = match (self.spec.step, architecture.upsampling) {
             (Step::Same, _) => conv(x, 1)?,
@@ -49,10 +62,11 @@ impl NetworkLayer {
         let relu = self.spec.relu;
         match &self.tail {
             TailTensors::Norm { scale, shift } => {
-                backend.instance_norm(&y, scale, shift, architecture.norm_eps, relu)
+                let (scale, shift) = (mix.of(scale)?, mix.of(shift)?);
+                backend.instance_norm(&y, &scale, &shift, architecture.norm_eps, relu)
             }
             TailTensors::Bias(bias) => {
-                let y = y.to_dtype(bias.dtype())?.broadcast_add(bias)?;
+                let y = y.to_dtype(bias.dtype())?.broadcast_add(&mix.of(bias)?)?;
                 if relu { y.relu() } else { Ok(y) }
             }
         }
@@ -90,22 +104,33 @@ impl Network {
     /// Repaints `image`, RGB `[n, 3, h, w]` in 0..255, into the same shape and
     /// range. Any size from 1x1 will do: sides that are not multiples of 4 are
     /// mirrored up to the next and the result is cut back.
+    ///
+    /// It paints in the first of its styles.
     pub fn forward(&self, image: &Tensor) -> Result<Tensor> {
         self.forward_by(image, Backend::Fast)
     }
 
     /// [`Network::forward`], with the operations of `backend`.
     pub fn forward_by(&self, image: &Tensor, backend: Backend) -> Result<Tensor> {
+        self.forward_mix(image, &StyleMix::default(), backend)
+    }
+
+    /// [`Network::forward_by`], in a mix of styles.
+    ///
+    /// # Errors
+    /// A mix of styles that the network lacks.
+    pub fn forward_mix(&self, image: &Tensor, mix: &StyleMix, backend: Backend) -> Result<Tensor> {
         let image = plain::channels_last(image)?;
-        plain::channels_first(&self.run(&image, backend)?)
+        plain::channels_first(&self.run(&image, mix, backend)?)
     }
 
     /// [`Network::forward`] of `image` with its channels last, `[n, h, w, 3]`.
     pub fn forward_channels_last(&self, image: &Tensor) -> Result<Tensor> {
-        self.run(image, Backend::Fast)
+        self.run(image, &StyleMix::default(), Backend::Fast)
     }
 
-    fn run(&self, image: &Tensor, backend: Backend) -> Result<Tensor> {
+    fn run(&self, image: &Tensor, mix: &StyleMix, backend: Backend) -> Result<Tensor> {
+        mix.check(self.architecture.styles)?;
         let (_, height, width, _) = image.dims4()?;
         let [black, white] = self.architecture.input_range;
         let mut x = pad_sides(image)?.affine((white - black) / 255.0, black)?;
@@ -114,7 +139,7 @@ impl Network {
             if layer.spec.residual == Residual::First {
                 kept = Some(x.clone());
             }
-            x = layer.forward(&x, &self.architecture, backend)?;
+            x = layer.forward(&x, mix, &self.architecture, backend)?;
             if layer.spec.residual == Residual::Second
                 && let Some(kept) = kept.take()
             {

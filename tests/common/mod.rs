@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use candle_core::{Device, Tensor};
-use gstfaststyle::{Architecture, Image, Model};
+use gstfaststyle::{Architecture, Image, Model, Style};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -49,19 +49,28 @@ pub fn waves(width: usize, height: usize) -> Image {
     }
 }
 
-/// A network whose norms are not the identity, as after training.
+/// A network whose norms are not the identity, as after training. Several styles
+/// are called `style-0`, `style-1` and so on.
 pub fn model(architecture: Architecture) -> Model {
     let mut model = Model::random(architecture, 3).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for (name, shape) in model.architecture.parameters() {
-        if shape.len() == 1 {
+        if shape.len() < 4 {
             let middle = f32::from(u8::from(name.ends_with("norm.weight")));
-            let values: Vec<f32> = (0..shape[0])
+            let values: Vec<f32> = (0..shape.iter().product())
                 .map(|_| middle + rng.random_range(-0.3..0.3))
                 .collect();
             let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
             model.weights.insert(name, tensor);
         }
+    }
+    if model.architecture.styles > 1 {
+        model.styles = (0..model.architecture.styles)
+            .map(|i| Style {
+                name: format!("style-{i}"),
+                ..Style::default()
+            })
+            .collect();
     }
     model
 }

@@ -18,5 +18,6 @@ pub fn style(args: &AboutArgs, output: &Path, known: Style) -> anyhow::Result<St
         title: args.title.clone().or(known.title),
         artist: args.artist.clone().or(known.artist),
         year: args.year.clone().or(known.year),
+        training: known.training,
     })
 }

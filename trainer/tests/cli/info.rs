@@ -16,6 +16,7 @@ fn scene() -> anyhow::Result<Scene> {
         title: Some("The Sea".into()),
         artist: Some("A. Painter".into()),
         year: Some("c. 1831".into()),
+        ..Style::default()
     }];
     model.training = json!({
         "recipe": {

@@ -168,6 +168,7 @@ fn architecture(network: &Network) -> Result<Architecture> {
         input_range: [0.0, 255.0],
         upsampling: Upsampling::Transposed,
         padding: Padding::Same,
+        styles: 1,
     };
     match architecture.check() {
         Ok(()) => Ok(architecture),

@@ -95,6 +95,7 @@ fn architecture(network: &Network) -> Result<Architecture> {
         input_range: [0.0, 255.0],
         upsampling: Upsampling::Nearest,
         padding: Padding::Reflect,
+        styles: 1,
     };
     match architecture.check() {
         Ok(()) => Ok(architecture),

@@ -1,0 +1,108 @@
+//! Which styles a network paints in, and how much of each.
+
+use candle_core::{Result, Tensor, bail};
+
+/// A weighted mean of a network's styles: of their scales, shifts and biases
+/// (Dumoulin et al. 2017, section 3.3). By default the first style alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StyleMix {
+    /// Places in the network's list of styles, and their weights, which add up
+    /// to 1.
+    parts: Vec<(usize, f32)>,
+}
+
+impl Default for StyleMix {
+    fn default() -> Self {
+        StyleMix::single(0)
+    }
+}
+
+impl StyleMix {
+    /// The style at `index` of the network's list alone.
+    pub fn single(index: usize) -> Self {
+        StyleMix {
+            parts: vec![(index, 1.0)],
+        }
+    }
+
+    /// Styles by their places in the network's list, and how much of each, in
+    /// any unit.
+    ///
+    /// # Errors
+    /// A weight that is negative or not finite, or weights that are all 0.
+    pub fn new(weights: &[(usize, f32)]) -> Result<Self> {
+        let total: f32 = weights.iter().map(|(_, weight)| weight).sum();
+        if weights
+            .iter()
+            .any(|(_, weight)| weight.is_nan() || *weight < 0.0)
+            || total <= 0.0
+            || !total.is_finite()
+        {
+            bail!("styles cannot be mixed with the weights {weights:?}");
+        }
+        let parts = weights.iter().filter(|(_, weight)| *weight > 0.0);
+        Ok(StyleMix {
+            parts: parts.map(|(i, weight)| (*i, weight / total)).collect(),
+        })
+    }
+
+    /// The styles in it, and their weights.
+    pub fn parts(&self) -> &[(usize, f32)] {
+        &self.parts
+    }
+
+    /// # Errors
+    /// If a style of it is beyond the network's.
+    pub(super) fn check(&self, styles: usize) -> Result<()> {
+        match self.parts.iter().find(|(i, _)| *i >= styles) {
+            Some((i, _)) => bail!("there is no style {i} in a network of {styles}"),
+            None => Ok(()),
+        }
+    }
+
+    /// The mean of the rows of `table`, `[styles, n]`.
+    pub(super) fn of(&self, table: &Tensor) -> Result<Tensor> {
+        if let [(index, _)] = self.parts[..] {
+            return table.get(index);
+        }
+        let mut sum = table.get(0)?.zeros_like()?;
+        for (index, weight) in &self.parts {
+            sum = (sum + (table.get(*index)? * f64::from(*weight))?)?;
+        }
+        Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_mix_is_the_weighted_mean_of_rows() {
+        let table = Tensor::new(&[[1f32, 2.0], [10.0, 20.0], [5.0, 5.0]], &Device::Cpu).unwrap();
+        let mix = StyleMix::new(&[(0, 1.0), (1, 3.0), (2, 0.0)]).unwrap();
+        assert_eq!(mix.parts(), [(0, 0.25), (1, 0.75)]);
+        assert_eq!(
+            mix.of(&table).unwrap().to_vec1::<f32>().unwrap(),
+            [7.75, 15.5]
+        );
+        let last = StyleMix::single(2).of(&table).unwrap();
+        assert_eq!(last.to_vec1::<f32>().unwrap(), [5.0, 5.0]);
+        assert!(mix.check(2).is_ok());
+        assert!(mix.check(1).is_err());
+    }
+
+    #[test]
+    fn weights_that_make_no_mean_are_refused() {
+        for weights in [
+            &[][..],
+            &[(0, 0.0)],
+            &[(0, -1.0), (1, 2.0)],
+            &[(0, f32::NAN)],
+            &[(0, f32::INFINITY)],
+        ] {
+            assert!(StyleMix::new(weights).is_err(), "{weights:?}");
+        }
+    }
+}
