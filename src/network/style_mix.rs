@@ -1,5 +1,6 @@
 //! Which styles a network paints in, and how much of each.
 
+use super::Style;
 use candle_core::{Result, Tensor, bail};
 
 /// A weighted mean of a network's styles: of their scales, shifts and biases
@@ -44,6 +45,31 @@ impl StyleMix {
         Ok(StyleMix {
             parts: parts.map(|(i, weight)| (*i, weight / total)).collect(),
         })
+    }
+
+    /// A mix in words: a style's name, or names with weights, such as
+    /// `scream:0.7,starry-night:0.3`. A name alone has weight 1.
+    ///
+    /// # Errors
+    /// A name that none of `styles` has; weights that make no mean.
+    pub fn parse(text: &str, styles: &[Style]) -> std::result::Result<Self, String> {
+        let part = |part: &str| {
+            let (name, weight) = part.rsplit_once(':').unwrap_or((part, "1"));
+            let (name, weight) = (name.trim(), weight.trim());
+            let index = styles.iter().position(|style| style.name == name);
+            let index = index.ok_or_else(|| {
+                let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
+                format!("there is no style {name:?}, only {}", names.join(", "))
+            })?;
+            let weight = weight
+                .parse()
+                .map_err(|_| format!("the weight {weight:?} of {name} is not a number"))?;
+            Ok((index, weight))
+        };
+        let parts = text.split(',').map(part);
+        let parts = parts.collect::<std::result::Result<Vec<_>, String>>()?;
+        StyleMix::new(&parts)
+            .map_err(|_| format!("{text:?}: weights must be at least 0, and one of them above 0"))
     }
 
     /// The styles in it, and their weights.
@@ -91,6 +117,31 @@ mod tests {
         assert_eq!(last.to_vec1::<f32>().unwrap(), [5.0, 5.0]);
         assert!(mix.check(2).is_ok());
         assert!(mix.check(1).is_err());
+    }
+
+    #[test]
+    fn mixes_are_read_from_words() {
+        let styles = ["scream", "starry-night"].map(|name| Style {
+            name: name.into(),
+            ..Style::default()
+        });
+        let parts = |text| StyleMix::parse(text, &styles).map(|mix| mix.parts().to_vec());
+        assert_eq!(parts("starry-night"), Ok(vec![(1, 1.0)]));
+        assert_eq!(
+            parts("scream:3, starry-night"),
+            Ok(vec![(0, 0.75), (1, 0.25)])
+        );
+        for (text, expected) in [
+            ("waves", "only scream, starry-night"),
+            ("", "no style \"\""),
+            ("scream:", "not a number"),
+            ("scream:-1", "at least 0"),
+            ("scream:0", "above 0"),
+            ("scream:inf", "at least 0"),
+        ] {
+            let error = parts(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -124,9 +124,9 @@ impl Network {
         plain::channels_first(&self.run(&image, mix, backend)?)
     }
 
-    /// [`Network::forward`] of `image` with its channels last, `[n, h, w, 3]`.
-    pub fn forward_channels_last(&self, image: &Tensor) -> Result<Tensor> {
-        self.run(image, &StyleMix::default(), Backend::Fast)
+    /// [`Network::forward_mix`] of `image` with its channels last, `[n, h, w, 3]`.
+    pub fn forward_channels_last(&self, image: &Tensor, mix: &StyleMix) -> Result<Tensor> {
+        self.run(image, mix, Backend::Fast)
     }
 
     fn run(&self, image: &Tensor, mix: &StyleMix, backend: Backend) -> Result<Tensor> {

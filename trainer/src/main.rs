@@ -2,7 +2,8 @@
 
 use faststyle_train::cli::{Cli, Command, config};
 use faststyle_train::commands::{
-    Outcome, evaluate, export_onnx, import, import_vgg, info, interrupt, optimize, stylize, train,
+    Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, interrupt, optimize,
+    sheet, styles, stylize, train,
 };
 use faststyle_train::logging::say::say;
 use faststyle_train::memory;
@@ -35,6 +36,16 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Train(args) => stoppable(|stop| train::run(&args, stop)),
+        Command::AddStyle(args) => stoppable(|stop| add_style::run(&args, stop)),
+        Command::Sheet(args) => stoppable(|stop| sheet::run(&args, stop)),
+        Command::ExtractStyle(args) => {
+            styles::extract(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::RemoveStyle(args) => {
+            styles::remove(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Optimize(args) => stoppable(|stop| optimize::run(&args, stop)),
         Command::Evaluate(args) => stoppable(|stop| evaluate::run(&args, stop)),
         Command::Stylize(args) => stoppable(|stop| stylize::run(&args, stop)),

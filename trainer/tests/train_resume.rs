@@ -5,11 +5,12 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::Scene;
 use faststyle_train::cli::TrainArgs;
-use faststyle_train::commands::train::recipe;
+use faststyle_train::commands::train::{recipe, styles};
 use faststyle_train::io::fingerprint::fingerprint;
 use faststyle_train::objective::loss_scale::LossScale;
 use faststyle_train::training::checkpoint::Checkpoint;
 use faststyle_train::training::optimizer::OptimizerMethod;
+use faststyle_train::training::style_rows;
 use faststyle_train::training::trainer::Trainer;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -31,6 +32,18 @@ fn args(scene: &Scene) -> TrainArgs {
     }
 }
 
+/// Those of a training of two paintings and the photo.
+fn many(scene: &Scene) -> anyhow::Result<TrainArgs> {
+    std::fs::create_dir(scene.path("styles"))?;
+    std::fs::copy(scene.painting(), scene.path("styles/first.png"))?;
+    common::paint(&scene.path("styles/second.png"), 40, 36, 8)?;
+    Ok(TrainArgs {
+        style: Vec::new(),
+        styles: Some(scene.path("styles")),
+        ..args(scene)
+    })
+}
+
 fn bits(tensor: &Tensor) -> anyhow::Result<Vec<u32>> {
     let values = tensor.flatten_all()?.to_vec1::<f32>()?;
     Ok(values.into_iter().map(f32::to_bits).collect())
@@ -48,10 +61,28 @@ fn resuming_is_exact_with_a_basis() -> anyhow::Result<()> {
 
 fn resuming_is_exact_with(optimizer: OptimizerMethod) -> anyhow::Result<()> {
     let scene = Scene::new()?;
-    let recipe = recipe::new(&TrainArgs {
-        optimizer: Some(optimizer),
-        ..args(&scene)
-    })?;
+    resuming_is_exact_for(
+        &scene,
+        TrainArgs {
+            optimizer: Some(optimizer),
+            ..args(&scene)
+        },
+    )
+}
+
+#[test]
+fn resuming_several_styles_is_exact() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let args = TrainArgs {
+        batch: Some(2),
+        ..many(&scene)?
+    };
+    resuming_is_exact_for(&scene, args)
+}
+
+fn resuming_is_exact_for(scene: &Scene, args: TrainArgs) -> anyhow::Result<()> {
+    let recipe = recipe::new(&args)?;
+    let optimizer = recipe.optimizer;
     let mut whole = Trainer::new(recipe.clone(), &Device::Cpu)?;
     let mut losses = Vec::new();
     for _ in 0..13 {
@@ -67,7 +98,10 @@ fn resuming_is_exact_with(optimizer: OptimizerMethod) -> anyhow::Result<()> {
     drop(first);
     let checkpoint = Checkpoint::load(&path)?;
     assert_eq!(checkpoint.step, 9);
-    assert_eq!(checkpoint.recent, losses[..9]);
+    if args.styles.is_none() {
+        let recent: Vec<_> = losses[..9].iter().map(|losses| (0, *losses)).collect();
+        assert_eq!(checkpoint.recent, recent);
+    }
     let mut second = Trainer::resume(checkpoint, &Device::Cpu)?;
     for loss in &losses[9..] {
         assert_eq!(second.step()?, *loss);
@@ -134,6 +168,103 @@ fn training_reduces_the_loss() -> anyhow::Result<()> {
     assert_eq!(recipe["style_layers"]["conv5_1"], 1.0);
     assert_eq!(recipe["lr_schedule"], "cosine");
     assert!(!model.training.to_string().contains('/'), "a folder's name");
+    Ok(())
+}
+
+#[test]
+fn each_style_is_learned() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let mut trainer = Trainer::new(recipe::new(&many(&scene)?)?, &Device::Cpu)?;
+    for _ in 0..3 {
+        trainer.step()?;
+    }
+    let first = trainer.mean_losses_of_styles();
+    assert!(first.iter().all(|losses| losses.total > 0.0), "{first:?}");
+    for _ in 0..42 {
+        trainer.step()?;
+    }
+    let model = trainer.model()?;
+    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["first", "second", "none"]);
+    let last = trainer.mean_losses_of_styles();
+    for ((name, first), last) in names.iter().zip(&first).zip(&last) {
+        assert!(last.total < 0.95 * first.total, "{name}: {first} to {last}");
+    }
+    let recipe = &model.styles[1].training["recipe"];
+    assert_eq!(recipe["paintings"][0]["file"], "second.png");
+    assert_eq!(model.training["recipe"]["paintings"], Value::Null);
+    model.save(scene.path("out.safetensors"))?;
+
+    // A training of other styles begins with what is known of them.
+    std::fs::remove_file(scene.path("styles/first.png"))?;
+    std::fs::copy(scene.painting(), scene.path("styles/third.png"))?;
+    let next = TrainArgs {
+        styles: Some(scene.path("styles")),
+        style: Vec::new(),
+        width: None,
+        residual_blocks: None,
+        init: Some(scene.path("out.safetensors")),
+        ..args(&scene)
+    };
+    let next = Trainer::new(recipe::new(&next)?, &Device::Cpu)?.model()?;
+    let (old, new) = (style_rows::split(&model)?, style_rows::split(&next)?);
+    let name = "up.1.norm.weight";
+    assert_eq!(new[0].styles[0].name, "second");
+    assert_eq!(bits(new[0].tensor(name)?)?, bits(old[1].tensor(name)?)?);
+    assert_eq!(bits(new[2].tensor(name)?)?, bits(old[2].tensor(name)?)?);
+    Ok(())
+}
+
+#[test]
+fn styles_are_listed_in_a_file() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let list = scene.path("styles.toml");
+    let read = |text: &str| {
+        std::fs::write(&list, text)?;
+        styles::read(&list)
+    };
+    let styles = read(
+        r#"
+        none = false
+        [[style]]
+        name = "waves"
+        title = "Waves"
+        painting = "painting.png"
+        crop = ["20x20+3+4"]
+        style-size = 48
+        content-weight = 15.0
+        [[style]]
+        painting = ["photos/a.png", "photos/b.png"]
+        blend = [3.0, 1.0]
+        "#,
+    )?;
+    assert_eq!(styles.len(), 2);
+    assert_eq!(styles[0].about.title.as_deref(), Some("Waves"));
+    assert_eq!(
+        (styles[0].style_size, styles[1].style_size),
+        (Some(48), None)
+    );
+    assert!(styles[0].paintings[0].crop.is_some());
+    assert_eq!(styles[1].about.name, "a");
+    assert_eq!(styles[1].paintings[0].weight, 0.75);
+
+    let style = "[[style]]\npainting = \"painting.png\"\n";
+    for (text, expected) in [
+        ("style = []".into(), "no painting"),
+        (format!("{style}{style}"), "two styles"),
+        (format!("{style}name = \"a:b\""), "no name for a style"),
+        (format!("{style}size = 3"), "unknown field `size`"),
+        (format!("{style}style-size = 3"), "style-size of painting"),
+        (
+            format!("{style}style-weight = -1.0"),
+            "style-weight of painting",
+        ),
+        (style.replace("painting.png", "missing.png"), "missing.png"),
+    ] {
+        let error = format!("{:#}", read(&text).expect_err(&text));
+        assert!(error.contains(expected), "{text}: {error}");
+        assert!(error.contains("styles.toml"), "{error}");
+    }
     Ok(())
 }
 

@@ -28,6 +28,15 @@ pub struct Cli {
 pub enum Command {
     /// Train a style network from a painting and a folder of photos
     Train(Box<TrainArgs>),
+    /// Learn one more style for a model, in minutes; its other styles stay as they
+    /// are
+    AddStyle(Box<AddStyleArgs>),
+    /// Write one style of a model as a model of its own
+    ExtractStyle(ExtractStyleArgs),
+    /// Remove a style from a model
+    RemoveStyle(RemoveStyleArgs),
+    /// Paint photos in all styles of a model, side by side
+    Sheet(SheetArgs),
     /// Repaint one photo by optimizing its pixels, without a network
     Optimize(OptimizeArgs),
     /// Measure a model's losses, against direct optimization, and its flicker
@@ -59,6 +68,10 @@ pub struct StylizeArgs {
     /// The model file
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
+    /// The style, or a mix such as scream:0.7,starry-night:0.3 [default: the
+    /// model's first]
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<String>,
     /// Output file for one picture, or output folder [default: beside each
     /// picture]
     #[arg(long, value_name = "OUT")]
@@ -124,9 +137,135 @@ pub struct InfoArgs {
     /// The model files
     #[arg(value_name = "MODEL", required = true)]
     pub models: Vec<PathBuf>,
+    /// Show this style alone
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<String>,
     /// Print JSON, one object for each model
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `extract-style`.
+#[derive(Clone, Debug, Args)]
+pub struct ExtractStyleArgs {
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The style, or a mix such as scream:0.7,starry-night:0.3
+    #[arg(long, value_name = "NAME")]
+    pub style: String,
+    /// The file to write [default: NAME.safetensors beside MODEL]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// The arguments of `remove-style`.
+#[derive(Clone, Debug, Args)]
+pub struct RemoveStyleArgs {
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The style
+    #[arg(long, value_name = "NAME")]
+    pub style: String,
+    /// The file to write [default: MODEL itself]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// The arguments of `sheet`.
+#[derive(Clone, Debug, Args)]
+pub struct SheetArgs {
+    /// The photos
+    #[arg(value_name = "PHOTO", required = true)]
+    pub photos: Vec<PathBuf>,
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The PNG file to write [default: NAME.sheet.png beside each photo]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Scale photos down if their longer side has more pixels than this
+    #[arg(long, value_name = "PX", value_parser = count(16, 4096), default_value = "512")]
+    pub max_size: u64,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+/// The arguments of `add-style`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Only the numbers that each style has to itself are learned: the scales and shifts of the
+norms. All other styles paint the same pictures as before, bit by bit. Training writes
+files like those of `train`, named after MODEL and the style (here atelier.waves.*); at
+its end the style is added to MODEL. Ctrl-C finishes the step and saves; --resume
+continues.")]
+pub struct AddStyleArgs {
+    /// The model file
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeat it to
+    /// blend several into one style
+    #[arg(long, value_name = "PAINTING", required_unless_present = "resume")]
+    pub style: Vec<PathBuf>,
+    /// The folder of training photos, including subfolders
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub photos: Option<PathBuf>,
+    /// The model file to write [default: MODEL itself]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Resume from the checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Replace the style of the same name, or its unfinished training, and the
+    /// file of --output
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Number of steps [default: 600]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Recipe")]
+    pub steps: Option<u64>,
+    /// Photos per batch [default: 1]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Recipe")]
+    pub batch: Option<u64>,
+    /// Side of the squares cut from the photos, in pixels, a multiple of 16
+    /// [default: 256]
+    #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
+    pub size: Option<u64>,
+    /// Learning rate, which falls to a tenth [default: 0.01]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
+    pub lr: Option<f64>,
+    /// Weight of the stability loss, which reduces flicker in video [default: that
+    /// of the model]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub stability: Option<f64>,
+    /// Seed for the order of the photos [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub loss: LossArgs,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    pub device: DeviceChoice,
+    /// A photo to paint at every checkpoint; can be repeated
+    #[arg(long, value_name = "PHOTO", help_heading = "Running")]
+    pub preview: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub about: AboutArgs,
 }
 
 /// The arguments of `export-onnx`.
@@ -138,6 +277,10 @@ pub struct ExportOnnxArgs {
     /// The model file to read
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
+    /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
+    /// several
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<String>,
     /// The file to write [default: MODEL with the extension .onnx]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -172,9 +315,15 @@ Files that training writes beside OUTPUT (here scream.safetensors):
 Ctrl-C finishes the step, saves and prints the command that resumes training.")]
 pub struct TrainArgs {
     /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeat it to
-    /// blend several styles
-    #[arg(long, value_name = "PAINTING", required_unless_present = "resume")]
+    /// blend several into one style
+    #[arg(long, value_name = "PAINTING", required_unless_present_any = ["resume", "styles"])]
     pub style: Vec<PathBuf>,
+    /// Learn several styles in one network: each painting in this folder, or those
+    /// that a TOML file lists, and a style `none` that shows the photo
+    #[arg(long, value_name = "DIR|TOML", conflicts_with_all = [
+        "style", "style_crop", "style_blend", "title", "artist", "year", "name",
+    ])]
+    pub styles: Option<PathBuf>,
     /// The folder of training photos, including subfolders
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub photos: Option<PathBuf>,
@@ -392,9 +541,13 @@ pub struct EvaluateArgs {
     /// The model file
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The painting that the model learned from; repeat it for several
+    /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
+    /// several
+    #[arg(long, value_name = "NAME")]
+    pub style: Option<String>,
+    /// The painting that the style was learned from; repeat it for several
     #[arg(long, value_name = "PAINTING", required = true)]
-    pub style: Vec<PathBuf>,
+    pub painting: Vec<PathBuf>,
     /// A folder of photos, including subfolders; preferably photos that were not
     /// used for training
     #[arg(long, value_name = "DIR")]
@@ -569,9 +722,14 @@ mod tests {
     fn every_command_accepts_its_own_defaults() {
         for line in [
             "train --style a --photos b --output c",
+            "train --styles a --photos b --output c",
             "train --resume --output c",
             "optimize --style a --photo b --output c",
-            "evaluate --style a --photos b --model c",
+            "evaluate --painting a --photos b --model c",
+            "add-style --model a --style b --photos c",
+            "extract-style --model a --style b",
+            "remove-style --model a --style b",
+            "sheet --model a b",
             "stylize a --model b",
             "info a",
             "export-onnx a",

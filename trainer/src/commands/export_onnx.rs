@@ -1,11 +1,12 @@
 //! The command `export-onnx`: a style network for other programs.
 
 use crate::cli::ExportOnnxArgs;
+use crate::commands::style;
 use crate::io::{onnx, output};
 use crate::logging::say::say;
 use anyhow::{Context, Result, ensure};
+use gstfaststyle::Size;
 use gstfaststyle::internals::network::write_atomically;
-use gstfaststyle::{Model, Size};
 
 /// Writes the model as an ONNX file.
 ///
@@ -22,7 +23,7 @@ pub fn run(args: &ExportOnnxArgs) -> Result<()> {
         "--output {}: this is the model itself",
         path.display()
     );
-    let model = Model::load(&args.model)?;
+    let model = style::load_named(&args.model, args.style.as_deref())?;
     let size = args.size.map(|(width, height)| Size::new(width, height));
     let bytes = onnx::export(&model, size)?;
     write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;

@@ -1,9 +1,10 @@
 //! The command `info`: what a model file contains and how it was trained.
 
 use crate::cli::InfoArgs;
+use crate::commands::style;
 use crate::logging::say::{printable, say};
 use crate::objective::losses::Losses;
-use crate::training::recipe::upgrade;
+use crate::training::recipe;
 use anyhow::{Context, ensure};
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -21,7 +22,7 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     let mut failed = 0;
     let mut out = std::io::stdout().lock();
     for (i, path) in args.models.iter().enumerate() {
-        let text = match Card::read(path) {
+        let text = match Card::read(path, args.style.as_deref()) {
             Ok(card) if args.json => format!("{:#}\n", card.json()),
             Ok(card) if i > 0 => format!("\n{}", card.text()),
             Ok(card) => card.text(),
@@ -47,8 +48,11 @@ struct Card {
 }
 
 impl Card {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let model = Model::load(path)?;
+    fn read(path: &Path, style: Option<&str>) -> anyhow::Result<Self> {
+        let model = match style {
+            Some(_) => style::load(path, style)?,
+            None => Model::load(path)?,
+        };
         let info = path
             .metadata()
             .with_context(|| path.display().to_string())?;
@@ -80,13 +84,24 @@ impl Card {
         let mut add = |what: &str, text: String| lines.push((what.into(), text));
         for style in &self.model.styles {
             add("style", about(style));
+            let losses = Facts::new(&style.training).take("losses");
+            if let Some(losses) = losses.filter(|_| self.model.styles.len() > 1) {
+                add("", format!("at the end {}", loss_text(&losses)));
+            }
         }
         add("network", network(&self.model.architecture));
         let (weights, bytes) = (HumanCount(self.weights() as u64), HumanBytes(self.bytes));
         add("weights", format!("{weights}, file of {bytes}"));
         let mut training = Facts::new(&self.model.training);
-        let mut recipe = training.take("recipe").unwrap_or_default();
-        upgrade(&mut recipe);
+        training.take("recipe");
+        let mut recipe = match self.model.styles.len() {
+            0 | 1 => recipe::of_style(&self.model, 0),
+            // Each style has its own paintings.
+            _ => recipe::of_style(&self.model, usize::MAX),
+        };
+        if let Some(recipe) = recipe.as_object_mut() {
+            recipe.retain(|_, value| !value.is_null());
+        }
         recipe_lines(&mut Facts::new(&recipe), &mut add);
         training_lines(&mut training, &mut add);
         let mut text = format!("{}\n", self.file);
@@ -228,15 +243,7 @@ fn training_lines(training: &mut Facts, add: &mut impl FnMut(&str, String)) {
         add("steps done", steps);
     }
     if let Some(losses) = training.take("losses") {
-        let loss = |name| losses[name].as_f64().map(|loss| loss as f32);
-        let text = match loss("total") {
-            Some(_) => {
-                let all = Losses::NAMES.map(|name| loss(name).unwrap_or_default());
-                Losses::from_slice(&all).to_string()
-            }
-            None => losses.to_string(),
-        };
-        add("at the end", text);
+        add("at the end", loss_text(&losses));
     }
     if let Some(seconds) = training.take("seconds") {
         let time = seconds
@@ -246,4 +253,15 @@ fn training_lines(training: &mut Facts, add: &mut impl FnMut(&str, String)) {
         add("time", time.unwrap_or_else(|| seconds.to_string()));
     }
     training.tell_rest(add);
+}
+
+fn loss_text(losses: &Value) -> String {
+    let loss = |name| losses[name].as_f64().map(|loss| loss as f32);
+    match loss("total") {
+        Some(_) => {
+            let all = Losses::NAMES.map(|name| loss(name).unwrap_or_default());
+            Losses::from_slice(&all).to_string()
+        }
+        None => losses.to_string(),
+    }
 }

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod about;
+pub mod add_style;
 pub mod evaluate;
 pub mod export_onnx;
 pub mod import;
@@ -8,6 +9,9 @@ pub mod import_vgg;
 pub mod info;
 pub mod interrupt;
 pub mod optimize;
+pub mod sheet;
+pub mod style;
+pub mod styles;
 pub mod stylize;
 pub mod train;
 

@@ -8,6 +8,7 @@ use crate::logging::progress::Progress;
 use crate::logging::say::say;
 use crate::objective::painting;
 use crate::objective::slow_method::SlowMethod;
+use crate::objective::vgg19::Vgg19;
 use crate::objective::{LossWeights, Objective};
 use anyhow::Context;
 use candle_core::Tensor;
@@ -33,17 +34,17 @@ pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     }
     let device = args.device.open()?;
     let photo = picture::load_scaled(&args.photo, args.size as usize, &device)?;
-    let objective = Objective::open(
-        &painting::choose(
-            &args.style,
-            &args.loss.style_blend,
-            &args.loss.style_crop,
-            &[],
-        )?,
+    let paintings = painting::choose(
+        &args.style,
+        &args.loss.style_blend,
+        &args.loss.style_crop,
+        &[],
+    )?;
+    let objective = Objective::of(
+        Vgg19::open(args.loss.vgg.as_deref(), Products::Exact, &device)?,
+        &paintings,
         args.loss.style_size.unwrap_or(args.size) as usize,
-        args.loss.vgg.as_deref(),
         args.loss.weights(LossWeights::default()),
-        Products::Exact,
         &device,
     )?;
     let start = match args.start {

@@ -8,4 +8,5 @@ pub mod output;
 pub mod photo;
 pub mod picture;
 pub mod safetensors_file;
+pub mod sheet;
 pub mod torch_file;

@@ -3,7 +3,9 @@
 use crate::io::photo;
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
+use gstfaststyle::Image;
 use gstfaststyle::internals::network::write_atomically;
+use gstfaststyle::internals::ops::plain;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{ImageFormat, RgbImage};
@@ -46,11 +48,15 @@ pub fn scaled(picture: &RgbImage, shorter: usize, device: &Device) -> anyhow::Re
 /// A picture, scaled down if its longer side has more than `longest` pixels:
 /// RGB in 0..255, `[1, h, w, 3]`.
 pub fn load_bounded(path: &Path, longest: usize, device: &Device) -> anyhow::Result<Tensor> {
-    let picture = read(path)?;
-    let scale = longest as f64 / f64::from(picture.width().max(picture.height()));
+    tensor(&bounded(&read(path)?, longest as u32), device)
+}
+
+/// `picture`, scaled down if its longer side has more than `longest` pixels.
+pub fn bounded(picture: &RgbImage, longest: u32) -> RgbImage {
+    let scale = f64::from(longest) / f64::from(picture.width().max(picture.height()));
     match scale < 1.0 {
-        true => tensor(&resize(&picture, scale), device),
-        false => tensor(&picture, device),
+        true => resize(picture, scale),
+        false => picture.clone(),
     }
 }
 
@@ -64,6 +70,23 @@ pub fn cover(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (left, top) = ((w - part_w) / 2, (h - part_h) / 2);
     let part = image::imageops::crop_imm(picture, left, top, part_w, part_h);
     image::imageops::resize(&*part, width, height, FilterType::CatmullRom)
+}
+
+/// RGB `[1, h, w, 3]` as an engine takes it.
+pub fn planar(picture: &Tensor) -> anyhow::Result<Image> {
+    let (_, height, width, _) = picture.dims4()?;
+    Ok(Image {
+        width,
+        height,
+        data: plain::channels_first(picture)?.flatten_all()?.to_vec1()?,
+    })
+}
+
+/// What an engine gives, as RGB `[1, h, w, 3]`.
+pub fn interleaved(image: Image, device: &Device) -> anyhow::Result<Tensor> {
+    let shape = (1, 3, image.height, image.width);
+    let image = Tensor::from_vec(image.data, shape, device)?;
+    Ok(plain::channels_last(&image)?)
 }
 
 /// `image`, RGB `[1, h, w, 3]` in 0..255, in whole numbers.

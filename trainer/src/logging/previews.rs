@@ -2,18 +2,21 @@
 //! in a folder, where a resumed training finds them.
 
 use crate::io::files::{Files, stem};
-use crate::io::picture;
+use crate::io::{picture, sheet};
 use crate::logging::say::say;
 use anyhow::Context;
 use candle_core::{Device, Tensor};
-use gstfaststyle::Network;
 use gstfaststyle::internals::network::write_atomically;
+use gstfaststyle::{Network, StyleMix};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Longer side of the pictures, in pixels.
 const LONGEST: usize = 640;
+
+/// Longer side of a sheet of all styles, where there are several, in pixels.
+const SHEET: usize = 1280;
 
 /// Longer side of the small pictures, in pixels.
 const SMALL: u32 = 240;
@@ -106,7 +109,19 @@ impl Preview {
 
     fn repaint(&self, network: &Network, step: u64, device: &Device) -> anyhow::Result<Painted> {
         let pixels = self.pixels.to_device(device)?;
-        let painted = picture::rgb(&network.forward_channels_last(&pixels)?)?;
+        let styles = network.architecture().styles;
+        let in_style = |style| {
+            let painted = network.forward_channels_last(&pixels, &StyleMix::single(style))?;
+            picture::rgb(&painted)
+        };
+        let painted = match styles {
+            1 => in_style(0)?,
+            _ => {
+                let side = (SHEET / sheet::columns(styles)) as u32;
+                let pictures = (0..styles).map(|i| Ok(picture::fit(&in_style(i)?, side, side)));
+                sheet::grid(pictures.collect::<anyhow::Result<_>>()?)
+            }
+        };
         picture::save(&self.path, &painted)?;
         std::fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot make the folder {}", self.folder.display()))?;

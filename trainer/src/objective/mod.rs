@@ -9,18 +9,17 @@ pub mod loss_scale;
 pub mod losses;
 pub mod painting;
 pub mod slow_method;
+pub mod style_objective;
 pub mod vgg19;
 pub mod vgg_weights;
 
 use anyhow::Context;
 use candle_core::{Device, Error, Result, Tensor, bail};
-use gstfaststyle::internals::ops::Products;
 use layers::{LayerWeights, VggLayer};
 use losses::Losses;
 use painting::Painting;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use vgg_weights::VggWeights;
+use std::sync::Arc;
 use vgg19::Vgg19;
 
 /// How much each loss counts.
@@ -53,7 +52,8 @@ impl Default for LossWeights {
 
 /// How far pictures are from the style of paintings and from given contents.
 pub struct Objective {
-    vgg: Vgg19,
+    /// Shared by the objectives of several styles.
+    vgg: Arc<Vgg19>,
     /// The paintings' Gram matrix at each style layer.
     style: Vec<Tensor>,
     weights: LossWeights,
@@ -63,7 +63,12 @@ impl Objective {
     /// For the style of `paintings`, each RGB `[1, h, w, 3]` in 0..255 with
     /// sides of at least 16, and with its part in the blend: what is wanted is
     /// the sum of their Gram matrices times these parts.
-    pub fn new(vgg: Vgg19, paintings: &[(f64, Tensor)], weights: LossWeights) -> Result<Self> {
+    pub fn new(
+        vgg: impl Into<Arc<Vgg19>>,
+        paintings: &[(f64, Tensor)],
+        weights: LossWeights,
+    ) -> Result<Self> {
+        let vgg = vgg.into();
         let layers: Vec<VggLayer> = weights.style_layers.layers().collect();
         let mut style: Vec<Tensor> = Vec::new();
         for (part, painting) in paintings {
@@ -85,30 +90,23 @@ impl Objective {
         })
     }
 
-    /// For paintings in files, the shorter side of each, or of the part of it
-    /// that is wanted, scaled to `style_size` pixels, with the weights of
-    /// VGG-19 in the file `vgg`, or the built-in ones, multiplied by `products`.
+    /// For paintings in files, the shorter side of each, or of its crop, scaled
+    /// to `style_size` pixels.
     ///
     /// # Errors
-    /// A file that cannot be read; a part that is outside of its painting.
-    pub fn open(
+    /// A file that cannot be read; a crop that is outside of its painting.
+    pub fn of(
+        vgg: impl Into<Arc<Vgg19>>,
         paintings: &[Painting],
         style_size: usize,
-        vgg: Option<&Path>,
         weights: LossWeights,
-        products: Products,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let paintings = paintings
             .iter()
             .map(|painting| Ok((painting.weight, painting.load(style_size, device)?)))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let vgg = match vgg {
-            Some(path) => VggWeights::load(path, device)?,
-            None => VggWeights::builtin(device)?,
-        };
-        Objective::new(Vgg19::new(&vgg, products, device)?, &paintings, weights)
-            .context("cannot measure the painting's style")
+        Objective::new(vgg, &paintings, weights).context("cannot measure the painting's style")
     }
 
     /// The content of `photos`, RGB `[n, h, w, 3]` in 0..255, at each content

@@ -4,6 +4,7 @@ use crate::objective::layers::VggLayer;
 use crate::objective::vgg_weights::{MEANS_BGR, VggWeights};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use gstfaststyle::internals::ops::{Backend, FrozenConv2d, Products};
+use std::path::Path;
 
 /// What pictures and biases are multiplied by where activations have 16 bits, a
 /// power of 2: all that comes of it is as much smaller. Without, paintings reach
@@ -49,6 +50,19 @@ impl Vgg19 {
             mean: Tensor::new(&[red, green, blue], device)?,
             scale,
         })
+    }
+
+    /// With the weights in the file `path`, or the built-in ones, multiplied by
+    /// `products`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn open(path: Option<&Path>, products: Products, device: &Device) -> anyhow::Result<Self> {
+        let weights = match path {
+            Some(path) => VggWeights::load(path, device)?,
+            None => VggWeights::builtin(device)?,
+        };
+        Ok(Vgg19::new(&weights, products, device)?)
     }
 
     /// What it sees at each of `layers`, after ReLU, in `image`, RGB

@@ -5,7 +5,7 @@
 //! | the network's | as in the model file | the weights |
 //! | `adam.mean`, `adam.variance` | `[count]` | the optimiser's moments |
 //! | `soap.statistics`, `soap.bases` | `[numbers]` | its basis, if it is SOAP |
-//! | `recent` | `[steps, 5]` | total, content, style, tv, stability of the last steps |
+//! | `recent` | `[steps, 6]` | total, content, style, tv, stability and style number of the last steps |
 //!
 //! Metadata: `format` = `faststyle-checkpoint`, `format_version`, `recipe`
 //! (JSON of [`Recipe`]), `step` (steps done), `seconds` (spent on them), `photos`
@@ -36,6 +36,9 @@ const VARIANCE: &str = "adam.variance";
 const STATISTICS: &str = "soap.statistics";
 const BASES: &str = "soap.bases";
 
+/// Where the rows of `recent` have the number of the style; older ones have none.
+const STYLE: usize = Losses::NAMES.len();
+
 /// A training between two steps.
 pub struct Checkpoint {
     /// What is being trained, and how.
@@ -52,8 +55,8 @@ pub struct Checkpoint {
     pub loss_scale: Option<LossScale>,
     /// Fingerprint of the photos; older checkpoints have none.
     pub photos: Option<String>,
-    /// The losses of the last steps, oldest first.
-    pub recent: Vec<Losses>,
+    /// The last steps' styles, by their numbers, and losses, oldest first.
+    pub recent: Vec<(usize, Losses)>,
 }
 
 impl Checkpoint {
@@ -82,8 +85,12 @@ impl Checkpoint {
             );
             tensors.push((name, tensor.dims().to_vec(), bytes(&values)));
         }
-        let recent: Vec<f32> = self.recent.iter().flat_map(|l| l.as_array()).collect();
-        let parts = Losses::NAMES.len();
+        let row = |(style, losses): &(usize, Losses)| {
+            let losses = losses.as_array().into_iter();
+            losses.chain([*style as f32])
+        };
+        let recent: Vec<f32> = self.recent.iter().flat_map(row).collect();
+        let parts = STYLE + 1;
         tensors.push(("recent", vec![self.recent.len(), parts], bytes(&recent)));
 
         let views = tensors
@@ -157,14 +164,23 @@ fn parse(file: &[u8]) -> anyhow::Result<Checkpoint> {
     if let Err(reason) = recipe.architecture.check() {
         bail!("its architecture: {reason}");
     }
+    let (found, expected) = (recipe.styles.len(), recipe.architecture.styles);
+    ensure!(
+        found == expected,
+        "its recipe has {found} styles, its architecture {expected}"
+    );
     let parameters = recipe.architecture.parameters();
-    let count = parameters.iter().map(|(_, s)| s.iter().product::<usize>());
+    let learned = recipe.learned().into_iter();
+    let count = learned.map(|(_, shape)| shape.iter().product::<usize>());
     let count = count.sum();
     let (shape, recent) = read(&tensors, "recent")?;
     // An older version knew fewer losses.
     let parts = shape.last().copied().unwrap_or_default().max(1);
-    let recent = recent.chunks_exact(parts);
-    let recent = recent.map(Losses::from_slice).collect();
+    let recent = recent.chunks_exact(parts).map(|row| {
+        let style = row.get(STYLE).copied().unwrap_or_default();
+        (style as usize, Losses::from_slice(row))
+    });
+    let recent = recent.collect();
     Ok(Checkpoint {
         step,
         seconds,

@@ -6,5 +6,6 @@ pub mod random_crop;
 pub mod recipe;
 pub mod schedule;
 pub mod stability;
+pub mod style_rows;
 pub mod trainer;
 pub mod widen;

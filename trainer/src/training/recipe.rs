@@ -6,11 +6,43 @@ use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Painting;
 use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
-use anyhow::ensure;
-use gstfaststyle::{Architecture, Style};
+use anyhow::{Context, bail, ensure};
+use gstfaststyle::{Architecture, Model, Style};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// A style to learn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StyleRecipe {
+    /// What the model file says about the painting.
+    pub about: Style,
+    /// The paintings to learn from, and how they are blended. None for a style
+    /// that shows the photo as it is.
+    pub paintings: Vec<Painting>,
+    /// [`Recipe::style_size`], if this style has its own.
+    #[serde(default)]
+    pub style_size: Option<u64>,
+    /// [`Recipe::content_weight`], if this style has its own.
+    #[serde(default)]
+    pub content_weight: Option<f64>,
+    /// [`Recipe::style_weight`], if this style has its own.
+    #[serde(default)]
+    pub style_weight: Option<f64>,
+}
+
+/// Which weights a training changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Learn {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that each style has to itself: the scales and shifts of norms, and
+    /// the last bias. The convolutions stay as they are.
+    Style,
+}
 
 /// All settings of a training. Two trainings of the same recipe on the same
 /// kind of machine give the same weights.
@@ -18,10 +50,11 @@ use std::path::{Path, PathBuf};
 pub struct Recipe {
     /// The network.
     pub architecture: Architecture,
-    /// What the model file says about the painting.
-    pub about: Style,
-    /// The paintings to learn from, and how they are blended.
-    pub paintings: Vec<Painting>,
+    /// What is learned: one for each of the architecture's styles.
+    pub styles: Vec<StyleRecipe>,
+    /// Which weights are learned.
+    #[serde(default)]
+    pub learn: Learn,
     /// The folder of photos.
     pub photos: PathBuf,
     /// VGG-19's weights, if not the built-in ones.
@@ -108,15 +141,29 @@ impl Recipe {
         Ok(())
     }
 
-    /// How much each loss counts.
-    pub fn loss_weights(&self) -> LossWeights {
+    /// How much each loss counts for `style`.
+    pub fn loss_weights(&self, style: &StyleRecipe) -> LossWeights {
         LossWeights {
-            content: self.content_weight,
-            style: self.style_weight,
+            content: style.content_weight.unwrap_or(self.content_weight),
+            style: style.style_weight.unwrap_or(self.style_weight),
             tv: self.tv_weight,
             content_layers: self.content_layers.clone(),
             style_layers: self.style_layers.clone(),
         }
+    }
+
+    /// Name and shape of each tensor that is learned.
+    pub fn learned(&self) -> Vec<(String, Vec<usize>)> {
+        let layers = self.architecture.layers().into_iter();
+        let learned = layers.flat_map(|layer| {
+            let mut parameters = layer.parameters();
+            if self.learn == Learn::Style {
+                let own = layer.style_parameters();
+                parameters.retain(|(name, _)| own.contains(name));
+            }
+            parameters
+        });
+        learned.collect()
     }
 
     /// The learning rate of the step after `step` others.
@@ -137,19 +184,11 @@ impl Recipe {
 
     /// The recipe as a model file tells it: files by their names alone, since
     /// their folders are nobody else's business, and without what the model
-    /// file tells elsewhere.
+    /// file tells elsewhere. The paintings of several styles are in
+    /// [`Recipe::published_style`].
     pub fn published(&self, photos: usize) -> Value {
         let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
-        let paintings: Vec<Painting> = self
-            .paintings
-            .iter()
-            .map(|painting| Painting {
-                file: painting.name().into(),
-                ..painting.clone()
-            })
-            .collect();
-        json!({
-            "paintings": paintings,
+        let mut published = json!({
             "photos": name(&self.photos),
             "photos_count": photos,
             "vgg": self.vgg.as_deref().and_then(name),
@@ -172,7 +211,102 @@ impl Recipe {
             "stability": self.stability,
             "stability_at_rest": self.stability_at_rest,
             "seed": self.seed,
-        })
+        });
+        if self.learn != Learn::All {
+            published["learn"] = json!(self.learn);
+        }
+        if let [style] = &self.styles[..] {
+            merge(&mut published, self.published_style(style));
+        }
+        published
+    }
+
+    /// What is special about `style`, for a model file: its paintings and the
+    /// settings that differ from the rest.
+    pub fn published_style(&self, style: &StyleRecipe) -> Value {
+        let paintings = style.paintings.iter().map(|painting| Painting {
+            file: painting.name().into(),
+            ..painting.clone()
+        });
+        let mut published = json!({ "paintings": paintings.collect::<Vec<_>>() });
+        if let Some(size) = style.style_size {
+            published["style_size"] = json!(size);
+        }
+        if let Some(weight) = style.content_weight {
+            published["content_weight"] = json!(weight);
+        }
+        if let Some(weight) = style.style_weight {
+            published["style_weight"] = json!(weight);
+        }
+        published
+    }
+}
+
+/// The published recipe of the style at `index` of `model`, as one of today.
+pub fn of_style(model: &Model, index: usize) -> Value {
+    let mut recipe = model.training["recipe"].clone();
+    upgrade(&mut recipe);
+    if let Some(style) = model.styles.get(index) {
+        merge(&mut recipe, style.training["recipe"].clone());
+    }
+    recipe
+}
+
+/// The loss weights of a published recipe, and its `style_size`; the usual ones
+/// where it has none.
+///
+/// # Errors
+/// A value that no training can have had.
+pub fn published_weights(recipe: &Value) -> anyhow::Result<(LossWeights, Option<u64>)> {
+    let weight = |key| number(recipe, key, Value::as_f64, |w| *w >= 0.0 && w.is_finite());
+    let size = |key| number(recipe, key, Value::as_u64, |px| (16..=8192).contains(px));
+    let usual = LossWeights::default();
+    let weights = LossWeights {
+        content: weight("content_weight")?.unwrap_or(usual.content),
+        style: weight("style_weight")?.unwrap_or(usual.style),
+        tv: weight("tv_weight")?.unwrap_or(usual.tv),
+        content_layers: read(recipe, "content_layers")?.unwrap_or(usual.content_layers),
+        style_layers: read(recipe, "style_layers")?.unwrap_or(usual.style_layers),
+    };
+    Ok((weights, size("style_size")?))
+}
+
+/// The paintings of a published recipe, as far as it tells.
+///
+/// # Errors
+/// Paintings that no training can have had.
+pub fn published_paintings(recipe: &Value) -> anyhow::Result<Option<Vec<Painting>>> {
+    read(recipe, "paintings")
+}
+
+/// What the recipe says of `key`, if it does.
+fn read<T: DeserializeOwned>(recipe: &Value, key: &str) -> anyhow::Result<Option<T>> {
+    let value = recipe.get(key).cloned().unwrap_or_default();
+    serde_json::from_value(value).context(key.to_string())
+}
+
+/// The number `key` of the recipe, if it has one.
+fn number<T>(
+    recipe: &Value,
+    key: &str,
+    read: fn(&Value) -> Option<T>,
+    fits: impl Fn(&T) -> bool,
+) -> anyhow::Result<Option<T>> {
+    match recipe.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match read(value).filter(fits) {
+            Some(number) => Ok(Some(number)),
+            None => bail!("{key} is {value}"),
+        },
+    }
+}
+
+/// Puts the fields of the object `more` into `object`.
+pub fn merge(object: &mut Value, more: Value) {
+    match (object, more) {
+        (Value::Object(object), Value::Object(more)) => object.extend(more),
+        (object @ Value::Null, more) => *object = more,
+        _ => {}
     }
 }
 
@@ -192,5 +326,11 @@ pub fn upgrade(recipe: &mut Value) {
         let painting =
             json!({ "file": file, "fingerprint": fingerprint, "weight": 1.0, "crop": null });
         recipe.entry("paintings").or_insert(json!([painting]));
+    }
+    // The recipe of a checkpoint had room for one style.
+    if let Some(about) = recipe.remove("about") {
+        let paintings = recipe.remove("paintings").unwrap_or(json!([]));
+        let style = json!({ "about": about, "paintings": paintings });
+        recipe.entry("styles").or_insert(json!([style]));
     }
 }

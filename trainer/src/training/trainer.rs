@@ -5,38 +5,48 @@ use crate::logging::say::say;
 use crate::objective::Objective;
 use crate::objective::loss_scale::{self, LossScale};
 use crate::objective::losses::Losses;
+use crate::objective::style_objective::{StyleObjective, balanced};
+use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::optimizer::Optimizer;
 use crate::training::random_crop::RandomCrop;
-use crate::training::recipe::Recipe;
+use crate::training::recipe::{Recipe, StyleRecipe};
 use crate::training::stability::View;
+use crate::training::style_rows;
 use crate::training::widen::widen;
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::internals::ops::Products;
-use gstfaststyle::{Architecture, Model, Network};
+use gstfaststyle::{Model, Network, Style, StyleMix};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Steps whose mean losses a model file tells.
+/// Steps whose mean losses a model file tells, of each style.
 const RECENT: usize = 100;
 
 /// A training in memory.
 pub struct Trainer {
     recipe: Recipe,
     device: Device,
-    names: Vec<String>,
+    /// All of the network's tensors, and those of them that are learned.
+    weights: Vec<(String, Tensor)>,
     parameters: Vec<Var>,
     network: Network,
-    objective: Objective,
+    /// One for each style.
+    objectives: Vec<StyleObjective>,
     optimizer: Optimizer,
     /// Where gradients have 16 bits.
     loss_scale: Option<LossScale>,
     batches: Batches,
-    recent: VecDeque<Losses>,
+    /// The losses of each style's last steps.
+    recent: Vec<VecDeque<Losses>>,
     /// Seconds spent on all steps, and in the last one on waiting for photos.
     seconds: f64,
     waited: f64,
@@ -46,10 +56,27 @@ impl Trainer {
     /// A new training, before its first step.
     pub fn new(recipe: Recipe, device: &Device) -> anyhow::Result<Self> {
         let architecture = &recipe.architecture;
-        let mut weights = match &recipe.init {
-            Some(init) => widen(&Model::load(init)?, architecture, recipe.seed)?,
+        let weights = match &recipe.init {
+            Some(init) => {
+                let styles = recipe.styles.iter().map(|style| &style.about);
+                let init = style_rows::with_styles(&Model::load(init)?, styles)?;
+                widen(&init, architecture, recipe.seed)?
+            }
             None => architecture.random_weights(recipe.seed, &Device::Cpu)?,
         };
+        Trainer::with_weights(recipe, weights, device)
+    }
+
+    /// A new training that begins with the given weights.
+    ///
+    /// # Errors
+    /// A weight is missing.
+    pub fn with_weights(
+        recipe: Recipe,
+        mut weights: HashMap<String, Tensor>,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let architecture = &recipe.architecture;
         let weights = architecture
             .parameters()
             .into_iter()
@@ -58,7 +85,7 @@ impl Trainer {
                 None => bail!("the network has no tensor {name}"),
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let optimizer = Optimizer::new(recipe.optimizer, &shapes(architecture), device)?;
+        let optimizer = Optimizer::new(recipe.optimizer, &shapes(&recipe), device)?;
         Trainer::assemble(recipe, weights, optimizer, device)
     }
 
@@ -67,7 +94,7 @@ impl Trainer {
         let recipe = checkpoint.recipe;
         let optimizer = Optimizer::restore(
             recipe.optimizer,
-            &shapes(&recipe.architecture),
+            &shapes(&recipe),
             checkpoint.optimizer,
             checkpoint.step,
             device,
@@ -83,7 +110,11 @@ impl Trainer {
                 "the photos in {folder} have changed since the checkpoint: training continues with the new list"
             ));
         }
-        trainer.recent = checkpoint.recent.into();
+        for (style, losses) in checkpoint.recent {
+            if let Some(recent) = trainer.recent.get_mut(style) {
+                recent.push_back(losses);
+            }
+        }
         trainer.seconds = checkpoint.seconds;
         Ok(trainer)
     }
@@ -101,35 +132,33 @@ impl Trainer {
             recipe.seed,
             optimizer.steps(),
         )?;
-        let objective = Objective::open(
-            &recipe.paintings,
-            recipe.style_size as usize,
-            recipe.vgg.as_deref(),
-            recipe.loss_weights(),
-            Products::Fast,
-            device,
-        )?;
-        let mut names = Vec::with_capacity(weights.len());
-        let mut parameters = Vec::with_capacity(weights.len());
-        for (name, weight) in weights {
-            parameters.push(Var::from_tensor(&weight.to_device(device)?)?);
-            names.push(name);
-        }
-        let tensors = names.iter().cloned();
-        let tensors = tensors.zip(parameters.iter().map(|p| p.as_tensor().clone()));
-        let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, device);
+        let objectives = objectives(&recipe, device)?;
+        let learned = recipe.learned();
+        let mut parameters = Vec::with_capacity(learned.len());
+        let weights = weights.into_iter().map(|(name, weight)| {
+            let weight = weight.to_device(device)?;
+            if !learned.iter().any(|(known, _)| *known == name) {
+                return Ok((name, weight));
+            }
+            let parameter = Var::from_tensor(&weight)?;
+            let weight = parameter.as_tensor().clone();
+            parameters.push(parameter);
+            Ok((name, weight))
+        });
+        let weights = weights.collect::<candle_core::Result<Vec<_>>>()?;
+        let vb = VarBuilder::from_tensors(weights.iter().cloned().collect(), DType::F32, device);
         let network = Network::new(&recipe.architecture, vb)?;
         Ok(Trainer {
+            recent: vec![VecDeque::with_capacity(RECENT); recipe.styles.len()],
             recipe,
             device: device.clone(),
-            names,
+            weights,
             parameters,
             network,
-            objective,
+            objectives,
             optimizer,
             loss_scale: LossScale::on(device),
             batches,
-            recent: VecDeque::with_capacity(RECENT),
             seconds: 0.0,
             waited: 0.0,
         })
@@ -142,32 +171,27 @@ impl Trainer {
     /// before the step.
     pub fn step(&mut self) -> anyhow::Result<Losses> {
         let started = Instant::now();
-        let recipe = &self.recipe;
         let photos = self.batches.next(&self.device)?;
         self.waited = started.elapsed().as_secs_f64();
-        let crop = RandomCrop::random(recipe.size as usize, recipe.seed, self.optimizer.steps());
-        let content = self.objective.content(&crop.of(&photos)?)?;
-        let painted = self.network.forward_channels_last(&photos)?;
-        let (mut total, mut losses) = self.objective.measure(&crop.of(&painted)?, &content)?;
-        if recipe.stability > 0.0 {
-            let unstable = self.instability(&photos, &painted)?;
-            losses = losses.with_stability(unstable.to_scalar()?);
-            total = (total + unstable)?;
-        }
+        let (total, found) = self.measure(&photos)?;
+        let losses = Losses::mean(found.iter().map(|(_, losses)| losses));
         ensure!(
             losses.are_finite(),
             "the loss of step {} is not finite: {losses}; a smaller --lr may help",
             self.optimizer.steps() + 1
         );
-        let rate = recipe.rate(self.optimizer.steps());
+        let rate = self.recipe.rate(self.optimizer.steps());
         let gradient = loss_scale::gradient(&mut self.loss_scale, &total, &self.parameters)
             .with_context(|| format!("step {}", self.optimizer.steps() + 1))?;
         self.optimizer.step(&self.parameters, &gradient, rate)?;
 
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+        for (style, losses) in found {
+            let recent = &mut self.recent[style];
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(losses);
         }
-        self.recent.push_back(losses);
         self.seconds += started.elapsed().as_secs_f64();
         Ok(losses)
     }
@@ -202,13 +226,63 @@ impl Trainer {
         self.seconds
     }
 
+    /// What the step makes small, for its `photos`, and the losses of each of
+    /// its styles.
+    fn measure(&self, photos: &Tensor) -> candle_core::Result<(Tensor, Vec<(usize, Losses)>)> {
+        if self.objectives.len() == 1 {
+            let (total, losses) = self.measure_style(0, photos)?;
+            return Ok((total, vec![(0, losses)]));
+        }
+        // Each photo in a style of its own.
+        let count = photos.dim(0)?;
+        let (mut sum, mut all) = (Tensor::zeros((), DType::F32, &self.device)?, Vec::new());
+        for i in 0..count {
+            let turn = self.optimizer.steps() * count as u64 + i as u64;
+            let style = style_of(turn, self.objectives.len(), self.recipe.seed);
+            let (total, losses) = self.measure_style(style, &photos.narrow(0, i, 1)?)?;
+            sum = (sum + (balanced(&total)? / count as f64)?)?;
+            all.push((style, losses));
+        }
+        Ok((sum, all))
+    }
+
+    /// The loss of `photos`, painted in the style of the given index.
+    fn measure_style(
+        &self,
+        style: usize,
+        photos: &Tensor,
+    ) -> candle_core::Result<(Tensor, Losses)> {
+        let recipe = &self.recipe;
+        let step = self.optimizer.steps();
+        let crop = RandomCrop::random(recipe.size as usize, recipe.seed, step);
+        let painted = self.paint(style, photos)?;
+        let objective = &self.objectives[style];
+        let (mut total, mut losses) = objective.measure(&crop.of(&painted)?, &crop.of(photos)?)?;
+        if recipe.stability > 0.0 {
+            let unstable = self.instability(style, photos, &painted)?;
+            losses = losses.with_stability(unstable.to_scalar()?);
+            total = (total + unstable)?;
+        }
+        Ok((total, losses))
+    }
+
+    fn paint(&self, style: usize, photos: &Tensor) -> candle_core::Result<Tensor> {
+        let mix = StyleMix::single(style);
+        self.network.forward_channels_last(photos, &mix)
+    }
+
     /// How differently the network paints `photos`, of which it has made
     /// `painted`, and another view of them; weighted.
-    fn instability(&self, photos: &Tensor, painted: &Tensor) -> candle_core::Result<Tensor> {
+    fn instability(
+        &self,
+        style: usize,
+        photos: &Tensor,
+        painted: &Tensor,
+    ) -> candle_core::Result<Tensor> {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
         let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
-        let again = self.network.forward_channels_last(&view.of(photos)?)?;
+        let again = self.paint(style, &view.of(photos)?)?;
         let weight = recipe.stability * view.weight(recipe.stability_at_rest);
         view.difference(painted, &again)? * weight
     }
@@ -223,13 +297,23 @@ impl Trainer {
         self.parameters.iter().map(|p| p.elem_count()).sum()
     }
 
-    /// The mean losses of the last steps, at most 100.
+    /// The mean losses of the last steps, at most 100 of each style.
     pub fn mean_losses(&self) -> Losses {
-        Losses::mean(self.recent.iter())
+        Losses::mean(self.recent.iter().flatten())
+    }
+
+    /// The same for each style.
+    pub fn mean_losses_of_styles(&self) -> Vec<Losses> {
+        let mean = |recent: &VecDeque<Losses>| Losses::mean(recent.iter());
+        self.recent.iter().map(mean).collect()
     }
 
     /// The training as it is now.
     pub fn checkpoint(&self) -> anyhow::Result<Checkpoint> {
+        let of_style = |(style, recent): (usize, &VecDeque<Losses>)| {
+            let recent = recent.clone().into_iter();
+            recent.map(move |losses| (style, losses))
+        };
         Ok(Checkpoint {
             recipe: self.recipe.clone(),
             step: self.optimizer.steps(),
@@ -238,7 +322,7 @@ impl Trainer {
             optimizer: self.optimizer.state()?,
             loss_scale: self.loss_scale,
             photos: Some(self.batches.fingerprint()),
-            recent: self.recent.iter().copied().collect(),
+            recent: self.recent.iter().enumerate().flat_map(of_style).collect(),
         })
     }
 
@@ -246,7 +330,7 @@ impl Trainer {
     pub fn model(&self) -> anyhow::Result<Model> {
         Ok(Model {
             architecture: self.recipe.architecture.clone(),
-            styles: vec![self.recipe.about.clone()],
+            styles: self.styles(),
             training: json!({
                 "recipe": self.recipe.published(self.batches.photos()),
                 "steps": self.optimizer.steps(),
@@ -260,17 +344,85 @@ impl Trainer {
         })
     }
 
+    /// The styles as the model file lists them. Where there are several, each has
+    /// its own record of the training.
+    fn styles(&self) -> Vec<Style> {
+        let recipes = self.recipe.styles.iter();
+        if let [style] = &self.recipe.styles[..] {
+            return vec![style.about.clone()];
+        }
+        let styles = recipes.zip(self.mean_losses_of_styles());
+        let styles = styles.map(|(style, losses)| Style {
+            training: json!({
+                "recipe": self.recipe.published_style(style),
+                "losses": losses,
+            }),
+            ..style.about.clone()
+        });
+        styles.collect()
+    }
+
     /// Copies of the weights, on the CPU.
     fn named_weights(&self) -> impl Iterator<Item = anyhow::Result<(String, Tensor)>> {
-        self.names.iter().zip(&self.parameters).map(|(name, var)| {
-            let weight = var.as_detached_tensor().copy()?.to_device(&Device::Cpu)?;
+        self.weights.iter().map(|(name, weight)| {
+            let weight = weight.detach().copy()?.to_device(&Device::Cpu)?;
             Ok((name.clone(), weight))
         })
     }
 }
 
+/// What each style of `recipe` is held to.
+fn objectives(recipe: &Recipe, device: &Device) -> anyhow::Result<Vec<StyleObjective>> {
+    let vgg = Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?;
+    let vgg = Arc::new(vgg);
+    let objective = |style: &StyleRecipe| {
+        if style.paintings.is_empty() {
+            return Ok(StyleObjective::Photo);
+        }
+        let objective = Objective::of(
+            vgg.clone(),
+            &style.paintings,
+            style.style_size.unwrap_or(recipe.style_size) as usize,
+            recipe.loss_weights(style),
+            device,
+        );
+        Ok(StyleObjective::Paintings(objective?))
+    };
+    recipe.styles.iter().map(objective).collect()
+}
+
+/// The style of a turn: in each round of turns, every style has one, in an order
+/// drawn anew.
+fn style_of(turn: u64, styles: usize, seed: u64) -> usize {
+    let (round, place) = (turn / styles as u64, turn % styles as u64);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(round);
+    let mut order: Vec<usize> = (0..styles).collect();
+    order.shuffle(&mut random);
+    order[place as usize]
+}
+
 /// The shape of every tensor that is learned.
-fn shapes(architecture: &Architecture) -> Vec<Vec<usize>> {
-    let parameters = architecture.parameters().into_iter();
-    parameters.map(|(_, shape)| shape).collect()
+fn shapes(recipe: &Recipe) -> Vec<Vec<usize>> {
+    let learned = recipe.learned().into_iter();
+    learned.map(|(_, shape)| shape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_has_every_style_once() {
+        let mut rounds = Vec::new();
+        for round in 0..4 {
+            let turns = 5 * round..5 * (round + 1);
+            let order: Vec<usize> = turns.map(|turn| style_of(turn, 5, 1)).collect();
+            let mut sorted = order.clone();
+            sorted.sort();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+            rounds.push(order);
+        }
+        assert!(rounds.iter().any(|order| *order != rounds[0]));
+    }
 }

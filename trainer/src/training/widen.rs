@@ -40,11 +40,13 @@ pub fn widen(
         .map(|(name, shape)| {
             let weight = model.tensor(&name)?;
             let weight = match *shape {
-                [outputs, inputs, ..] => {
+                [outputs, inputs, _, _] => {
                     share_out(&repeat(weight, 0, outputs)?, inputs, &mut random)?
                 }
+                // One row for each style.
+                [.., channels] if shape.len() == 2 => repeat(weight, 1, channels)?,
                 [channels] => repeat(weight, 0, channels)?,
-                [] => weight.clone(),
+                _ => weight.clone(),
             };
             ensure!(
                 weight.dims() == shape,

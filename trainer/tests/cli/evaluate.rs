@@ -25,7 +25,7 @@ fn evaluate(scene: &Scene, more: &[&str]) -> Command {
     command
         .args(["evaluate", "--size", "32", "--device", "cpu", "--model"])
         .arg(scene.path("model.safetensors"))
-        .arg("--style")
+        .arg("--painting")
         .arg(scene.painting())
         .arg("--photos")
         .arg(scene.path("photos"))
@@ -138,8 +138,8 @@ fn errors_explain_the_mistake() -> anyhow::Result<()> {
     for (flag, value, expected) in [
         ("--model", "nowhere.safetensors", "nowhere.safetensors"),
         ("--model", &path("text.jpg"), "text.jpg"),
-        ("--style", "nowhere.jpg", "nowhere.jpg"),
-        ("--style", &path("text.jpg"), "text.jpg"),
+        ("--painting", "nowhere.jpg", "nowhere.jpg"),
+        ("--painting", &path("text.jpg"), "text.jpg"),
         ("--photos", "nowhere", "nowhere"),
         ("--photos", &path("empty"), "too small: 9x90"),
         ("--json", &path("no/out.json"), "there is no folder"),
@@ -153,7 +153,7 @@ fn errors_explain_the_mistake() -> anyhow::Result<()> {
         command.args(["evaluate", flag, value]);
         for (known, value) in [
             ("--model", path("model.safetensors")),
-            ("--style", path("painting.png")),
+            ("--painting", path("painting.png")),
             ("--photos", path("photos")),
             ("--size", "32".into()),
             ("--max-iterations", "0".into()),

@@ -7,6 +7,7 @@ mod export_onnx;
 mod import;
 mod info;
 mod optimize;
+mod styles;
 mod stylize;
 mod train;
 

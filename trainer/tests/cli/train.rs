@@ -216,8 +216,10 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
     // What it was trained with is what it is measured by.
     let mut evaluate = program();
     evaluate.args(["evaluate", "--size", "32", "--device", "cpu", "--model"]);
-    evaluate.arg(scene.path("out.safetensors")).arg("--style");
-    evaluate.arg(scene.path("second.png")).arg("--style");
+    evaluate
+        .arg(scene.path("out.safetensors"))
+        .arg("--painting");
+    evaluate.arg(scene.path("second.png")).arg("--painting");
     evaluate.arg(scene.painting()).arg("--photos");
     evaluate.arg(scene.path("photos")).arg("--sheet");
     evaluate.arg(scene.path("sheet.png"));

@@ -9,23 +9,23 @@ pub mod flicker;
 pub mod photos;
 pub mod report;
 pub mod setting;
-pub mod sheet;
 
 use crate::cli::EvaluateArgs;
-use crate::commands::Outcome;
-use crate::io::{output, picture};
+use crate::commands::{Outcome, style};
+use crate::io::{output, picture, sheet};
 use crate::logging::progress::Progress;
 use crate::logging::say::say;
 use crate::objective::Objective;
 use crate::objective::losses::Losses;
 use crate::objective::painting::{self, Painting};
 use crate::objective::slow_method::SlowMethod;
+use crate::objective::vgg19::Vgg19;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use equivalent::Iterations;
 use gstfaststyle::Model;
 use gstfaststyle::internals::network::write_atomically;
-use gstfaststyle::internals::ops::{Products, plain};
+use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Engine, Image};
 use image::RgbImage;
 use photos::EvaluationPhoto;
@@ -46,14 +46,14 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         output::check("--json", json)?;
     }
     if let Some(sheet) = &args.sheet {
-        let paintings: Vec<&Path> = args.style.iter().map(|path| path.as_path()).collect();
+        let paintings: Vec<&Path> = args.painting.iter().map(|path| path.as_path()).collect();
         output::check_png("--sheet", sheet, &paintings)?;
     }
-    let model = Model::load(&args.model)?;
+    let model = style::load_named(&args.model, args.style.as_deref())?;
     let setting = Setting::new(args, &model)?;
     let learned = setting::learned(args, &model)?;
     let paintings = painting::choose(
-        &args.style,
+        &args.painting,
         &args.loss.style_blend,
         &args.loss.style_crop,
         &learned,
@@ -124,12 +124,11 @@ impl Evaluation {
         let device = args.device.open()?;
         Ok(Evaluation {
             engine: Engine::new(model, args.device)?,
-            objective: Objective::open(
+            objective: Objective::of(
+                Vgg19::open(args.loss.vgg.as_deref(), Products::Exact, &device)?,
                 paintings,
                 setting.style_size as usize,
-                args.loss.vgg.as_deref(),
                 setting.weights.clone(),
-                Products::Exact,
                 &device,
             )?,
             setting,
@@ -146,8 +145,8 @@ impl Evaluation {
     ) -> Result<Option<(Figures, Vec<RgbImage>)>> {
         let size = self.setting.size as u32;
         let square = picture::tensor(&photo.square, &self.device)?;
-        let painted = paint(&mut self.engine, &image(&square)?)?;
-        let painted = tensor(painted, &self.device)?;
+        let painted = paint(&mut self.engine, &picture::planar(&square)?)?;
+        let painted = picture::interleaved(painted, &self.device)?;
 
         let content = self.objective.content(&square)?;
         let photo_losses = self.losses(&square, &content)?;
@@ -213,24 +212,6 @@ fn paint(engine: &mut Engine, frame: &Image) -> Result<Image> {
     let mut painted = Image::default();
     engine.stylize(frame, &mut painted)?;
     Ok(painted)
-}
-
-/// RGB `[1, h, w, 3]` as the engine takes it.
-fn image(picture: &Tensor) -> Result<Image> {
-    let (_, height, width, _) = picture.dims4()?;
-    Ok(Image {
-        width,
-        height,
-        data: plain::channels_first(picture)?.flatten_all()?.to_vec1()?,
-    })
-}
-
-/// What the engine gives, as RGB `[1, h, w, 3]`.
-fn tensor(image: Image, device: &Device) -> Result<Tensor> {
-    let shape = (1, 3, image.height, image.width);
-    Ok(plain::channels_last(&Tensor::from_vec(
-        image.data, shape, device,
-    )?)?)
 }
 
 /// A note if the paintings are not those that the model learned from.

@@ -5,7 +5,7 @@ mod jobs;
 mod picture_file;
 
 use crate::cli::StylizeArgs;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, style};
 use crate::logging::progress::PictureProgress;
 use crate::logging::say::say;
 use anyhow::{Context, ensure};
@@ -26,7 +26,7 @@ use std::time::Instant;
 /// A model that cannot be read, an output that cannot be written, or pictures that
 /// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let model = Model::load(&args.model)?;
+    let model = style::load(&args.model, args.style.as_deref())?;
     let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
     let options = Options {
         device: args.device,
@@ -82,12 +82,14 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Finished)
 }
 
-/// What files are named by: the style's name, or the model's file.
+/// What files are named by: the names of the styles, or the model's file.
 fn style_name(model: &Model, path: &Path) -> anyhow::Result<String> {
-    let fits = |name: &&String| !name.is_empty() && !name.contains(['/', '\\', '\0']);
-    let name = model.styles.first().map(|style| &style.name).filter(fits);
-    name.cloned()
-        .map_or_else(|| crate::io::files::stem(path), Ok)
+    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    let name = names.join("+");
+    match name.is_empty() || name.contains(['/', '\\', '\0']) {
+        true => crate::io::files::stem(path),
+        false => Ok(name),
+    }
 }
 
 /// How many bytes painting may take.

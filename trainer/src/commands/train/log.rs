@@ -10,9 +10,10 @@ use crate::logging::report::history::History;
 use crate::logging::report::{Report, State};
 use crate::logging::say::say;
 use crate::logging::tensorboard::EventFile;
+use crate::objective::losses::Losses;
 use crate::training::trainer::Trainer;
 use candle_core::Device;
-use gstfaststyle::{Model, Network};
+use gstfaststyle::{Model, Network, Style};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Log {
     history: History,
     /// The paintings, as JPEG files.
     paintings: Vec<Vec<u8>>,
+    /// What is trained, for the report's title.
+    about: Style,
     report: PathBuf,
     left_out: BTreeMap<PathBuf, String>,
     /// Seconds spent on the steps of this run, and of these in waiting for
@@ -48,7 +51,7 @@ impl Log {
         let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         let events = recipe.tensorboard.as_ref();
         let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
-        let paintings = recipe.paintings.iter();
+        let paintings = recipe.styles.iter().flat_map(|style| &style.paintings);
         let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
         Ok(Log {
             progress: Progress::new(step, recipe.steps),
@@ -57,6 +60,13 @@ impl Log {
             previews,
             history: History::new(&rows),
             paintings: paintings.collect::<anyhow::Result<_>>()?,
+            about: match &recipe.styles[..] {
+                [style] => style.about.clone(),
+                _ => Style {
+                    name: files.stem.clone(),
+                    ..Style::default()
+                },
+            },
             report: files.report.clone(),
             left_out: BTreeMap::new(),
             seconds: 0.0,
@@ -122,7 +132,7 @@ impl Log {
         let step = trainer.step_count();
         let recipe = trainer.recipe();
         let report = Report {
-            about: &recipe.about,
+            about: &self.about,
             settings: &recipe.settings(trainer.photos()),
             folder: &recipe.photos,
             steps: recipe.steps,
@@ -132,6 +142,7 @@ impl Log {
             state,
             step,
             losses: trainer.mean_losses(),
+            styles: named_losses(trainer),
             spent: Duration::try_from_secs_f64(trainer.seconds().round()).unwrap_or_default(),
             left: self.progress.time_left(step),
             waited: self.part_waited(),
@@ -162,5 +173,16 @@ impl Log {
     /// What part of the time was spent in waiting for photos.
     fn part_waited(&self) -> f64 {
         self.waited / self.seconds.max(1e-9)
+    }
+}
+
+/// The mean losses of each style's last steps, where there are several.
+fn named_losses(trainer: &Trainer) -> Vec<(String, Losses)> {
+    let styles = trainer.recipe().styles.iter();
+    let styles = styles.map(|style| style.about.name.clone());
+    let styles: Vec<_> = styles.zip(trainer.mean_losses_of_styles()).collect();
+    match styles.len() {
+        1 => Vec::new(),
+        _ => styles,
     }
 }

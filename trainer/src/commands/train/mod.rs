@@ -2,6 +2,7 @@
 
 pub mod log;
 pub mod recipe;
+pub mod styles;
 
 use crate::cli::TrainArgs;
 use crate::commands::Outcome;
@@ -31,7 +32,7 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     }
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
-    let mut trainer = if args.resume {
+    let trainer = if args.resume {
         let mut checkpoint = Checkpoint::load(&files.checkpoint)?;
         checkpoint.recipe = recipe::resumed(checkpoint.recipe, args)?;
         Trainer::resume(checkpoint, &device)?
@@ -44,14 +45,39 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         }
         trainer
     };
+    let output = args.output.to_string_lossy().into_owned();
+    let mut resume = vec!["train".into(), "--resume".into(), "--output".into(), output];
+    if args.device != DeviceChoice::Auto {
+        resume.extend(["--device".into(), args.device.to_string()]);
+    }
+    to_the_end(trainer, &files, args.resume, &resume, stop)
+}
+
+/// Trains until the last step or until `stop` is set. `resumed` trainings are saved
+/// even if they take no step; `resume` are the words of the command that continues
+/// this one.
+///
+/// # Errors
+/// Whatever keeps it from going on. The last checkpoint then is as it was.
+pub fn to_the_end(
+    mut trainer: Trainer,
+    files: &Files,
+    resumed: bool,
+    resume: &[String],
+    stop: &AtomicBool,
+) -> anyhow::Result<Outcome> {
     let steps = trainer.recipe().steps;
     let first = trainer.step_count();
-    let mut log = Log::open(&trainer, &files)?;
+    let mut log = Log::open(&trainer, files)?;
     say(format_args!(
         "{} photos, {} weights, step {first} of {steps}, on {}",
         trainer.photos(),
         trainer.weights(),
-        if device.is_cpu() { "the CPU" } else { "CUDA" },
+        if trainer.device().is_cpu() {
+            "the CPU"
+        } else {
+            "CUDA"
+        },
     ));
     if first >= steps {
         say(format_args!(
@@ -60,10 +86,10 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     }
 
     let mut saved = first;
-    let mut result = improve(&mut trainer, &mut log, &files, &mut saved, stop);
+    let mut result = improve(&mut trainer, &mut log, files, &mut saved, stop);
     // A training that is resumed may have a new recipe to keep.
-    if result.is_ok() && (trainer.step_count() > saved || args.resume) {
-        result = save(&trainer, &files, &mut log, &mut saved);
+    if result.is_ok() && (trainer.step_count() > saved || resumed) {
+        result = save(&trainer, files, &mut log, &mut saved);
     }
     if let Err(error) = result {
         log.finish();
@@ -83,7 +109,7 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         log.report(&trainer, State::Stopped);
         say(format_args!("stopped after step {step} of {steps}"));
         match files.checkpoint.exists() {
-            true => say(format_args!("To resume:\n  {}", resume_command(args))),
+            true => say(format_args!("To resume:\n  {}", command_line(resume))),
             false => say("nothing has been saved yet"),
         }
         return Ok(Outcome::Interrupted);
@@ -99,7 +125,8 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
 
 /// Whether nothing is lost that the user may want to keep.
 fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
-    let given = args.style.iter().chain(&args.preview).chain(&args.loss.vgg);
+    let given = args.style.iter().chain(&args.styles);
+    let given = given.chain(&args.preview).chain(&args.loss.vgg);
     let given: Vec<&Path> = given.map(PathBuf::as_path).collect();
     output::spare("--output", &files.model, &given)?;
     ensure!(
@@ -160,18 +187,13 @@ fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> any
     log.paint(&model, step, trainer.device())
 }
 
-/// The command that resumes the training.
-fn resume_command(args: &TrainArgs) -> String {
+/// This program with the arguments `words`, for a shell.
+fn command_line(words: &[String]) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "faststyle-train".into());
-    let output = args.output.to_string_lossy().into_owned();
-    let mut words = vec![program, "train".into(), "--resume".into()];
-    words.extend(["--output".into(), output]);
-    if args.device != DeviceChoice::Auto {
-        words.extend(["--device".into(), args.device.to_string()]);
-    }
-    let quoted: Vec<String> = words.iter().map(|word| shell_quoted(word)).collect();
+    let all = [&program].into_iter().chain(words);
+    let quoted: Vec<String> = all.map(|word| shell_quoted(word)).collect();
     quoted.join(" ")
 }
 

@@ -2,10 +2,11 @@
 
 use crate::cli::TrainArgs;
 use crate::commands::about;
+use crate::commands::train::styles;
 use crate::data;
 use crate::objective::LossWeights;
 use crate::objective::painting::{self, Crop, Painting};
-use crate::training::recipe::{Recipe, stability_at_rest};
+use crate::training::recipe::{Learn, Recipe, StyleRecipe, stability_at_rest};
 use anyhow::{Context, bail, ensure};
 use gstfaststyle::{Architecture, Model, Style};
 use std::fmt::Display;
@@ -17,19 +18,20 @@ use std::path::{Path, PathBuf};
 /// Files that are missing or unreadable; flags that the model of `--init`
 /// contradicts.
 pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
-    ensure!(!args.style.is_empty(), "--style is missing");
     let photos = args.photos.as_deref().context("--photos is missing")?;
     let size = args.size.unwrap_or(256);
     let weights = args.loss.weights(LossWeights::default());
+    let styles = match &args.styles {
+        Some(path) => styles::read(path)?,
+        None => vec![one_style(args)?],
+    };
     let mut recipe = Recipe {
-        architecture: architecture(args)?,
-        about: about::style(&args.about, &args.output, Style::default())?,
-        paintings: painting::choose(
-            &args.style,
-            &args.loss.style_blend,
-            &args.loss.style_crop,
-            &[],
-        )?,
+        architecture: Architecture {
+            styles: styles.len(),
+            ..architecture(args)?
+        },
+        styles,
+        learn: Learn::All,
         photos: absolute(photos)?,
         vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
         init: args.init.as_deref().map(absolute).transpose()?,
@@ -90,8 +92,7 @@ pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
         args.loss.style_layers.as_ref(),
         &recipe.style_layers,
     )?;
-    recipe.paintings = resumed_paintings(args, &recipe.paintings)?;
-    recipe.about = about::style(&args.about, &args.output, recipe.about)?;
+    recipe.styles = resumed_styles(args, recipe.styles)?;
     if let Some(photos) = &args.photos {
         recipe.photos = absolute(photos)?;
     }
@@ -121,6 +122,23 @@ pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
     Ok(recipe)
 }
 
+/// The style of the paintings in `args`.
+fn one_style(args: &TrainArgs) -> anyhow::Result<StyleRecipe> {
+    ensure!(!args.style.is_empty(), "--style is missing");
+    Ok(StyleRecipe {
+        about: about::style(&args.about, &args.output, Style::default())?,
+        paintings: painting::choose(
+            &args.style,
+            &args.loss.style_blend,
+            &args.loss.style_crop,
+            &[],
+        )?,
+        style_size: None,
+        content_weight: None,
+        style_weight: None,
+    })
+}
+
 /// Sets the number of steps, if `args` have one.
 fn set_length(recipe: &mut Recipe, args: &TrainArgs) -> anyhow::Result<()> {
     if let Some(epochs) = args.epochs {
@@ -145,7 +163,10 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
             ..default
         });
     };
-    let network = Model::load(init)?.architecture;
+    let network = Architecture {
+        styles: 1,
+        ..Model::load(init)?.architecture
+    };
     let width = args.width.map_or(network.width, |width| width as usize);
     ensure!(
         width.is_multiple_of(network.width),
@@ -167,6 +188,45 @@ fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
         network.output_norm,
     )?;
     Ok(Architecture { width, ..network })
+}
+
+/// The styles of a resumed training.
+fn resumed_styles(args: &TrainArgs, known: Vec<StyleRecipe>) -> anyhow::Result<Vec<StyleRecipe>> {
+    if let [style] = &known[..] {
+        ensure!(
+            args.styles.is_none(),
+            "the checkpoint was trained with --style: leave out --styles, or start a new \
+             training without --resume"
+        );
+        return Ok(vec![StyleRecipe {
+            paintings: resumed_paintings(args, &style.paintings)?,
+            about: about::style(&args.about, &args.output, style.about.clone())?,
+            ..style.clone()
+        }]);
+    }
+    ensure!(
+        args.style.is_empty(),
+        "the checkpoint was trained with --styles: leave out --style, or start a new training \
+         without --resume"
+    );
+    let Some(path) = &args.styles else {
+        return Ok(known);
+    };
+    let now = styles::read(path)?;
+    let fixed = |styles: &[StyleRecipe]| -> Vec<(String, Vec<String>)> {
+        let fixed = |style: &StyleRecipe| {
+            let prints = style.paintings.iter().map(|p| p.fingerprint.clone());
+            (style.about.name.clone(), prints.collect())
+        };
+        styles.iter().map(fixed).collect()
+    };
+    ensure!(
+        fixed(&now) == fixed(&known),
+        "the checkpoint was trained with other styles than {} lists: start a new training with \
+         --init instead of --resume",
+        path.display()
+    );
+    Ok(now)
 }
 
 /// The paintings of a resumed training.

@@ -60,6 +60,8 @@ pub struct Report<'a> {
     pub step: u64,
     /// The losses of the last steps.
     pub losses: Losses,
+    /// The same for each style, where there are several.
+    pub styles: Vec<(String, Losses)>,
     /// Time spent on all steps.
     pub spent: Duration,
     /// Time that the others will take.
@@ -123,7 +125,7 @@ impl Report<'_> {
         })
     }
 
-    fn facts(&self) -> Vec<(&'static str, String)> {
+    fn facts(&self) -> Vec<(String, String)> {
         let mut facts = vec![
             ("step", format!("{} of {}", self.step, self.steps)),
             ("time spent", FormattedDuration(self.spent).to_string()),
@@ -136,7 +138,10 @@ impl Report<'_> {
         let left_out = format!("{} of {}", self.left_out.len(), self.photos);
         facts.push(("photos left out", left_out));
         facts.push(("mean of the last steps", self.losses.to_string()));
-        facts
+        let facts = facts.into_iter().map(|(name, value)| (name.into(), value));
+        let styles = self.styles.iter();
+        let styles = styles.map(|(name, losses)| (name.clone(), losses.to_string()));
+        facts.chain(styles).collect()
     }
 
     fn plots(&self) -> anyhow::Result<Vec<Plot>> {
@@ -163,7 +168,7 @@ struct Page {
     state: &'static str,
     error: Option<String>,
     percent: f64,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(String, String)>,
     plots: Vec<Plot>,
     previews: Vec<Pictures>,
     recipe: Vec<(String, String)>,

@@ -1,0 +1,88 @@
+//! The commands `extract-style` and `remove-style`: the styles of a model, taken
+//! apart.
+
+use crate::cli::{ExtractStyleArgs, RemoveStyleArgs};
+use crate::commands::style;
+use crate::io::output;
+use crate::logging::say::say;
+use crate::training::recipe;
+use crate::training::style_rows::{split, stack};
+use anyhow::{Context, ensure};
+use gstfaststyle::Model;
+use serde_json::Value;
+use std::path::Path;
+
+/// Writes one style, or a mix of styles, as a model of its own.
+///
+/// # Errors
+/// A model that cannot be read, a style that it lacks, a file that is there
+/// already or cannot be written.
+pub fn extract(args: &ExtractStyleArgs) -> anyhow::Result<()> {
+    let model = style::load(&args.model, Some(&args.style))?;
+    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => args
+            .model
+            .with_file_name(format!("{}.safetensors", names.join("+"))),
+    };
+    save(&alone(model), &output, args.overwrite)
+}
+
+/// Writes the model without one of its styles.
+///
+/// # Errors
+/// A model that cannot be read, a style that it lacks, its only style, a file
+/// that is there already or cannot be written.
+pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    let index = model.style_index(&args.style).with_context(|| {
+        format!(
+            "{} has no style {}, only {}",
+            args.model.display(),
+            args.style,
+            names.join(", ")
+        )
+    })?;
+    ensure!(
+        names.len() > 1,
+        "{} is the only style of {}",
+        args.style,
+        args.model.display()
+    );
+    let mut rest = split(&model)?;
+    rest.remove(index);
+    let rest = match rest.len() {
+        1 => alone(rest.remove(0)),
+        _ => stack(&rest)?,
+    };
+    let output = args.output.as_ref().unwrap_or(&args.model);
+    save(&rest, output, args.overwrite || args.output.is_none())
+}
+
+/// `model`, of one style, with that style's record as its own.
+fn alone(mut model: Model) -> Model {
+    if let [style] = &model.styles[..] {
+        let recipe = recipe::of_style(&model, 0);
+        let record = style.training.clone();
+        model.styles[0].training = Value::Null;
+        recipe::merge(&mut model.training, record);
+        if !recipe.is_null() {
+            recipe::merge(&mut model.training, serde_json::json!({ "recipe": recipe }));
+        }
+    }
+    model
+}
+
+fn save(model: &Model, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    output::check("--output", path)?;
+    ensure!(
+        overwrite || !path.exists(),
+        "there is already a file {}: --overwrite replaces it",
+        path.display()
+    );
+    model.save(path).context("cannot write the model")?;
+    say(format_args!("{} is ready", path.display()));
+    Ok(())
+}
