@@ -205,7 +205,7 @@ impl Product {
     /// ends of 32 bits: on any CPU, slowly.
     ///
     /// # Safety
-    /// That of `run`.
+    /// As for `run`.
     unsafe fn run_on_pairs(self) {
         assert_eq!(self.segments, 1);
         // SAFETY: the caller's, for each element.
@@ -260,7 +260,7 @@ impl Product {
     /// What C starts from, at a row and vector.
     ///
     /// # Safety
-    /// That of `run`.
+    /// As for `run`.
     #[inline(always)]
     unsafe fn start<S: Simd>(&self, simd: S, row: usize, v: usize) -> S::V {
         // SAFETY: the caller's.
@@ -279,7 +279,7 @@ impl Product {
     /// Writes a vector of C.
     ///
     /// # Safety
-    /// That of `run`.
+    /// As for `run`.
     #[inline(always)]
     unsafe fn finish<S: Simd>(&self, simd: S, row: usize, v: usize, y: S::V) {
         let mut y = y;

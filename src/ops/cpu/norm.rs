@@ -252,7 +252,7 @@ impl Affine {
 }
 
 impl Statistics {
-    /// Those of one image whose pixels lie in several `moments`, each a row of
+    /// The statistics of one image whose pixels lie in several `moments`, each a row of
     /// `channels`.
     fn join(moments: &[Moments], channels: usize, eps: f64) -> Self {
         let (mean, inverse_deviation) = (0..channels)
@@ -448,15 +448,15 @@ impl Kernel for ApplyRow<'_> {
 
 /// Gradients of [`forward`].
 pub struct Gradients {
-    /// Of the data.
+    /// The gradient of the data.
     pub data: Vec<f32>,
-    /// Of the scale, `[channels]`.
+    /// The gradient of the scale, `[channels]`.
     pub scale: Vec<f32>,
-    /// Of the shift, `[channels]`.
+    /// The gradient of the shift, `[channels]`.
     pub shift: Vec<f32>,
 }
 
-/// Gradients from `gradient`, that of the result. `result` is given where
+/// Gradients from `gradient`, the gradient of the result. `result` is given where
 /// ReLU was applied: no gradient passes where it is 0.
 pub fn backward(
     level: Level,

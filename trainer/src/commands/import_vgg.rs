@@ -6,7 +6,7 @@ use crate::objective::vgg_weights;
 /// Runs the command.
 ///
 /// # Errors
-/// Those of [`vgg_weights::import`].
+/// The errors of [`vgg_weights::import`].
 pub fn run(args: &ImportVggArgs) -> anyhow::Result<()> {
     vgg_weights::import(&args.input, &args.output)
 }

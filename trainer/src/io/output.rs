@@ -29,7 +29,7 @@ pub fn check(flag: &str, path: &Path) -> anyhow::Result<()> {
 /// Whether `path`, given by `flag`, can be a picture to write.
 ///
 /// # Errors
-/// Those of [`check`]; a name that is not that of a PNG file; a file among
+/// The errors of [`check`]; a name that is not that of a PNG file; a file among
 /// `inputs`, which would be lost.
 pub fn check_png(flag: &str, path: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     check(flag, path)?;

@@ -17,7 +17,7 @@ const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 /// A photo as its file holds it, but upright and with 8 bits a channel.
 pub struct Photo {
-    /// Of the kind RGB8 or, where some of it may be transparent, RGBA8.
+    /// The pixels: RGB8 or, where some may be transparent, RGBA8.
     pub pixels: DynamicImage,
     /// The ICC profile that says which colours the numbers are, if there is
     /// one and it speaks of RGB.

@@ -94,13 +94,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a training of `steps` steps, of which `done` are done.
+    /// The progress of a training of `steps` steps, of which `done` are done.
     pub fn new(done: u64, steps: u64) -> Self {
         Progress::start("step", done, steps, SPAN)
     }
 
-    /// Of the slow method, of at most `iterations` iterations. The losses are
-    /// shown as they are, since they only fall.
+    /// The progress of the slow method, of at most `iterations` iterations. Losses
+    /// are shown as they are, since they only fall.
     pub fn of_search(iterations: u64) -> Self {
         Progress::start("iteration", 0, iterations, 1.0)
     }

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 /// Steps whose effect on the gradient is remembered.
 const MEMORY: usize = 10;
 
-/// Of the fall that the slope promises, this much has to come true.
+/// A step has to bring this much of the fall that the slope promises.
 const ARMIJO: f64 = 1e-4;
 
 /// A step is long enough once the slope has become this much flatter.
@@ -56,7 +56,7 @@ impl<V: Copy + Into<f64>> Lbfgs<V> {
     /// most, when nothing is known of the function yet.
     ///
     /// # Errors
-    /// Those of `function`, and a value that is not finite.
+    /// The errors of `function`, and a value that is not finite.
     pub fn new(
         mut start: Vec<f32>,
         bounds: RangeInclusive<f32>,
@@ -91,7 +91,7 @@ impl<V: Copy + Into<f64>> Lbfgs<V> {
     /// search is at its end then, as far as the numbers' precision goes.
     ///
     /// # Errors
-    /// Those of `function`. The search is then as it was before the step.
+    /// The errors of `function`. The search is then as it was before the step.
     pub fn step(
         &mut self,
         mut function: impl FnMut(&[f32]) -> Result<(V, Vec<f32>)>,

@@ -38,7 +38,7 @@ pub struct LossWeights {
 }
 
 impl Default for LossWeights {
-    /// Those of the paper.
+    /// The paper's weights.
     fn default() -> Self {
         LossWeights {
             content: 10.0,

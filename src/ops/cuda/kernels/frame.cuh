@@ -52,12 +52,12 @@ DEVICE Colour read_pixel(const FrameLayout& frame, int x, int y) {
 // Writes the samples of a group of pixels, of which a thread has all.
 struct SampleWriter {
     const FrameLayout& frame;
-    // Of packed formats, the group's words.
+    // The words of a group in a packed format.
     unsigned words[4];
 
     DEVICE SampleWriter(const FrameLayout& layout) : frame(layout), words{0, 0, 0, 0} {}
 
-    // Of pixel (x, y) the sample of a component.
+    // Writes the sample of a component at pixel (x, y).
     DEVICE void write(const ComponentLayout& component, int x, int y, float value) {
         uint8_t* row = frame.planes[component.plane] + (y >> component.shift_y) * frame.strides[component.plane];
         const int i = sample_index(component, x);

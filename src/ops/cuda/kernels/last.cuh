@@ -42,7 +42,7 @@ DEVICE void convolve_to_picture(const Last& p) {
     char* halo = shared_memory();
     char* weights = halo + S::HALO_BYTES;
     float* parts = reinterpret_cast<float*>(halo);
-    // Of each warp: sum and sum of squares of three colours.
+    // Each warp's sum and sum of squares of three colours.
     float* moments = reinterpret_cast<float*>(halo + S::AREA);
     const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const int chunks = p.inputs / S::CHUNK;

@@ -25,9 +25,9 @@ pub struct InstanceNorm {
 pub struct Places {
     /// What is normalised.
     pub x: Address,
-    /// Of each channel.
+    /// Each channel's scale.
     pub scale: Address,
-    /// Of each channel.
+    /// Each channel's shift.
     pub shift: Address,
     /// Mean, and 1 by the deviation, of each channel of each image:
     /// `[batch, channels, 2]`.

@@ -45,7 +45,7 @@ pub fn room(size: u32) -> (u32, u32) {
 /// a painter that changes nothing; `size` is at least 32.
 ///
 /// # Errors
-/// Those of `paint`.
+/// The errors of `paint`.
 pub fn flicker(
     picture: &RgbImage,
     size: u32,
@@ -89,7 +89,7 @@ fn with_noise(
 /// absolute difference, of 255, over the right three eighths.
 ///
 /// # Errors
-/// Those of `paint`.
+/// The errors of `paint`.
 pub fn pumping(picture: &RgbImage, mut paint: impl FnMut(&Image) -> Result<Image>) -> Result<f64> {
     let size = picture.width().min(picture.height());
     let open = cut(picture, size, (0, 0));

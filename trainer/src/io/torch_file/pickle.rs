@@ -165,7 +165,7 @@ impl StorageInfo {
 /// Where a tensor's numbers are.
 pub struct TensorInfo {
     pub storage: Rc<StorageInfo>,
-    /// Of the first element, in elements, as the strides are.
+    /// Offset of the first element, in elements, as the strides are.
     pub offset: usize,
     pub shape: Vec<usize>,
     pub strides: Vec<usize>,

@@ -56,7 +56,7 @@ impl Bin {
 }
 
 impl History {
-    /// Of the steps in `rows`.
+    /// The history of the steps in `rows`.
     pub fn new(rows: &[Row]) -> Self {
         let mut history = History {
             bins: Vec::new(),

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Of the running mean of gradients, what is kept at each step.
+/// How much of the running mean of gradients each step keeps.
 const BETA1: f64 = 0.9;
 
 /// Keeps the division by a deviation of 0 finite.
@@ -35,9 +35,8 @@ pub enum OptimizerMethod {
 }
 
 impl OptimizerMethod {
-    /// Of the running mean of squared gradients, what is kept at each step. The
-    /// basis of SOAP turns, and what was in another one has to be forgotten
-    /// sooner.
+    /// How much of the running mean of squared gradients each step keeps. The basis
+    /// of SOAP turns, and values in another basis have to be forgotten sooner.
     fn beta2(self) -> f64 {
         match self {
             OptimizerMethod::Adam => 0.999,

@@ -22,7 +22,7 @@ struct ProductShape {
     static constexpr int ROWS = WARPS_DOWN * GROUPS * 16, COLUMNS = WARPS_ACROSS * WIDTH;
     static constexpr int CHUNK = 32, PARTS = CHUNK / 8, PITCH = 2 * CHUNK + 16;
     static constexpr int STAGES = 3, STAGE_BYTES = (ROWS + COLUMNS) * PITCH;
-    // Of the 16 rows that a warp puts in order before they are stored.
+    // The pitch of the 16 rows that a warp puts in order before it stores them.
     static constexpr int STAGING_PITCH = 2 * WIDTH + 16;
     static constexpr int SHARED = STAGES * STAGE_BYTES + ROWS * int(sizeof(Origin));
 
@@ -37,7 +37,7 @@ struct Multiplier {
     Origin* origins;
     int thread, lane, warp_down, warp_across;
     int first_row, first_column, padded_columns;
-    // Of this thread's part of the next stage to load.
+    // Where this thread's part of the next stage is.
     Place place;
     float sums[S::GROUPS][S::WIDTH / 8][4];
 

@@ -32,7 +32,7 @@ struct WeightMultiplier {
     char* stages;
     int thread, lane, warp_down, warp_across;
     int first_row, first_column, end;
-    // Of this thread's part of the rows, and of the next pixel to load of them.
+    // Where this thread's part of the rows is, and the next pixel to load.
     Place place;
     Pixel next;
     float sums[S::GROUPS][S::WIDTH / 8][4];
