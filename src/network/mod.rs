@@ -11,6 +11,7 @@ mod architecture;
 mod error;
 mod layers;
 mod model;
+mod style;
 mod style_mix;
 mod transformer;
 
@@ -18,6 +19,7 @@ pub use crate::ops::{Padding, Step};
 pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
 pub use layers::{LayerSpec, Residual, SIDE_MULTIPLE, Tail};
-pub use model::{FORMAT_VERSION, Model, ModelFile, Style, write_atomically};
+pub use model::{FORMAT_VERSION, Model, ModelFile, write_atomically};
+pub use style::Style;
 pub use style_mix::StyleMix;
 pub use transformer::Network;

@@ -10,10 +10,10 @@
 //! | `styles` | JSON list of [`Style`] |
 //! | `training` | JSON object: recipe, steps, losses, software version |
 
-use super::{Architecture, ModelError, StyleMix};
+use super::{Architecture, ModelError, Style, StyleMix};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorView};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -25,26 +25,6 @@ pub const FORMAT_VERSION: u64 = 2;
 
 /// More than the largest network that [`Architecture::check`] lets pass.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-
-/// A painting that a network has learned.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Style {
-    /// Short name, fit for a file: `scream`.
-    pub name: String,
-    /// The painting's title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Who painted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artist: Option<String>,
-    /// When, as one would write it: `1893`, `c. 1831`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub year: Option<String>,
-    /// How it was trained, if that differs from the rest of the file: recipe,
-    /// steps, losses.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
-    pub training: serde_json::Value,
-}
 
 /// A network's architecture and weights, with its history.
 #[derive(Clone, Debug)]

@@ -199,7 +199,7 @@ struct Frozen {
     products: Products,
 }
 
-/// How exactly a [`FrozenConv2d`] multiplies on a CPU. A CUDA device has one way.
+/// How exactly a `FrozenConv2d` multiplies on a CPU. A CUDA device has one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
     /// In 32-bit floats.

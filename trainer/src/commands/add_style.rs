@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Model, Network, StyleMix};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// Photos that the best start is looked for with.
@@ -251,7 +251,7 @@ fn resume_command(args: &AddStyleArgs, name: &str) -> Vec<String> {
     let mut words = vec!["add-style".into(), "--resume".into()];
     words.extend(["--model".into(), path(&args.model)]);
     words.extend(["--name".into(), name.into()]);
-    let output = args.output.as_ref().map(PathBuf::as_path);
+    let output = args.output.as_deref();
     words.extend(
         output
             .into_iter()
