@@ -60,28 +60,22 @@ impl StyleMix {
     }
 
     /// A mix in words: a style's name, or names with weights, such as
-    /// `scream:0.7,starry-night:0.3`. A name alone has weight 1.
+    /// `scream:0.7,starry-night:0.3`. A weight that is left out is 1.
     ///
     /// # Errors
     /// A name that none of `styles` has; weights that make no mean.
     pub fn parse(text: &str, styles: &[Style]) -> std::result::Result<Self, String> {
-        let part = |part: &str| {
-            let (name, weight) = part.rsplit_once(':').unwrap_or((part, "1"));
-            let (name, weight) = (name.trim(), weight.trim());
-            let index = styles.iter().position(|style| style.name == name);
-            let index = index.ok_or_else(|| {
-                let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
-                format!("there is no style {name:?}, only {}", names.join(", "))
-            })?;
-            let weight = weight
-                .parse()
-                .map_err(|_| format!("the weight {weight:?} of {name} is not a number"))?;
-            Ok((index, weight))
-        };
-        let parts = text.split(',').map(part);
-        let parts = parts.collect::<std::result::Result<Vec<_>, String>>()?;
-        StyleMix::new(&parts)
-            .map_err(|_| format!("{text:?}: weights must be at least 0, and one of them above 0"))
+        StyleMix::new(&StyleMix::parse_parts(text, styles)?)
+            .map_err(|_| format!("`{text}`: the weights are negative, too large or all 0"))
+    }
+
+    /// The parts of a mix in words, in their order.
+    pub(crate) fn parse_parts(
+        text: &str,
+        styles: &[Style],
+    ) -> std::result::Result<Vec<(usize, f32)>, String> {
+        let parts = text.split(',').map(|part| parse_part(part, styles));
+        parts.collect()
     }
 
     /// Becomes what lies between two mixes: `from` at share 0, `to` at share 1.
@@ -128,6 +122,30 @@ impl StyleMix {
     }
 }
 
+fn parse_part(part: &str, styles: &[Style]) -> std::result::Result<(usize, f32), String> {
+    let (name, weight) = match part.rsplit_once(':') {
+        Some((name, weight)) => {
+            let parsed = weight.trim().parse();
+            let weight = parsed.map_err(|_| format!("`{part}`: `{weight}` is not a number"))?;
+            (name, weight)
+        }
+        None => (part, 1.0),
+    };
+    let name = name.trim();
+    match styles.iter().position(|style| style.name == name) {
+        Some(index) => Ok((index, weight)),
+        None => Err(format!("there is no style `{name}`; {}", list(styles))),
+    }
+}
+
+fn list(styles: &[Style]) -> String {
+    let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
+    match names.is_empty() {
+        true => "the model's styles have no names".into(),
+        false => format!("the model has {}", names.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,12 +179,12 @@ mod tests {
             Ok(vec![(0, 0.75), (1, 0.25)])
         );
         for (text, expected) in [
-            ("waves", "only scream, starry-night"),
-            ("", "no style \"\""),
+            ("waves", "the model has scream, starry-night"),
+            ("", "no style ``"),
             ("scream:", "not a number"),
-            ("scream:-1", "at least 0"),
-            ("scream:0", "above 0"),
-            ("scream:inf", "at least 0"),
+            ("scream:-1", "negative"),
+            ("scream:0", "all 0"),
+            ("scream:inf", "too large"),
         ] {
             let error = parts(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
