@@ -22,6 +22,7 @@ mod prepared;
 pub mod resize;
 mod threads;
 mod tiles;
+pub mod tone;
 pub mod upsample;
 
 pub use crate::ops::Size;
@@ -41,6 +42,7 @@ use candle_core::Tensor;
 use cpu::CpuNetwork;
 use prepared::Weights;
 use std::sync::Arc;
+use tone::Tone;
 
 #[cfg(feature = "cuda")]
 type CudaNetwork = cuda::CudaNetwork<cuda::Device>;
@@ -112,7 +114,8 @@ impl Engine {
         }
     }
 
-    /// Repaints `picture` into `styled`, which takes its size.
+    /// Repaints `picture` into `styled`, which takes its size. Black stays black
+    /// and white stays white; see [`tone`].
     ///
     /// # Errors
     /// [`EngineError::Picture`] if there is no picture of the size it claims,
@@ -124,17 +127,20 @@ impl Engine {
             Runner::Cpu(network) => self
                 .prepared
                 .threads
-                .run(|| network.stylize(picture, styled))?,
+                .run(|| network.stylize(picture, Tone::of(picture), styled))?,
             #[cfg(feature = "cuda")]
             Runner::Cuda(network) => network.stylize(picture, styled)?,
             Runner::Candle(network) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
-                let output = self.prepared.threads.run(|| network.forward(&input))?;
+                let threads = &self.prepared.threads;
+                let output = threads.run(|| network.forward(&input))?;
                 *styled = Image {
                     data: output.flatten_all()?.to_vec1()?,
                     ..*picture
                 };
+                let tone = threads.run(|| Tone::of(picture));
+                tone.apply(&mut styled.data, &picture.data);
             }
         }
         Ok(())
