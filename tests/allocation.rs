@@ -1,6 +1,6 @@
 //! Once a picture size is known, frames need no new memory.
 
-use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Architecture, Model, StyleMix};
 use gstfaststyle::{DeviceChoice, Engine, Image, Options};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,9 +25,20 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Bytes that `act` allocates.
+fn allocated(act: impl FnOnce()) -> usize {
+    let before = BYTES.load(Ordering::Relaxed);
+    act();
+    BYTES.load(Ordering::Relaxed) - before
+}
+
 #[test]
 fn a_frame_of_a_known_size_allocates_next_to_nothing() {
-    let model = Model::random(Architecture::with_width(8), 1).unwrap();
+    let architecture = Architecture {
+        styles: 3,
+        ..Architecture::with_width(8)
+    };
+    let model = Model::random(architecture, 1).unwrap();
     let options = Options {
         device: DeviceChoice::Cpu,
         // Each thread takes memory for its first tasks, whenever those come.
@@ -41,12 +52,25 @@ fn a_frame_of_a_known_size_allocates_next_to_nothing() {
         data: (0..3 * 160 * 120).map(|i| (i % 256) as f32).collect(),
     };
     let mut styled = Image::default();
+    let from = StyleMix::new(&[(0, 1.0), (1, 1.0)]).unwrap();
+    let (mut mix, to) = (from.clone(), StyleMix::single(2));
+    mix.set_between(&from, &to, 0.5);
+    engine.set_mix(&mix).unwrap();
     engine.stylize(&picture, &mut styled).unwrap();
-    let before = BYTES.load(Ordering::Relaxed);
-    for _ in 0..10 {
-        engine.stylize(&picture, &mut styled).unwrap();
-    }
-    let bytes = BYTES.load(Ordering::Relaxed) - before;
+
+    let bytes = allocated(|| {
+        for _ in 0..10 {
+            engine.stylize(&picture, &mut styled).unwrap();
+        }
+    });
     // The smallest image inside the network takes 38,400 bytes.
     assert!(bytes < 10_000, "{bytes} bytes for ten frames");
+
+    let bytes = allocated(|| {
+        for frame in 0..=10 {
+            mix.set_between(&from, &to, frame as f32 / 10.0);
+            engine.set_mix(&mix).unwrap();
+        }
+    });
+    assert_eq!(bytes, 0, "a fade");
 }

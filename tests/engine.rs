@@ -8,8 +8,8 @@ use gstfaststyle::internals::engine::cpu::{CpuNetwork, CpuWeights};
 use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::Backend;
 use gstfaststyle::internals::ops::cpu::Level;
-use gstfaststyle::{Architecture, Model, Network, OutputMap, Padding, Upsampling};
-use gstfaststyle::{DeviceChoice, Engine, EngineError, Image, Options, Precision};
+use gstfaststyle::{Architecture, Model, Network, OutputMap, Padding, StyleMix, Upsampling};
+use gstfaststyle::{DeviceChoice, Engine, EngineError, Image, Options, Precision, Prepared};
 use std::sync::Arc;
 
 fn picture(width: usize, height: usize) -> Image {
@@ -21,10 +21,14 @@ fn cpu_network(model: &Model, level: Level, precision: Precision) -> CpuNetwork 
 }
 
 fn plain(model: &Model, picture: &Image) -> Vec<f32> {
+    plain_mix(model, picture, &StyleMix::default())
+}
+
+fn plain_mix(model: &Model, picture: &Image, mix: &StyleMix) -> Vec<f32> {
     let network = Network::from_model(model, &Device::Cpu).unwrap();
     let shape = (1, 3, picture.height, picture.width);
     let x = Tensor::from_slice(&picture.data, shape, &Device::Cpu).unwrap();
-    let y = network.forward_by(&x, Backend::Plain).unwrap();
+    let y = network.forward_mix(&x, mix, Backend::Plain).unwrap();
     y.flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -79,6 +83,90 @@ fn every_level_equals_the_plain_network() {
                 assert_same_picture(&what, &styled.data, &reference);
             }
         }
+    }
+}
+
+/// From the first style on, that of a fresh network.
+fn mixes() -> [StyleMix; 4] {
+    [
+        StyleMix::default(),
+        StyleMix::single(2),
+        StyleMix::new(&[(2, 1.0), (0, 3.0)]).unwrap(),
+        StyleMix::new(&[(0, 0.2), (1, 0.5), (2, 0.3)]).unwrap(),
+    ]
+}
+
+#[test]
+fn mixes_of_styles_equal_the_plain_network() {
+    let architectures = [
+        Architecture {
+            styles: 3,
+            ..Architecture::with_width(17)
+        },
+        Architecture {
+            styles: 3,
+            residual_blocks: 1,
+            output_norm: false,
+            ..Architecture::with_width(5)
+        },
+    ];
+    for architecture in architectures {
+        let model = model(architecture);
+        let picture = picture(67, 33);
+        let references = mixes().map(|mix| plain_mix(&model, &picture, &mix));
+        assert_ne!(references[0], references[1]);
+        for level in Level::available() {
+            let mut exact = cpu_network(&model, level, Precision::F32);
+            let mut fast = cpu_network(&model, level, Precision::Fast);
+            let mut styled = Image::default();
+            for (mix, reference) in mixes().iter().zip(&references) {
+                let what = format!("{level}, {mix:?}");
+                exact.set_mix(mix).unwrap();
+                exact.stylize(&picture, Tone::NONE, &mut styled).unwrap();
+                assert_same_picture(&what, &styled.data, reference);
+                fast.set_mix(mix).unwrap();
+                fast.stylize(&picture, Tone::NONE, &mut styled).unwrap();
+                let differences = styled.data.iter().zip(reference);
+                let sum: f32 = differences.map(|(a, b)| (a - b).abs()).sum();
+                let mean = sum / reference.len() as f32;
+                assert!(mean < 0.5, "{what}: off by {mean}");
+            }
+        }
+    }
+}
+
+#[test]
+fn engines_of_one_model_have_mixes_of_their_own() {
+    let three = |architecture| Architecture {
+        styles: 3,
+        residual_blocks: 1,
+        ..architecture
+    };
+    for architecture in [
+        three(Architecture::with_width(4)),
+        three(of_tensorflow().architecture),
+    ] {
+        let model = model(architecture);
+        let prepared = Arc::new(Prepared::new(&model, Options::default()).unwrap());
+        let names = prepared.styles().iter().map(|style| style.name.as_str());
+        assert!(names.eq(["style-0", "style-1", "style-2"]));
+        let mut engines = [(); 4].map(|()| Engine::of(prepared.clone()));
+        for (engine, mix) in engines.iter_mut().zip(mixes()) {
+            engine.set_mix(&mix).unwrap();
+        }
+        let picture = picture(21, 18);
+        let mut styled = Image::default();
+        for (engine, mix) in engines.iter_mut().zip(mixes()) {
+            let error = engine.set_mix(&StyleMix::single(3)).unwrap_err();
+            assert!(matches!(error, EngineError::NoStyle { style: 3, .. }));
+            engine.stylize(&picture, &mut styled).unwrap();
+            let reference = plain_mix(&model, &picture, &mix);
+            assert_same_picture(&format!("{mix:?}"), &styled.data, &reference);
+        }
+        // With another model, even if that is the same, all begin anew.
+        engines[1].set_model(prepared);
+        engines[1].stylize(&picture, &mut styled).unwrap();
+        assert_same_picture("anew", &styled.data, &plain(&model, &picture));
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::model;
 use gstfaststyle::internals::engine::tone::Tone;
-use gstfaststyle::{Architecture, Model, OutputMap, Padding};
+use gstfaststyle::{Architecture, Model, OutputMap, Padding, StyleMix};
 use gstfaststyle::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision, Size,
 };
@@ -189,6 +189,29 @@ fn tiles_have_the_tone_of_the_whole() {
     assert!(tiled.areas.len() > 2);
     let off = largest(&tiled.painted, &whole.painted);
     assert!(off < 0.05, "off by {off} of 255");
+}
+
+#[test]
+fn tiles_in_a_mix_of_styles() {
+    let model = model(Architecture {
+        styles: 2,
+        residual_blocks: 1,
+        output_norm: false,
+        ..Architecture::with_width(8)
+    });
+    let mix = StyleMix::new(&[(0, 0.3), (1, 0.7)]).unwrap();
+    // The model with that mix alone.
+    let mut whole = Picture::new(160, 120);
+    engine(&model.with_mix(&mix).unwrap(), Precision::F32)
+        .paint(&mut whole, usize::MAX)
+        .unwrap();
+    let mut tiled = Picture::new(160, 120);
+    let mut engine = engine(&model, Precision::F32);
+    engine.set_mix(&mix).unwrap();
+    engine.paint(&mut tiled, 2 * MIB).unwrap();
+    assert!(tiled.areas.len() > 1);
+    let off = largest(&tiled.painted, &whole.painted);
+    assert!(off < 0.1, "off by {off} of 255");
 }
 
 #[test]

@@ -76,6 +76,15 @@ pub enum EngineError {
     #[error("the statistics of the whole picture are not complete")]
     Statistics,
 
+    /// A mix of styles with one that the model lacks.
+    #[error("there is no style {style} in a model of {styles}, which count from 0")]
+    NoStyle {
+        /// The style's place in the list.
+        style: usize,
+        /// How many styles the model has.
+        styles: usize,
+    },
+
     /// The system has no threads left.
     #[error("starting {count} threads: {reason}")]
     Threads {

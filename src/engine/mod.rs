@@ -20,6 +20,7 @@ pub mod pixels;
 mod precision;
 mod prepared;
 pub mod resize;
+mod styles;
 mod threads;
 mod tiles;
 pub mod tone;
@@ -37,7 +38,8 @@ pub use prepared::{Options, Prepared};
 pub use threads::Threads;
 pub use tiles::Canvas;
 
-use crate::network::{Model, Network};
+use crate::network::{Model, Network, StyleMix};
+use crate::ops::Backend;
 use candle_core::Tensor;
 use cpu::CpuNetwork;
 use prepared::Weights;
@@ -61,7 +63,7 @@ enum Runner {
     Cuda(Box<CudaNetwork>),
     /// One operation after the other: on other devices, and on the CPU for
     /// networks that have no [`cpu::CpuWeights`].
-    Candle(Arc<Network>),
+    Candle(Arc<Network>, StyleMix),
 }
 
 impl Engine {
@@ -86,19 +88,19 @@ impl Engine {
         Ok(Engine::of(Arc::new(prepared)))
     }
 
-    /// Runs a model that has been prepared.
+    /// Runs a model that has been prepared, in the first of its styles.
     pub fn of(prepared: Arc<Prepared>) -> Self {
         let runner = match &prepared.weights {
             Weights::Cpu(weights) => Runner::Cpu(Box::new(CpuNetwork::new(weights.clone()))),
             #[cfg(feature = "cuda")]
             Weights::Cuda(weights) => Runner::Cuda(Box::new(CudaNetwork::new(weights.clone()))),
-            Weights::Candle(network) => Runner::Candle(network.clone()),
+            Weights::Candle(network) => Runner::Candle(network.clone(), StyleMix::default()),
         };
         Engine { prepared, runner }
     }
 
-    /// Runs this model from now on, in the memory of the one before where both
-    /// run by the same kernels.
+    /// Runs this model from now on, in the first of its styles, and in the memory
+    /// of the one before where both run by the same kernels.
     pub fn set_model(&mut self, prepared: Arc<Prepared>) {
         match (&mut self.runner, &prepared.weights) {
             (Runner::Cpu(network), Weights::Cpu(weights)) => {
@@ -114,8 +116,27 @@ impl Engine {
         }
     }
 
-    /// Repaints `picture` into `styled`, which takes its size. Black stays black
-    /// and white stays white; see [`tone`].
+    /// Paints in this mix of the model's styles from now on. That takes no memory
+    /// and next to no time: a mix can change with every frame.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStyle`], and what the device reports.
+    pub fn set_mix(&mut self, mix: &StyleMix) -> Result<(), EngineError> {
+        match &mut self.runner {
+            Runner::Cpu(network) => network.set_mix(mix),
+            #[cfg(feature = "cuda")]
+            Runner::Cuda(network) => network.set_mix(mix),
+            Runner::Candle(network, current) => {
+                styles::check(mix, network.architecture().styles)?;
+                current.clone_from(mix);
+                Ok(())
+            }
+        }
+    }
+
+    /// Repaints `picture` into `styled`, which takes its size. A dark picture gives
+    /// a dark painting, a pale one a pale painting, and one without contrast stays
+    /// as it is.
     ///
     /// # Errors
     /// [`EngineError::Picture`] if there is no picture of the size it claims,
@@ -130,11 +151,11 @@ impl Engine {
                 .run(|| network.stylize(picture, Tone::of(picture), styled))?,
             #[cfg(feature = "cuda")]
             Runner::Cuda(network) => network.stylize(picture, styled)?,
-            Runner::Candle(network) => {
+            Runner::Candle(network, mix) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
                 let threads = &self.prepared.threads;
-                let output = threads.run(|| network.forward(&input))?;
+                let output = threads.run(|| network.forward_mix(&input, mix, Backend::Fast))?;
                 *styled = Image {
                     data: output.flatten_all()?.to_vec1()?,
                     ..*picture
@@ -164,7 +185,7 @@ impl Engine {
             Runner::Cpu(network) if tiles::memory_needed(network, size) > memory => {
                 return tiles::paint(network, &self.prepared.threads, canvas, memory);
             }
-            Runner::Candle(network) if self.prepared.device.is_cpu() => {
+            Runner::Candle(network, _) if self.prepared.device.is_cpu() => {
                 let pictures = tiles::pictures_memory(size);
                 let needed = pictures.saturating_add(network.memory_needed(size));
                 if needed > memory {
@@ -206,7 +227,7 @@ impl Engine {
             Runner::Cpu(network) => network.memory_needed(size),
             #[cfg(feature = "cuda")]
             Runner::Cuda(_) => 0,
-            Runner::Candle(network) => network.memory_needed(size),
+            Runner::Candle(network, _) => network.memory_needed(size),
         };
         network.saturating_add(tiles::pictures_memory(size))
     }

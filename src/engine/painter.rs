@@ -8,6 +8,7 @@ use super::frame::{Frame, FrameMut};
 use super::pixels;
 use super::upsample::{self, Upsampler};
 use super::{Blend, Engine, EngineError, Image, Prepared, Size, Threads, memory, resize, tiles};
+use crate::network::StyleMix;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,8 @@ impl Painter {
         }
     }
 
-    /// Takes another model, or none, from the next frame on.
+    /// Takes another model, or none, from the next frame on, and the first of its
+    /// styles.
     pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
         match (&mut self.engine, model) {
             (Some(engine), Some(model)) => engine.set_model(model),
@@ -61,6 +63,18 @@ impl Painter {
                 *engine = model.map(Engine::of);
                 self.granted = 0;
             }
+        }
+    }
+
+    /// Paints in this mix of the model's styles from the next frame on. Without a
+    /// model, it does nothing. See [`Engine::set_mix`].
+    ///
+    /// # Errors
+    /// [`EngineError::NoStyle`], and what the device reports.
+    pub fn set_mix(&mut self, mix: &StyleMix) -> Result<(), EngineError> {
+        match &mut self.engine {
+            Some(engine) => engine.set_mix(mix),
+            None => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use super::cpu;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{DeviceChoice, EngineError, Precision, Threads, error_chain};
-use crate::network::{Architecture, Model, ModelFile, Network, StyleMix};
+use crate::network::{Architecture, Model, ModelFile, Network, Style};
 use crate::ops::cpu::Level;
 use candle_core::Device;
 use sha2::{Digest, Sha256};
@@ -29,6 +29,7 @@ pub struct Prepared {
     pub(super) device: Device,
     pub(super) threads: Threads,
     architecture: Architecture,
+    styles: Vec<Style>,
     precision: Precision,
     fallback: Option<String>,
 }
@@ -75,14 +76,13 @@ impl Weights {
 }
 
 impl Prepared {
-    /// Prepares `model`, to paint in the first of its styles.
+    /// Prepares `model` with all its styles.
     ///
     /// # Errors
     /// [`EngineError::Device`] if the device is not there,
     /// [`EngineError::Threads`] if the system has no more threads.
     pub fn new(model: &Model, options: Options) -> Result<Self, EngineError> {
         let threads = Threads::new(options.threads)?;
-        let model = &model.with_mix(&StyleMix::default())?;
         let (mut device, mut fallback) = options.device.open_or_fall_back()?;
         let prepared = Weights::new(model, options, &device, &threads);
         let (weights, precision) = match prepared {
@@ -99,6 +99,7 @@ impl Prepared {
             device,
             threads,
             architecture: model.architecture.clone(),
+            styles: model.styles.clone(),
             precision,
             fallback,
         })
@@ -133,6 +134,16 @@ impl Prepared {
     /// What the network looks like.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// The styles that it paints, in their order in the model. Empty if the model
+    /// does not say.
+    pub fn styles(&self) -> &[Style] {
+        match self.styles.len() == self.architecture.styles {
+            true => &self.styles,
+            // One style that was mixed of several, or has no name.
+            false => &[],
+        }
     }
 
     /// How exactly the network runs, which is what was asked for where that

@@ -4,11 +4,23 @@ use candle_core::{Result, Tensor, bail};
 
 /// A weighted mean of a network's styles: of their scales, shifts and biases
 /// (Dumoulin et al. 2017, section 3.3). By default the first style alone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct StyleMix {
     /// Places in the network's list of styles, and their weights, which add up
     /// to 1.
     parts: Vec<(usize, f32)>,
+}
+
+impl Clone for StyleMix {
+    fn clone(&self) -> Self {
+        let parts = self.parts.clone();
+        StyleMix { parts }
+    }
+
+    // In the memory that is there: mixes change from frame to frame.
+    fn clone_from(&mut self, other: &Self) {
+        self.parts.clone_from(&other.parts);
+    }
 }
 
 impl Default for StyleMix {
@@ -44,6 +56,23 @@ impl StyleMix {
         Ok(StyleMix {
             parts: parts.map(|(i, weight)| (*i, weight / total)).collect(),
         })
+    }
+
+    /// Becomes what lies between two mixes: `from` at share 0, `to` at share 1.
+    /// Takes no memory once it has held as many styles as both have.
+    pub fn set_between(&mut self, from: &StyleMix, to: &StyleMix, share: f32) {
+        let share = share.clamp(0.0, 1.0);
+        self.parts.clear();
+        for (mix, share) in [(from, 1.0 - share), (to, share)] {
+            for &(style, weight) in &mix.parts {
+                let weight = weight * share;
+                match self.parts.iter_mut().find(|(known, _)| *known == style) {
+                    Some((_, sum)) => *sum += weight,
+                    None if weight > 0.0 => self.parts.push((style, weight)),
+                    None => (),
+                }
+            }
+        }
     }
 
     /// The styles in it, and their weights.
@@ -91,6 +120,22 @@ mod tests {
         assert_eq!(last.to_vec1::<f32>().unwrap(), [5.0, 5.0]);
         assert!(mix.check(2).is_ok());
         assert!(mix.check(1).is_err());
+    }
+
+    #[test]
+    fn between_two_mixes() {
+        let from = StyleMix::new(&[(0, 1.0), (2, 1.0)]).unwrap();
+        let to = StyleMix::single(2);
+        let mut mix = StyleMix::default();
+        for (share, parts) in [
+            (0.0, &[(0, 0.5), (2, 0.5)][..]),
+            (0.5, &[(0, 0.25), (2, 0.75)]),
+            (1.0, &[(2, 1.0)]),
+            (7.0, &[(2, 1.0)]),
+        ] {
+            mix.set_between(&from, &to, share);
+            assert_eq!(mix.parts(), parts, "{share}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use gstfaststyle::internals::engine::cuda::{CudaNetwork, CudaWeights};
 use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::cuda::HalfType;
-use gstfaststyle::{Architecture, Model, Network, OutputMap};
+use gstfaststyle::{Architecture, Model, Network, OutputMap, StyleMix};
 use gstfaststyle::{EngineError, Image, Size};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -172,6 +172,51 @@ fn models_and_sizes_take_turns_in_the_same_memory() {
     network.set_weights(two);
     assert_eq!(sizes.map(|size| paint(&mut network, size)), of_two);
     assert_eq!(counts(), (allocations, graphs + sizes.len()));
+}
+
+#[test]
+fn mixes_of_styles_paint_as_in_f32() {
+    for output_norm in [true, false] {
+        let model = common::model(Architecture {
+            styles: 3,
+            residual_blocks: 1,
+            output_norm,
+            ..Architecture::with_width(4)
+        });
+        let image = common::waves(20, 13);
+        let mixes = [
+            StyleMix::default(),
+            StyleMix::new(&[(1, 1.0), (2, 3.0)]).unwrap(),
+            StyleMix::single(2),
+            StyleMix::default(),
+        ];
+        let gpu = Arc::new(Emulated::default());
+        let weights = CudaWeights::new(gpu.clone(), &model, HalfType::F16).unwrap();
+        let weights = Arc::new(weights);
+        let [mut network, mut other] = [(); 2].map(|()| CudaNetwork::new(weights.clone()));
+        other.set_mix(&mixes[1]).unwrap();
+        let mut styled = Image::default();
+        network.stylize(&image, &mut styled).unwrap();
+        other.stylize(&image, &mut styled).unwrap();
+        let counts = || {
+            let counts = [&gpu.allocations, &gpu.graphs];
+            counts.map(|count| count.load(Ordering::Relaxed))
+        };
+        let before = counts();
+        for mix in &mixes {
+            network.set_mix(mix).unwrap();
+            network.stylize(&image, &mut styled).unwrap();
+            let expected = reference(&model.with_mix(mix).unwrap(), &image);
+            let mean = difference(&styled.data, &expected);
+            assert!(mean < 0.5, "{output_norm}, {mix:?}: off by {mean}");
+        }
+        // Each network has a mix of its own.
+        other.stylize(&image, &mut styled).unwrap();
+        let expected = reference(&model.with_mix(&mixes[1]).unwrap(), &image);
+        assert!(difference(&styled.data, &expected) < 0.5);
+        assert_eq!(counts(), before);
+        assert!(network.set_mix(&StyleMix::single(3)).is_err());
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
-use super::norm::InstanceNorm;
+use super::norm::StyledNorm;
 use super::plan::Border;
 use super::statistics::{Norms, Window};
 use crate::engine::Precision;
+use crate::engine::styles::StyleTable;
 use crate::network::{LayerSpec, Model, Step, Tail};
 use crate::ops::Size;
 use crate::ops::cpu::conv::winograd_weights;
@@ -12,7 +13,7 @@ use crate::ops::cpu::norm::{Affine, Moments};
 use crate::ops::cpu::pack::Panels;
 use crate::ops::cpu::winograd::{self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source};
 use crate::ops::cpu::{Level, direct, norm};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// Weights `[outputs, inputs, kernel, kernel]`.
 struct Kernels {
@@ -78,6 +79,8 @@ pub struct Scratch {
 pub struct Pass<'a> {
     pub level: Level,
     pub norms: Norms<'a>,
+    /// The style's row.
+    pub style: &'a [f32],
     pub scratch: &'a mut Scratch,
     /// Width of the images at the network's full size.
     pub width: usize,
@@ -96,12 +99,13 @@ impl Pass<'_> {
     /// shorter than those of full size.
     fn finalize(
         &mut self,
-        norm: &InstanceNorm,
+        norm: &StyledNorm,
         out: &[f32],
         scale: usize,
         next: &mut Affine,
     ) -> ControlFlow<()> {
         let (level, width) = (self.level, self.width / scale);
+        let norm = &norm.in_style(self.style);
         let measure = |window: &Window, moments: &mut Vec<Moments>| {
             let Window { rows, columns } = window.divided(scale);
             let row = (width, norm.channels());
@@ -115,18 +119,22 @@ impl Pass<'_> {
 /// The first layer: from a picture.
 pub struct FirstLayer {
     weights: PictureWeights,
-    norm: InstanceNorm,
+    norm: StyledNorm,
 }
 
 impl FirstLayer {
-    /// That of `model`.
-    pub fn new(model: &Model, spec: &LayerSpec) -> candle_core::Result<Self> {
+    /// That of `model`; what depends on the style goes to `table`.
+    pub fn new(
+        model: &Model,
+        spec: &LayerSpec,
+        table: &mut StyleTable,
+    ) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, spec)?;
         Ok(FirstLayer {
             weights: PictureWeights::from_picture(kernels.outputs, kernels.side, |o, i, y, x| {
                 kernels.at(o, i, y, x)
             }),
-            norm: InstanceNorm::new(model, spec)?,
+            norm: StyledNorm::new(model, spec, table)?,
         })
     }
 
@@ -154,7 +162,7 @@ pub struct InnerLayer {
     /// What the layer is.
     pub spec: LayerSpec,
     kernels: PackedKernels,
-    norm: InstanceNorm,
+    norm: StyledNorm,
 }
 
 enum PackedKernels {
@@ -165,8 +173,13 @@ enum PackedKernels {
 }
 
 impl InnerLayer {
-    /// That of `model`.
-    pub fn new(model: &Model, spec: &LayerSpec, precision: Precision) -> candle_core::Result<Self> {
+    /// That of `model`; what depends on the style goes to `table`.
+    pub fn new(
+        model: &Model,
+        spec: &LayerSpec,
+        precision: Precision,
+        table: &mut StyleTable,
+    ) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, spec)?;
         let Kernels {
             outputs,
@@ -187,7 +200,7 @@ impl InnerLayer {
         Ok(InnerLayer {
             spec: spec.clone(),
             kernels,
-            norm: InstanceNorm::new(model, spec)?,
+            norm: StyledNorm::new(model, spec, table)?,
         })
     }
 
@@ -262,21 +275,26 @@ pub struct LastLayer {
 }
 
 enum LastTail {
-    Norm(InstanceNorm),
-    Bias(Vec<f32>),
+    Norm(StyledNorm),
+    /// Where in a style's row it is.
+    Bias(Range<usize>),
 }
 
 impl LastLayer {
-    /// That of `model`.
-    pub fn new(model: &Model, spec: &LayerSpec) -> candle_core::Result<Self> {
+    /// That of `model`; what depends on the style goes to `table`.
+    pub fn new(
+        model: &Model,
+        spec: &LayerSpec,
+        table: &mut StyleTable,
+    ) -> candle_core::Result<Self> {
         let kernels = Kernels::new(model, spec)?;
         Ok(LastLayer {
             weights: PictureWeights::to_picture(kernels.inputs, kernels.side, |o, i, y, x| {
                 kernels.at(o, i, y, x)
             }),
             tail: match spec.tail {
-                Tail::Norm => LastTail::Norm(InstanceNorm::new(model, spec)?),
-                Tail::Bias => LastTail::Bias(model.values(&spec.bias())?),
+                Tail::Norm => LastTail::Norm(StyledNorm::new(model, spec, table)?),
+                Tail::Bias => LastTail::Bias(table.push(model, &spec.bias(), spec.outputs)?),
             },
         })
     }
@@ -300,7 +318,13 @@ impl LastLayer {
         let layout = self.weights.sums(x.size);
         match &self.tail {
             LastTail::Norm(norm) => {
-                let Pass { norms, scratch, .. } = pass;
+                let Pass {
+                    norms,
+                    scratch,
+                    style,
+                    ..
+                } = pass;
+                let norm = &norm.in_style(style);
                 let moments = &mut scratch.moments;
                 if norms.are_own() {
                     layout.measure(sums, 0..x.size.height, 0..x.size.width, moments);
@@ -311,9 +335,11 @@ impl LastLayer {
                 })?;
             }
             LastTail::Bias(bias) => {
+                let bias = &pass.style[bias.clone()];
                 next.factor.clear();
                 next.factor.resize(bias.len(), 1.0);
-                next.offset.clone_from(bias);
+                next.offset.clear();
+                next.offset.extend(bias);
             }
         }
         ControlFlow::Continue(layout)

@@ -12,9 +12,12 @@ mod norm;
 mod plan;
 mod statistics;
 
+use super::styles::{MixedStyle, StyleTable};
 use super::tone::Tone;
 use super::{Area, EngineError, Image, Precision, memory};
-use crate::network::{Architecture, LayerSpec, Model, Residual, SIDE_MULTIPLE, Upsampling};
+use crate::network::{
+    Architecture, LayerSpec, Model, Residual, SIDE_MULTIPLE, StyleMix, Upsampling,
+};
 use crate::ops::cpu::Level;
 use crate::ops::cpu::norm::{Affine, add, apply_in_place};
 use crate::ops::cpu::winograd::PaddedPicture;
@@ -36,11 +39,14 @@ pub struct CpuWeights {
     first: FirstLayer,
     inner: Vec<InnerLayer>,
     last: LastLayer,
+    /// What the layers do in each style.
+    styles: StyleTable,
 }
 
-/// A network on the CPU: weights, and memory for a picture.
+/// A network on the CPU: weights, a mix of their styles, and memory for a picture.
 pub struct CpuNetwork {
     weights: Arc<CpuWeights>,
+    style: MixedStyle,
     plan: Plan,
     memory: Memory,
 }
@@ -78,34 +84,49 @@ impl CpuWeights {
         let [first, inner @ .., last] = &specs[..] else {
             candle_core::bail!("a network of {} layers", specs.len());
         };
+        let mut styles = StyleTable::new(model.architecture.styles);
         Ok(CpuWeights {
             level,
             architecture: model.architecture.clone(),
-            first: FirstLayer::new(model, first)?,
+            first: FirstLayer::new(model, first, &mut styles)?,
             inner: inner
                 .iter()
-                .map(|spec| InnerLayer::new(model, spec, precision))
+                .map(|spec| InnerLayer::new(model, spec, precision, &mut styles))
                 .collect::<candle_core::Result<_>>()?,
-            last: LastLayer::new(model, last)?,
+            last: LastLayer::new(model, last, &mut styles)?,
             specs,
+            styles,
         })
     }
 }
 
 impl CpuNetwork {
-    /// A network with these weights, and no memory yet.
+    /// A network with these weights in the first of their styles, and no memory
+    /// yet.
     pub fn new(weights: Arc<CpuWeights>) -> Self {
         CpuNetwork {
+            style: MixedStyle::new(&weights.styles),
             weights,
             plan: Plan::default(),
             memory: Memory::default(),
         }
     }
 
-    /// Takes the place of the network before, but keeps its memory.
+    /// Takes the place of the network before, in its first style, but keeps its
+    /// memory.
     pub fn set_weights(&mut self, weights: Arc<CpuWeights>) {
+        self.style.reset(&weights.styles);
         self.weights = weights;
         self.plan = Plan::default();
+    }
+
+    /// Paints in this mix of styles from now on.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStyle`].
+    pub fn set_mix(&mut self, mix: &StyleMix) -> Result<(), EngineError> {
+        self.style.set(&self.weights.styles, mix)?;
+        Ok(())
     }
 
     /// Repaints `picture` into `styled`, which takes its size and this tone.
@@ -215,6 +236,7 @@ impl CpuNetwork {
         let pass = &mut Pass {
             level: *level,
             norms,
+            style: self.style.row(),
             scratch,
             width: full.width,
         };

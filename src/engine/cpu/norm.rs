@@ -1,25 +1,50 @@
 //! An instance normalisation with a model's parameters.
 
+use crate::engine::styles::StyleTable;
 use crate::network::{LayerSpec, Model};
 use crate::ops::cpu::norm::{Affine, Moments};
+use std::ops::Range;
 
-/// Scale, shift and epsilon of a layer's normalisation.
-pub struct InstanceNorm {
-    scale: Vec<f32>,
-    shift: Vec<f32>,
+/// A layer's normalisation, whose scale and shift depend on the style.
+pub struct StyledNorm {
+    /// Where in a style's row they are.
+    scale: Range<usize>,
+    shift: Range<usize>,
     eps: f64,
 }
 
-impl InstanceNorm {
-    /// That of a layer of `model`.
-    pub fn new(model: &Model, layer: &LayerSpec) -> candle_core::Result<Self> {
-        Ok(InstanceNorm {
-            scale: model.values(&layer.norm_scale())?,
-            shift: model.values(&layer.norm_shift())?,
+/// Scale, shift and epsilon of a layer's normalisation.
+pub struct InstanceNorm<'a> {
+    scale: &'a [f32],
+    shift: &'a [f32],
+    eps: f64,
+}
+
+impl StyledNorm {
+    /// That of a layer of `model`, whose numbers go to `table`.
+    pub fn new(
+        model: &Model,
+        layer: &LayerSpec,
+        table: &mut StyleTable,
+    ) -> candle_core::Result<Self> {
+        Ok(StyledNorm {
+            scale: table.push(model, &layer.norm_scale(), layer.outputs)?,
+            shift: table.push(model, &layer.norm_shift(), layer.outputs)?,
             eps: model.architecture.norm_eps,
         })
     }
 
+    /// As it is in the style of this row.
+    pub fn in_style<'a>(&self, row: &'a [f32]) -> InstanceNorm<'a> {
+        InstanceNorm {
+            scale: &row[self.scale.clone()],
+            shift: &row[self.shift.clone()],
+            eps: self.eps,
+        }
+    }
+}
+
+impl InstanceNorm<'_> {
     /// How many channels it normalises.
     pub fn channels(&self) -> usize {
         self.scale.len()
@@ -27,6 +52,6 @@ impl InstanceNorm {
 
     /// Makes `affine` what normalises an image with these moments.
     pub fn finalize(&self, moments: &[Moments], affine: &mut Affine) {
-        affine.normalise(moments, (&self.scale, &self.shift), self.eps);
+        affine.normalise(moments, (self.scale, self.shift), self.eps);
     }
 }

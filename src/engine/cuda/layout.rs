@@ -162,9 +162,13 @@ pub fn at(mut layout: FrameLayout, planes: &Planes, address: u64) -> FrameLayout
 
 /// The bytes of an image, as [`of_image`] describes them.
 pub fn image_bytes(image: &Image) -> &[u8] {
-    let len = size_of_val(image.data.as_slice());
+    bytes(&image.data)
+}
+
+/// Numbers as bytes.
+pub fn bytes(numbers: &[f32]) -> &[u8] {
     // SAFETY: any f32 is four bytes.
-    unsafe { std::slice::from_raw_parts(image.data.as_ptr().cast(), len) }
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), size_of_val(numbers)) }
 }
 
 /// The same, to be written.

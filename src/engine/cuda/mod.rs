@@ -21,7 +21,9 @@ pub use device::{Device, open, primary_context};
 pub use direct::{DeviceFrame, Source, Target};
 pub use weights::CudaWeights;
 
+use super::styles::MixedStyle;
 use super::{Blend, EngineError, Image, Precision, Size};
+use crate::network::StyleMix;
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, HalfType, Launch};
@@ -53,9 +55,14 @@ pub fn half_type(precision: Precision) -> Option<HalfType> {
     }
 }
 
-/// A network on a CUDA device: weights, and memory for a picture.
+/// A network on a CUDA device: weights, a mix of their styles, and memory for a
+/// picture.
 pub struct CudaNetwork<G: Gpu> {
     weights: Arc<CudaWeights<G>>,
+    style: MixedStyle,
+    /// The style's row on the device, and whether it is still to go there.
+    row: Option<(G::Memory, usize)>,
+    row_due: bool,
     /// The sizes that were there last, the last one at the end.
     ready: Vec<Ready<G>>,
     /// What their graphs run in.
@@ -78,10 +85,14 @@ struct Ready<G: Gpu> {
 const MOST_READY: usize = 8;
 
 impl<G: Gpu> CudaNetwork<G> {
-    /// A network with these weights, and no memory yet.
+    /// A network with these weights in the first of their styles, and no memory
+    /// yet.
     pub fn new(weights: Arc<CudaWeights<G>>) -> Self {
         CudaNetwork {
+            style: MixedStyle::new(&weights.styles),
             weights,
+            row: None,
+            row_due: true,
             ready: Vec::new(),
             arena: None,
             before: None,
@@ -90,16 +101,27 @@ impl<G: Gpu> CudaNetwork<G> {
         }
     }
 
-    /// Takes the place of the network before, in its memory if that is the same
-    /// device's.
+    /// Takes the place of the network before, in its first style, and in its
+    /// memory if that is the same device's.
     pub fn set_weights(&mut self, weights: Arc<CudaWeights<G>>) {
         match Arc::ptr_eq(&self.weights.gpu, &weights.gpu) {
             true => {
                 self.ready.clear();
+                self.style.reset(&weights.styles);
+                self.row_due = true;
                 self.weights = weights;
             }
             false => *self = CudaNetwork::new(weights),
         }
+    }
+
+    /// Paints in this mix of styles from now on.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStyle`].
+    pub fn set_mix(&mut self, mix: &StyleMix) -> Result<(), EngineError> {
+        self.row_due |= self.style.set(&self.weights.styles, mix)?;
+        Ok(())
     }
 
     /// Repaints `picture` into `styled`, which takes its size.
@@ -191,23 +213,29 @@ impl<G: Gpu> CudaNetwork<G> {
             frame,
             picture: size,
         };
-        Plan::new(&self.weights, sizes, 0).len
+        Plan::new(&self.weights, sizes, (0, 0)).len
     }
 
-    /// Lays out memory for these sizes.
+    /// Lays out memory for these sizes, and brings the style there.
     fn prepare(&mut self, sizes: Sizes) -> Result<&Ready<G>, EngineError> {
         let ready = match self.ready.iter().position(|ready| ready.sizes == sizes) {
             Some(found) => self.ready.remove(found),
             None => self.lay_out(sizes)?,
         };
         self.ready.push(ready);
+        if let Some((row, _)) = &mut self.row
+            && self.row_due
+        {
+            (self.weights.gpu).upload(layout::bytes(self.style.row()), row)?;
+            self.row_due = false;
+        }
         let last = self.ready.len() - 1;
         Ok(&self.ready[last])
     }
 
     fn lay_out(&mut self, sizes: Sizes) -> Result<Ready<G>, EngineError> {
         let gpu = &*self.weights.gpu;
-        let needed = Plan::new(&self.weights, sizes, 0).len;
+        let needed = Plan::new(&self.weights, sizes, (0, 0)).len;
         let fits = self.arena.as_ref().is_some_and(|(_, len)| *len >= needed);
         if !fits {
             // What runs in the old memory goes with it.
@@ -216,9 +244,11 @@ impl<G: Gpu> CudaNetwork<G> {
             self.ready.remove(0);
         }
         let memory = at_least(gpu, &mut self.arena, needed)?;
-        let plan = Plan::new(&self.weights, sizes, gpu.address(memory));
-        // SAFETY: the plan's addresses lie in the arena, which stays as long as
-        // `ready`, and in the memory of the weights.
+        let row = at_least(gpu, &mut self.row, size_of_val(self.style.row()))?;
+        let starts = (gpu.address(memory), gpu.address(row));
+        let plan = Plan::new(&self.weights, sizes, starts);
+        // SAFETY: the plan's addresses lie in the arena and the style's row, which
+        // stay as long as `ready`, and in the memory of the weights.
         let graph = unsafe { gpu.graph(&plan.launches)? };
         Ok(Ready { sizes, plan, graph })
     }

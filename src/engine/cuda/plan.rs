@@ -48,6 +48,8 @@ struct Planner {
     /// What is in use: counted in a first pass, addresses in the second.
     used: usize,
     start: Address,
+    /// The style's row.
+    style: Address,
     /// Moments of the largest grid.
     moments: Address,
     moments_len: usize,
@@ -62,6 +64,11 @@ impl Planner {
         self.start.wrapping_add(at as Address)
     }
 
+    /// A number of the style's row.
+    fn in_style(&self, at: usize) -> Address {
+        self.style.wrapping_add((at * size_of::<f32>()) as Address)
+    }
+
     /// Adds the kernel that makes a normalisation of the moments in `rows`.
     fn finalize(&mut self, norm: &PackedNorm, rows: usize, pixels: usize) -> Affine {
         let channels = norm.channels;
@@ -73,8 +80,8 @@ impl Planner {
         let mut launch = shapes::finalize_norm(rows, channels, pixels);
         if let Parameters::FinalizeNorm(p) = &mut launch.parameters {
             p.moments = self.moments;
-            p.scale = norm.scale;
-            p.shift = norm.shift;
+            p.scale = self.in_style(norm.scale);
+            p.shift = self.in_style(norm.shift);
             p.eps = norm.eps;
             p.factor = affine.factor;
             p.offset = affine.offset;
@@ -108,7 +115,10 @@ impl Planner {
     fn tail(&mut self, layer: &OuterLayer, rows: usize, pixels: usize) -> Affine {
         match &layer.tail {
             PackedTail::Norm(norm) => self.finalize(norm, rows, pixels),
-            PackedTail::Bias(affine) => *affine,
+            PackedTail::Bias { factor, bias } => Affine {
+                factor: *factor,
+                offset: self.in_style(*bias),
+            },
         }
     }
 
@@ -169,17 +179,21 @@ impl Planner {
 
 impl Plan {
     /// The plan for frames and pictures of these sizes, in memory that starts
-    /// at `start`.
-    pub fn new<G: Gpu>(weights: &CudaWeights<G>, sizes: Sizes, start: Address) -> Self {
+    /// at `start`, with the style's row at `style`.
+    pub fn new<G: Gpu>(
+        weights: &CudaWeights<G>,
+        sizes: Sizes,
+        (start, style): (Address, Address),
+    ) -> Self {
         // Once to learn how much room the moments need.
-        let moments_len = Self::build(weights, sizes, start, 0).1;
-        Self::build(weights, sizes, start, moments_len).0
+        let moments_len = Self::build(weights, sizes, (start, style), 0).1;
+        Self::build(weights, sizes, (start, style), moments_len).0
     }
 
     fn build<G: Gpu>(
         weights: &CudaWeights<G>,
         sizes: Sizes,
-        start: Address,
+        (start, style): (Address, Address),
         moments_len: usize,
     ) -> (Plan, usize) {
         let (layers, limits) = (&weights.layers, weights.gpu.limits());
@@ -191,6 +205,7 @@ impl Plan {
             limits,
             used: 0,
             start,
+            style,
             moments: 0,
             moments_len: 0,
             launches: Vec::new(),

@@ -1,10 +1,11 @@
 //! A model's weights on the device.
 
 use crate::engine::EngineError;
+use crate::engine::styles::StyleTable;
 use crate::network::{Architecture, LayerSpec, Model, OutputMap, Tail, Upsampling};
 use crate::ops::Padding;
 use crate::ops::cuda::pack;
-use crate::ops::cuda::parameters::{Address, Affine};
+use crate::ops::cuda::parameters::Address;
 use crate::ops::cuda::shapes::{self, ConvTiling, OUTER_SIDE, padded};
 use crate::ops::cuda::{Gpu, HalfType, Limits};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub struct CudaWeights<G: Gpu> {
     pub(super) half_type: HalfType,
     pub(super) architecture: Architecture,
     pub(super) layers: Layers,
+    /// What the layers do in each style: a device has only the row of a mix.
+    pub(super) styles: StyleTable,
     /// What the layers' addresses lie in.
     _memory: G::Memory,
 }
@@ -47,15 +50,20 @@ pub(super) struct InnerLayer {
 #[derive(Clone, Copy)]
 pub(super) struct PackedNorm {
     pub channels: usize,
-    pub scale: Address,
-    pub shift: Address,
+    /// Where in a style's row they start.
+    pub scale: usize,
+    pub shift: usize,
     pub eps: Address,
 }
 
 pub(super) enum PackedTail {
     Norm(PackedNorm),
     /// What does not depend on the picture.
-    Bias(Affine),
+    Bias {
+        factor: Address,
+        /// Where in a style's row it starts.
+        bias: usize,
+    },
 }
 
 /// Bytes on their way to the device.
@@ -64,6 +72,7 @@ struct Packer<'a> {
     limits: Limits,
     half_type: HalfType,
     bytes: Vec<u8>,
+    styles: StyleTable,
 }
 
 impl Packer<'_> {
@@ -100,19 +109,17 @@ impl Packer<'_> {
         scales: &[f32],
         channels: usize,
     ) -> candle_core::Result<PackedNorm> {
-        let mut scale = self.model.values(&layer.norm_scale())?;
-        let mut shift = self.model.values(&layer.norm_shift())?;
         // What is added to a variance grows as that does.
         let eps = self.model.architecture.norm_eps as f32;
         let mut eps: Vec<f32> = scales.iter().map(|scale| eps * scale * scale).collect();
         // Channels of zeros stay that.
-        scale.resize(channels, 0.0);
-        shift.resize(channels, 0.0);
         eps.resize(channels, 1.0);
+        let mut in_row = |name: &str| self.styles.push(self.model, name, channels);
+        let (scale, shift) = (in_row(&layer.norm_scale())?, in_row(&layer.norm_shift())?);
         Ok(PackedNorm {
             channels,
-            scale: self.put_f32(&scale),
-            shift: self.put_f32(&shift),
+            scale: scale.start,
+            shift: shift.start,
             eps: self.put_f32(&eps),
         })
     }
@@ -162,12 +169,12 @@ impl Packer<'_> {
             tail: match layer.tail {
                 Tail::Norm => PackedTail::Norm(self.norm(layer, &scales, 4)?),
                 Tail::Bias => {
-                    let bias = self.model.values(&layer.bias())?;
                     let factor: Vec<f32> = scales.iter().map(|scale| 1.0 / scale).collect();
-                    PackedTail::Bias(Affine {
+                    let bias = self.styles.push(self.model, &layer.bias(), layer.outputs)?;
+                    PackedTail::Bias {
                         factor: self.put_f32(&factor),
-                        offset: self.put_f32(&bias),
-                    })
+                        bias: bias.start,
+                    }
                 }
             },
         })
@@ -192,24 +199,16 @@ impl Packer<'_> {
 impl Layers {
     /// Makes all addresses count from 0 instead of `start`.
     fn rebase(&mut self, start: Address) {
-        let norm = |norm: &mut PackedNorm| {
-            norm.scale += start;
-            norm.shift += start;
-            norm.eps += start;
-        };
         for outer in [&mut self.first, &mut self.last] {
             outer.weights += start;
             match &mut outer.tail {
-                PackedTail::Norm(own) => norm(own),
-                PackedTail::Bias(Affine { factor, offset }) => {
-                    *factor += start;
-                    *offset += start;
-                }
+                PackedTail::Norm(norm) => norm.eps += start,
+                PackedTail::Bias { factor, .. } => *factor += start,
             }
         }
         for layer in &mut self.inner {
             layer.weights += start;
-            norm(&mut layer.norm);
+            layer.norm.eps += start;
         }
     }
 }
@@ -242,6 +241,7 @@ impl<G: Gpu> CudaWeights<G> {
             limits: gpu.limits(),
             half_type,
             bytes: Vec::new(),
+            styles: StyleTable::new(model.architecture.styles),
         };
         let mut layers = packer.layers()?;
         let mut memory = gpu.allocate(packer.bytes.len())?;
@@ -252,6 +252,7 @@ impl<G: Gpu> CudaWeights<G> {
             half_type,
             architecture: model.architecture.clone(),
             layers,
+            styles: packer.styles,
             _memory: memory,
         })
     }

@@ -6,7 +6,7 @@ typedef unsigned long long Whole;
 
 // As the constants in tone.rs; block means are in steps of 1 / LUMA_STEPS.
 const int LUMA_BLOCK = 4, LUMA_STEPS = 16;
-const double BRIGHT = 176, CONTRAST = 24, SKEW_VARIANCE = 16;
+const double BRIGHT = 176, CONTRAST = 16, SKEW_VARIANCE = 16;
 
 // Adds up the sums of all threads; the first one gets them.
 DEVICE void sum_of_block(Whole (&sums)[3]) {
