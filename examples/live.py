@@ -26,7 +26,11 @@ HELP = """\
 n, Right   next style           + , Up     more of the style
 p, Left    previous style       - , Down   less of it
 k          the video's colours  o          the original
-s          statistics           q, Ctrl-C  quit"""
+f          time of a fade       s          statistics
+q, Ctrl-C  quit"""
+
+# Times of a fade from style to style, in milliseconds.
+FADES = [1000, 4000, 0]
 
 # What a terminal sends for the arrow keys.
 ARROWS = {"\x1b[C": "n", "\x1b[D": "p", "\x1b[A": "+", "\x1b[B": "-"}
@@ -39,17 +43,20 @@ class Player:
         self.text = pipeline.get_by_name("text")
         self.models = models
         self.chosen = 0
+        self.fade = 0
         self.strength = 1.0
         self.original = False
         self.error = None
         self.loop = GLib.MainLoop()
+        self.style.connect("notify::styles", self.on_styles)
         self.keys = {
-            "n": lambda: self.choose(self.chosen + 1),
-            "p": lambda: self.choose(self.chosen - 1),
+            "n": lambda: self.step(1),
+            "p": lambda: self.step(-1),
             "+": lambda: self.set_strength(self.strength + 0.1),
             "-": lambda: self.set_strength(self.strength - 0.1),
             "k": lambda: say(f"own colours: {toggle(self.style, 'keep-color')}"),
             "o": self.show_original,
+            "f": self.change_fade,
             "s": lambda: say(f"statistics: {not toggle(self.text, 'silent')}"),
             "q": self.quit,
         }
@@ -89,10 +96,40 @@ class Player:
         elif message.type == Gst.MessageType.LATENCY:
             self.pipeline.recalculate_latency()
 
+    def on_styles(self, style, _property):
+        if len(styles := style.get_property("styles")) > 1:
+            say(f"styles: {', '.join(styles)}")
+
+    def step(self, by):
+        """Goes to the next style or the previous: one of this model,
+        else another model's."""
+        if style := self.neighbour(by):
+            self.style.set_property("style", style)
+            say(f"style: {style}")
+        else:
+            self.choose(self.chosen + by)
+
+    def neighbour(self, by):
+        """The style beside that in use, in the same model."""
+        stats = self.style.get_property("stats")
+        styles = self.style.get_property("styles")
+        current = self.style.get_property("style") or stats.get_value("style")
+        # Not while another model is being loaded.
+        if stats.get_value("model") != self.models[self.chosen] or current not in styles:
+            return None
+        place = styles.index(current) + by
+        return styles[place] if 0 <= place < len(styles) else None
+
+    def change_fade(self):
+        self.fade = (self.fade + 1) % len(FADES)
+        self.style.set_property("style-fade", FADES[self.fade])
+        say(f"fade: {FADES[self.fade]} ms")
+
     def choose(self, number):
         """Changes the model while the video plays. If it cannot be
         read, the element warns and keeps the previous one."""
         self.chosen = number % len(self.models)
+        self.style.set_property("style", None)
         self.style.set_property("model", self.models[self.chosen])
         say(f"style: {self.models[self.chosen]}")
 
@@ -118,7 +155,7 @@ def summary(stats):
     """The element's statistics as text."""
     value = stats.get_value
     return (
-        f"{value('model')}\n"
+        f"{value('model')} {value('style')}\n"
         f"network {value('network-width')}x{value('network-height')}, "
         f"{value('network-mean-ms'):.1f} ms (95 %: {value('network-p95-ms'):.1f})\n"
         f"{value('styled')} painted, {value('dropped')} dropped, {value('passed-through')} as they were"

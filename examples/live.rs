@@ -24,7 +24,11 @@ const HELP: &str = "\
 n, Right   next style           + , Up     more of the style
 p, Left    previous style       - , Down   less of it
 k          the video's colours  o          the original
-s          statistics           q, Ctrl-C  quit";
+f          time of a fade       s          statistics
+q, Ctrl-C  quit";
+
+/// Times of a fade from style to style, in milliseconds.
+const FADES: [u32; 3] = [1000, 4000, 0];
 
 /// The styles in the repository.
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
@@ -65,10 +69,17 @@ fn main() -> Result<()> {
         text: common::element(&pipeline, "text")?,
         models: models(&args.models)?,
         chosen: 0,
+        fade: 0,
         strength: 1.0,
         original: false,
     };
     player.choose(0);
+    (player.style).connect_notify(Some("styles"), |element, _| {
+        let styles = element.property::<Vec<String>>("styles");
+        if styles.len() > 1 {
+            say(&format!("styles: {}", styles.join(", ")));
+        }
+    });
     // Dropping the second restores the terminal.
     let (keys, _raw) = keyboard()?;
     say(HELP);
@@ -123,6 +134,8 @@ struct Player {
     models: Vec<String>,
     /// The model in use.
     chosen: usize,
+    /// The time of a fade.
+    fade: usize,
     /// The strength to return to when the original is hidden again.
     strength: f64,
     original: bool,
@@ -131,8 +144,8 @@ struct Player {
 impl Player {
     fn press(&mut self, key: char) {
         match key {
-            'n' => self.choose(self.chosen + 1),
-            'p' => self.choose(self.chosen + self.models.len() - 1),
+            'n' => self.step(true),
+            'p' => self.step(false),
             '+' => self.set_strength(self.strength + 0.1),
             '-' => self.set_strength(self.strength - 0.1),
             'k' => say(&format!(
@@ -143,9 +156,46 @@ impl Player {
                 self.original = !self.original;
                 self.set_strength(self.strength);
             }
+            'f' => {
+                self.fade = (self.fade + 1) % FADES.len();
+                self.style.set_property("style-fade", FADES[self.fade]);
+                say(&format!("fade: {} ms", FADES[self.fade]));
+            }
             's' => say(&format!("statistics: {}", !toggle(&self.text, "silent"))),
             _ => (),
         }
+    }
+
+    /// Goes to the next style or the previous: one of this model, else another
+    /// model's.
+    fn step(&mut self, forwards: bool) {
+        let count = self.models.len();
+        match (self.neighbour(forwards), forwards) {
+            (Some(style), _) => {
+                self.style.set_property("style", &style);
+                say(&format!("style: {style}"));
+            }
+            (None, true) => self.choose(self.chosen + 1),
+            (None, false) => self.choose(self.chosen + count - 1),
+        }
+    }
+
+    /// The style beside that in use, in the same model.
+    fn neighbour(&self, forwards: bool) -> Option<String> {
+        let stats = self.style.property::<gst::Structure>("stats");
+        // Not while another model is being loaded.
+        if stats.get::<&str>("model").ok()? != self.models[self.chosen] {
+            return None;
+        }
+        let styles = self.style.property::<Vec<String>>("styles");
+        let set = self.style.property::<Option<String>>("style");
+        let current = set.or_else(|| stats.get("style").ok())?;
+        let current = styles.iter().position(|style| *style == current)?;
+        let next = match forwards {
+            true => current + 1,
+            false => current.checked_sub(1)?,
+        };
+        styles.get(next).cloned()
     }
 
     /// Changes the model while the video plays. If it cannot be read, the
@@ -153,6 +203,7 @@ impl Player {
     fn choose(&mut self, number: usize) {
         self.chosen = number % self.models.len();
         let model = &self.models[self.chosen];
+        self.style.set_property("style", None::<&str>);
         self.style.set_property("model", model);
         say(&format!("style: {model}"));
     }
@@ -174,8 +225,9 @@ fn summary(stats: &gst::StructureRef) -> String {
     let ms = |name| stats.get::<f64>(name).unwrap_or_default();
     let size = |name| stats.get::<u32>(name).unwrap_or_default();
     format!(
-        "{}\nnetwork {}x{}, {:.1} ms (95 %: {:.1})\n{} painted, {} dropped, {} as they were",
+        "{} {}\nnetwork {}x{}, {:.1} ms (95 %: {:.1})\n{} painted, {} dropped, {} as they were",
         stats.get::<&str>("model").unwrap_or_default(),
+        stats.get::<&str>("style").unwrap_or_default(),
         size("network-width"),
         size("network-height"),
         ms("network-mean-ms"),

@@ -16,7 +16,7 @@ use gstfaststyle::internals::engine::pixels;
 use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::Backend;
 use gstfaststyle::internals::ops::cpu::Level;
-use gstfaststyle::{Architecture, Model, Network};
+use gstfaststyle::{Architecture, EngineError, Model, Network, StyleMix};
 use gstfaststyle::{
     Blend, DeviceChoice, Engine, Image, Options as EngineOptions, Painter, Precision, Prepared,
     Size,
@@ -54,6 +54,9 @@ struct Options {
     /// Pictures to time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     frames: u32,
+    /// Fade between two styles: another mix for each picture
+    #[arg(long)]
+    fade: bool,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -101,6 +104,8 @@ struct Report {
     ms_p95: f64,
     /// The network's part of the time, for video frames.
     network_ms_median: Option<f64>,
+    /// The change of the mix before a picture, in a fade.
+    mix_us_median: Option<f64>,
     frames: u32,
     width: usize,
     size: String,
@@ -135,6 +140,9 @@ fn main() -> Result<()> {
         if let Some(network) = report.network_ms_median {
             println!("network alone: {network:.2} ms");
         }
+        if let Some(mix) = report.mix_us_median {
+            println!("the change of the mix before it: {mix:.1} us");
+        }
         if let (Some(largest), Some(mean)) = (report.max_abs_diff, report.mean_abs_diff) {
             println!(
                 "difference from the reference: {largest:.4} at most, {mean:.5} on average (of 255)"
@@ -148,7 +156,10 @@ fn measure(options: &Options) -> Result<Report> {
     let model = match &options.model {
         Some(path) => Model::load(path)?,
         None => {
-            let architecture = Architecture::with_width(options.width);
+            let architecture = Architecture {
+                styles: 1 + usize::from(options.fade),
+                ..Architecture::with_width(options.width)
+            };
             if let Err(reason) = architecture.check() {
                 bail!("{reason}");
             }
@@ -171,22 +182,25 @@ fn measure(options: &Options) -> Result<Report> {
         styled,
         mut times,
         mut network,
+        mut mixes,
     } = match options.format {
         Some(format) => time_frames(options, &prepared, format, &picture)?,
         None => time_pictures(options, &prepared, &picture)?,
     };
     times.sort_by(f64::total_cmp);
     network.sort_by(f64::total_cmp);
+    mixes.sort_by(f64::total_cmp);
     // Read before the reference runs, which needs far more memory.
     let peak_rss_mib = peak_rss_mib().context("reading the peak of memory use")?;
     // The effects of resizing and rounding are not errors of the network.
-    let (max_abs_diff, mean_abs_diff) = match options.no_check || options.format.is_some() {
-        true => (None, None),
-        false => {
-            let (largest, mean) = difference(&styled, &reference(&model, &picture)?);
-            (Some(largest), Some(mean))
-        }
-    };
+    let (max_abs_diff, mean_abs_diff) =
+        match options.no_check || options.format.is_some() || options.fade {
+            true => (None, None),
+            false => {
+                let (largest, mean) = difference(&styled, &reference(&model, &picture)?);
+                (Some(largest), Some(mean))
+            }
+        };
     if let Some(path) = &options.save_pictures {
         let numbers = picture.data.iter().chain(&styled.data);
         let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
@@ -200,6 +214,7 @@ fn measure(options: &Options) -> Result<Report> {
         ms_median: at(&times, 0.5).context("no frames")?,
         ms_p95: at(&times, 0.95).context("no frames")?,
         network_ms_median: at(&network, 0.5),
+        mix_us_median: at(&mixes, 0.5).map(|ms| ms * 1e3),
         frames: options.frames,
         width: model.architecture.width,
         size: format!("{}x{}", options.size.0, options.size.1),
@@ -225,6 +240,43 @@ struct Timed {
     times: Vec<f64>,
     /// The network's part, where known.
     network: Vec<f64>,
+    /// The changes of the mix, in a fade.
+    mixes: Vec<f64>,
+}
+
+/// A fade from the first style to the second, over all pictures.
+struct Fade {
+    from: StyleMix,
+    to: StyleMix,
+    mix: StyleMix,
+    times: Vec<f64>,
+}
+
+impl Fade {
+    fn new() -> Self {
+        Fade {
+            from: StyleMix::single(0),
+            to: StyleMix::single(1),
+            mix: StyleMix::default(),
+            times: Vec::new(),
+        }
+    }
+
+    /// Moves on to the next picture, if `options` want a fade.
+    fn step(
+        &mut self,
+        options: &Options,
+        mut set_mix: impl FnMut(&StyleMix) -> Result<(), EngineError>,
+    ) -> Result<()> {
+        if options.fade {
+            let start = Instant::now();
+            let share = (self.times.len() + 1) as f32 / (options.frames + 2) as f32;
+            self.mix.set_between(&self.from, &self.to, share);
+            set_mix(&self.mix)?;
+            self.times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(())
+    }
 }
 
 fn time_pictures(options: &Options, model: &Arc<Prepared>, picture: &Image) -> Result<Timed> {
@@ -232,8 +284,10 @@ fn time_pictures(options: &Options, model: &Arc<Prepared>, picture: &Image) -> R
     let mut styled = Image::default();
     engine.stylize(picture, &mut styled)?; // Prepares the plan for the size.
     let mut times = Vec::new();
+    let mut fade = Fade::new();
     for _ in 0..options.frames {
         let start = Instant::now();
+        fade.step(options, |mix| engine.set_mix(mix))?;
         engine.stylize(picture, &mut styled)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
@@ -241,6 +295,7 @@ fn time_pictures(options: &Options, model: &Arc<Prepared>, picture: &Image) -> R
         styled,
         times,
         network: Vec::new(),
+        mixes: fade.times,
     })
 }
 
@@ -264,8 +319,10 @@ fn time_frames(
     let (width, height) = options.network_size.unwrap_or(options.size);
     let size = Size::new(width, height);
     let (mut times, mut network) = (Vec::new(), Vec::new());
+    let mut fade = Fade::new();
     for i in 0..=options.frames {
         let start = Instant::now();
+        fade.step(options, |mix| painter.set_mix(mix))?;
         let spent = painter.paint(
             &input.frame()?,
             &mut output.frame_mut()?,
@@ -284,6 +341,7 @@ fn time_frames(
         styled,
         times,
         network,
+        mixes: fade.times,
     })
 }
 

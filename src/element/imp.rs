@@ -89,6 +89,39 @@ pub struct FastStyle {
         get, set, mutable_playing, controllable
     )]
     #[property(
+        name = "style",
+        nick = "Style",
+        blurb = "The model's style to paint in: a name, or a mix such as scream:0.7,starry-night:0.3; not set = the model's first, or the one that property model names",
+        type = Option<String>,
+        member = style,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "style-fade",
+        nick = "Style fade",
+        blurb = "Time in milliseconds that a change of style takes, 0 = none",
+        type = u32,
+        member = style_fade,
+        default = Settings::default().style_fade,
+        get, set, mutable_playing
+    )]
+    #[property(
+        name = "style-position",
+        nick = "Style position",
+        blurb = "Position along the styles in property style, or all of the model's if that is not set: 0 = the first, 1.5 = halfway between the second and the third; -1 = off",
+        type = f64,
+        member = style_position,
+        minimum = -1.0, maximum = 1000.0, default = Settings::default().style_position,
+        get, set, mutable_playing, controllable
+    )]
+    #[property(
+        name = "styles",
+        nick = "Styles",
+        blurb = "The names of the model's styles, once the element is started",
+        type = Vec<String>,
+        get = |element: &Self| lock(&element.report).styles()
+    )]
+    #[property(
         name = "scale",
         nick = "Scale",
         blurb = "Size of the network's picture relative to the frame; 0 = as large as real time allows in live and synchronized pipelines, else 1",
@@ -358,15 +391,15 @@ impl BaseTransformImpl for FastStyle {
     fn before_transform(&self, buffer: &gst::BufferRef) {
         let element = self.obj();
         let segment = element.segment();
-        let time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|segment| segment.to_stream_time(buffer.pts()));
-        if let Some(time) = time
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let stream_time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
+        if let Some(time) = stream_time
             && let Err(error) = element.sync_values(time)
         {
             gst::warning!(CAT, imp = self, "{error}");
         }
-        let strength = lock(&self.settings).frame().strength;
+        let running_time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
+        let settings = lock(&self.settings).frame();
         let (streaming, sink, metas_are_read) = match &mut *lock(&self.started) {
             None => return,
             Some(started) => (
@@ -375,19 +408,29 @@ impl BaseTransformImpl for FastStyle {
                 started.metas_are_read,
             ),
         };
-        let passthrough = {
-            let mut streaming = lock(&streaming);
-            if let Some(model) = self.loader.take() {
-                self.use_model(model, &mut streaming);
-            }
-            if sink.waits_for_clock {
-                streaming.set_real_time();
-            }
-            if sink.was_late {
-                streaming.frame_was_late();
-            }
-            streaming.passes(strength) && (metas_are_read || streaming.has_default_layout(buffer))
-        };
+        let mut streaming = lock(&streaming);
+        let model = self.loader.take();
+        let model_changed = model.is_some();
+        if let Some(model) = model {
+            self.use_model(model, &mut streaming);
+        }
+        let style = self.follow_style(model_changed, &mut streaming);
+        streaming.advance_style(&settings, running_time.map(Duration::from));
+        if sink.waits_for_clock {
+            streaming.set_real_time();
+        }
+        if sink.was_late {
+            streaming.frame_was_late();
+        }
+        let passthrough = streaming.passes(settings.strength)
+            && (metas_are_read || streaming.has_default_layout(buffer));
+        drop(streaming);
+        if model_changed {
+            element.notify_styles();
+        }
+        if let Err(fault) = style {
+            self.warn(&fault);
+        }
         if passthrough != element.is_passthrough() {
             element.set_passthrough(passthrough);
             // In passthrough, the neighbours negotiated their buffers.
@@ -497,7 +540,10 @@ impl FastStyle {
         let mut streaming = lock(&streaming);
         streaming.set_cuda(cuda);
         self.use_model(model, &mut streaming);
-        Ok(())
+        let style = self.follow_style(true, &mut streaming);
+        drop(streaming);
+        self.obj().notify_styles();
+        style
     }
 
     /// What frames are painted with, if the element has been started.
@@ -631,7 +677,30 @@ impl FastStyle {
             );
         }
         lock(&self.report).model(prepared.map(Arc::as_ref), name.unwrap_or_default());
-        streaming.set_model(model.map(|model| model.prepared));
+        let default_style = model.as_ref().map_or(0, |model| model.default_style);
+        streaming.set_model(model.map(|model| model.prepared), default_style);
+    }
+
+    /// Applies the property `style` if it or the model has changed.
+    fn follow_style(&self, model_changed: bool, streaming: &mut Streaming) -> Result<(), Fault> {
+        let style = {
+            let settings = lock(&self.settings);
+            // A style may be one of the model that is being loaded.
+            let due = model_changed
+                || !streaming.has_style(settings.style.as_deref()) && !self.loader.is_busy();
+            if !due {
+                return Ok(());
+            }
+            settings.style.clone()
+        };
+        let result = streaming.set_style(style.as_deref());
+        let text = streaming.style_text();
+        gst::info!(CAT, imp = self, "painting in style {text:?}");
+        lock(&self.report).style(text);
+        result.map_err(|reason| {
+            let text = format!("Property `style`: {reason}");
+            Fault::new(gst::ResourceError::Settings, text)
+        })
     }
 
     /// The file that this element comes from.

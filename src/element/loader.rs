@@ -59,6 +59,12 @@ impl Loader {
         state.ready = None;
     }
 
+    /// Whether a model is being loaded, or waits to be taken.
+    pub fn is_busy(&self) -> bool {
+        let state = lock(&self.0);
+        state.running || state.ready.is_some()
+    }
+
     /// The model to use from now on, if it has changed.
     pub fn take(&self) -> Option<Option<Loaded>> {
         lock(&self.0).ready.take()

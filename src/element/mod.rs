@@ -26,6 +26,18 @@
  * precision and threads share its weights. Without a model, frames pass through,
  * or are converted to the output caps.
  *
+ * ## Styles
+ *
+ * A model can hold several styles, whose names #faststyle:styles lists.
+ * #faststyle:style is one of them, or a mix such as `scream:0.7,starry-night:0.3`. A
+ * change is faded over #faststyle:style-fade, from what is on the screen. A style that
+ * the model lacks is an error when the element starts; later a warning is posted and
+ * the style stays. #faststyle:style-position rides along the styles, for a
+ * #GstControlBinding of absolute values.
+ *
+ * A bare name in #faststyle:model that is no file's is looked up as a style's in files
+ * of several.
+ *
  * ## Size of the network's picture
  *
  * The network can run on a smaller picture than the frame. The result is scaled
@@ -66,7 +78,8 @@
  * - `convert`, `network`, `upsample`, `total`, each with `-mean-ms` and `-p95-ms`
  *   (gdouble): milliseconds of the last 256 frames, mean and 95th percentile,
  * - `network-width`, `network-height` (guint): size of the network's picture,
- * - `model`, `device`, `precision`, `cpu-level` (string): the model and how it runs,
+ * - `model`, `style`, `device`, `precision`, `cpu-level` (string): the model, the
+ *   style that is chosen, and how it runs,
  * - `latency` (guint64): nanoseconds reported.
  *
  * ## Example launch line
@@ -100,6 +113,7 @@ mod report;
 mod settings;
 mod started;
 mod streaming;
+mod styles;
 
 glib::wrapper! {
     /// The element `faststyle`.

@@ -43,6 +43,8 @@ struct Times {
 #[derive(Clone, Debug, Default)]
 struct Running {
     model: String,
+    style: String,
+    styles: Vec<String>,
     device: &'static str,
     precision: String,
 }
@@ -82,6 +84,8 @@ impl Report {
             None => Running::default(),
             Some(prepared) => Running {
                 model: name.into(),
+                style: String::new(),
+                styles: prepared.styles().iter().map(|s| s.name.clone()).collect(),
                 device: match prepared.device().is_cpu() {
                     true => "cpu",
                     false => "cuda",
@@ -89,6 +93,16 @@ impl Report {
                 precision: prepared.precision().to_string(),
             },
         };
+    }
+
+    /// Sets the style that is chosen.
+    pub fn style(&mut self, style: String) {
+        self.running.style = style;
+    }
+
+    /// The names of the model's styles.
+    pub fn styles(&self) -> Vec<String> {
+        self.running.styles.clone()
     }
 
     /// Sets the latency to report until it has been measured. Whether it has
@@ -143,6 +157,7 @@ impl Report {
             .field("network-width", self.size.width as u32)
             .field("network-height", self.size.height as u32)
             .field("model", &self.running.model)
+            .field("style", &self.running.style)
             .field("device", self.running.device)
             .field("precision", &self.running.precision)
             .field("cpu-level", Level::current().to_string())

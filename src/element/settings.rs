@@ -1,6 +1,6 @@
 //! The element's properties, and the model that they name.
 
-use super::models;
+use super::models::{self, Found};
 use super::pace::SizePolicy;
 use crate::engine::{
     DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain,
@@ -10,6 +10,7 @@ use gst::glib;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The element's properties.
 #[derive(Clone, Debug)]
@@ -26,6 +27,12 @@ pub struct Settings {
     pub strength: f64,
     /// Whether the frame keeps its colours.
     pub keep_color: bool,
+    /// A style's name, or a mix of several; none for the model's first.
+    pub style: Option<String>,
+    /// Milliseconds that a change of style takes.
+    pub style_fade: u32,
+    /// Place along the styles; -1 for none.
+    pub style_position: f64,
     /// See [`SizePolicy`].
     pub scale: f64,
     /// See [`SizePolicy`].
@@ -45,6 +52,10 @@ pub struct FrameSettings {
     pub strength: f32,
     /// Whether the frame keeps its colours.
     pub keep_color: bool,
+    /// How long a change of style takes.
+    pub style_fade: Duration,
+    /// Place along the styles; -1 for none.
+    pub style_position: f64,
     /// How the size of the network's picture is chosen.
     pub size: SizePolicy,
     /// Frames a second to keep up with; 0 for the stream's own.
@@ -101,6 +112,9 @@ impl Default for Settings {
             threads: 0,
             strength: 1.0,
             keep_color: false,
+            style: None,
+            style_fade: 1000,
+            style_position: -1.0,
             scale: 0.0,
             max_height: 0,
             stroke_scale: 0.0,
@@ -120,6 +134,8 @@ impl Settings {
                 false => 0.0,
             },
             keep_color: self.keep_color,
+            style_fade: Duration::from_millis(self.style_fade.into()),
+            style_position: self.style_position,
             size: SizePolicy {
                 scale: self.scale,
                 max_height: self.max_height,
@@ -145,11 +161,20 @@ impl Settings {
         let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) else {
             return Ok(None);
         };
-        let path = models::find(model, plugin)
-            .map_err(|text| Fault::new(gst::ResourceError::NotFound, text))?;
+        let not_found = |text| Fault::new(gst::ResourceError::NotFound, text);
+        let Found { path, style } = models::find(model, plugin).map_err(not_found)?;
         let prepared = Prepared::load(&path, options).map_err(|error| fault(error, &path))?;
-        let name = model.to_owned();
-        Ok(Some(Loaded { prepared, name }))
+        let default_style = match style {
+            None => 0,
+            Some(style) => (prepared.styles().iter())
+                .position(|other| other.name == style)
+                .ok_or_else(|| not_found(format!("{}: no style `{style}`", path.display())))?,
+        };
+        Ok(Some(Loaded {
+            prepared,
+            name: model.to_owned(),
+            default_style,
+        }))
     }
 
     /// The device to run on.
@@ -164,10 +189,13 @@ impl Settings {
     }
 }
 
-/// A model ready to run, and the name that the application set.
+/// A model ready to run.
 pub struct Loaded {
     pub prepared: Arc<Prepared>,
+    /// The name that the application set.
     pub name: String,
+    /// The style to paint in where none is set.
+    pub default_style: usize,
 }
 
 /// Why the settings cannot be applied.

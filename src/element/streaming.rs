@@ -5,6 +5,7 @@ use super::caps;
 use super::cuda_memory::Context;
 use super::pace::{Pace, SizePolicy};
 use super::settings::FrameSettings;
+use super::styles::{Choice, Fade};
 use crate::engine::frame::FrameInfo;
 use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size, error_chain};
 use gst_video::{VideoInfo, VideoMeta};
@@ -23,6 +24,12 @@ struct Negotiated {
 /// What frames are painted with. Its lock is held while one is painted.
 pub struct Streaming {
     painter: Painter,
+    /// The styles that frames are painted in.
+    fade: Fade,
+    /// The model's style where none is set.
+    default_style: usize,
+    /// The property `style` as it was applied last.
+    style: Option<String>,
     negotiated: Option<Negotiated>,
     pace: Pace,
     /// What the pace was made for.
@@ -53,6 +60,9 @@ impl Streaming {
     pub fn new(painter: Painter) -> Self {
         Streaming {
             painter,
+            fade: Fade::new(Choice::of_model(0, 1)),
+            default_style: 0,
+            style: None,
             negotiated: None,
             pace: Pace::default(),
             pace_key: None,
@@ -84,8 +94,17 @@ impl Streaming {
         Ok(())
     }
 
-    /// Takes another model, or none.
-    pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
+    /// Takes another model, or none, and the style to paint in where none is set.
+    /// What is set is still to be [applied](Self::set_style).
+    pub fn set_model(&mut self, model: Option<Arc<Prepared>>, default_style: usize) {
+        self.default_style = default_style;
+        // Another style of the same model, to which a fade is possible.
+        if let (Some(old), Some(new)) = (self.model(), &model)
+            && Arc::ptr_eq(old, new)
+        {
+            return;
+        }
+        self.fade = Fade::new(self.default_choice(model.as_deref()));
         if let (Some(old), Some(new)) = (self.painter.model(), &model) {
             let cost = |model: &Prepared| model.architecture().products_per_pixel();
             self.pace.model_changed(cost(new) / cost(old));
@@ -98,6 +117,44 @@ impl Streaming {
     /// The model in use.
     pub fn model(&self) -> Option<&Arc<Prepared>> {
         self.painter.model()
+    }
+
+    fn default_choice(&self, model: Option<&Prepared>) -> Choice {
+        let styles = model.map_or(1, |model| model.architecture().styles);
+        Choice::of_model(self.default_style, styles)
+    }
+
+    /// Whether this `style` has been applied.
+    pub fn has_style(&self, style: Option<&str>) -> bool {
+        self.style.as_deref() == style
+    }
+
+    /// Applies the property `style` to the model: fades to it if frames have been
+    /// painted with that model.
+    ///
+    /// # Errors
+    /// What is wrong with it. The style stays as it is.
+    pub fn set_style(&mut self, style: Option<&str>) -> Result<(), String> {
+        self.style = style.map(str::to_owned);
+        if let Some(model) = self.painter.model() {
+            let choice = match style.filter(|style| !style.trim().is_empty()) {
+                Some(style) => Choice::parse(style, model.styles())?,
+                None => self.default_choice(Some(model)),
+            };
+            self.fade.choose(choice);
+        }
+        Ok(())
+    }
+
+    /// The chosen styles, as property `style` would have them.
+    pub fn style_text(&self) -> String {
+        let styles = self.model().map_or(&[][..], |model| model.styles());
+        self.fade.choice().text(styles)
+    }
+
+    /// Moves a fade on to the frame at running time `time`.
+    pub fn advance_style(&mut self, settings: &FrameSettings, time: Option<Duration>) {
+        (self.fade).advance(time, settings.style_fade, settings.style_position);
     }
 
     /// Whether frames of this `strength` pass through unchanged.
@@ -168,6 +225,8 @@ impl Streaming {
             buffer: output,
             info: negotiated.output_frame,
         };
+        let failed = |error| gst::error_msg!(gst::StreamError::Failed, ("{}", error_chain(&error)));
+        self.painter.set_mix(self.fade.mix()).map_err(failed)?;
         let size = self.pace.size();
         let blend = Blend {
             strength: settings.strength,

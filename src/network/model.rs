@@ -26,6 +26,9 @@ pub const FORMAT_VERSION: u64 = 2;
 /// More than the largest network that [`Architecture::check`] lets pass.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
+/// More than the header of a thousand styles with their recipes.
+const MAX_HEADER_BYTES: u64 = 1 << 24;
+
 /// A painting that a network has learned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Style {
@@ -134,6 +137,23 @@ impl Model {
                 .collect(),
             training: self.training.clone(),
             weights,
+        })
+    }
+
+    /// The styles of a model file that holds several; none of another. Reads the
+    /// file's header alone.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the header: see [`ModelError`].
+    pub fn styles_in(path: impl AsRef<Path>) -> Result<Vec<Style>, ModelError> {
+        let path = path.as_ref();
+        let bytes = read_head(path)?;
+        let header = split_header(&bytes);
+        let listed = header.and_then(|(header, _)| parse_header(&header));
+        let (architecture, styles) = listed.map_err(|fault| fault.at(path))?;
+        Ok(match architecture.styles {
+            1 => Vec::new(),
+            _ => styles,
         })
     }
 
@@ -325,10 +345,41 @@ impl From<SafeTensorError> for Fault {
 
 /// The file's bytes, if there are no more than a model can have.
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let unreadable = |source| ModelError::Read {
+    let (file, len) = open_bounded(path)?;
+    let mut bytes = Vec::with_capacity(len as usize);
+    match file.take(MAX_FILE_BYTES).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+/// The file's bytes up to the end of its header.
+fn read_head(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let (file, _) = open_bounded(path)?;
+    let mut bytes = Vec::new();
+    let read = (&file).take(8).read_to_end(&mut bytes).and_then(|_| {
+        let length = bytes
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        file.take(length.min(MAX_HEADER_BYTES))
+            .read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ModelError {
+    ModelError::Read {
         path: path.into(),
         source,
-    };
+    }
+}
+
+/// Opens a file that is no larger than a model can be. Returns its length, too.
+fn open_bounded(path: &Path) -> Result<(File, u64), ModelError> {
+    let unreadable = |source| unreadable(path, source);
     // Before it is opened: opening a pipe would wait for its writer.
     let info = fs::metadata(path).map_err(unreadable)?;
     if !info.is_file() {
@@ -342,21 +393,14 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
             limit: MAX_FILE_BYTES,
         });
     }
-    let mut bytes = Vec::with_capacity(info.len() as usize);
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    Ok(bytes)
+    let file = File::open(path).map_err(unreadable)?;
+    Ok((file, info.len()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Model, Fault> {
     let (header, data) = read_header(bytes)?;
+    let (architecture, styles) = parse_header(&header)?;
     let strings = header.metadata().clone().unwrap_or_default();
-    check_format(&strings)?;
-    let architecture: Architecture = json(&strings, "architecture")?;
-    architecture.check().map_err(Fault::Architecture)?;
-    let styles: Vec<Style> = json(&strings, "styles")?;
-    check_styles(&architecture, &styles)?;
     Ok(Model {
         weights: read_weights(&architecture, &header, data)?,
         architecture,
@@ -365,8 +409,34 @@ fn parse(bytes: &[u8]) -> Result<Model, Fault> {
     })
 }
 
+/// What the header says of the network and its styles.
+fn parse_header(header: &Metadata) -> Result<(Architecture, Vec<Style>), Fault> {
+    let strings = header.metadata().clone().unwrap_or_default();
+    check_format(&strings)?;
+    let architecture: Architecture = json(&strings, "architecture")?;
+    architecture.check().map_err(Fault::Architecture)?;
+    let styles: Vec<Style> = json(&strings, "styles")?;
+    check_styles(&architecture, &styles)?;
+    Ok((architecture, styles))
+}
+
 /// The header, and the data after it, which is as long as the header says.
 fn read_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
+    let (header, data) = split_header(bytes)?;
+    let (found, announced) = (data.len(), header.data_len());
+    if found < announced {
+        let reason = format!("{found} of {announced} bytes of data are there");
+        return Err(Fault::Truncated(reason));
+    }
+    if found > announced {
+        let reason = format!("{} bytes after the last tensor", found - announced);
+        return Err(Fault::NotSafetensors(reason));
+    }
+    Ok((header, data))
+}
+
+/// The header, and what follows it.
+fn split_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         let reason = format!("{} bytes are too few for a header", bytes.len());
         return Err(Fault::Truncated(reason));
@@ -381,17 +451,8 @@ fn read_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
         let reason = format!("{} of {length} bytes of header are there", rest.len());
         return Err(Fault::Truncated(reason));
     };
-    let header: Metadata = serde_json::from_slice(header)
+    let header = serde_json::from_slice(header)
         .map_err(|e| Fault::NotSafetensors(format!("header: {e}")))?;
-    let (found, announced) = (data.len(), header.data_len());
-    if found < announced {
-        let reason = format!("{found} of {announced} bytes of data are there");
-        return Err(Fault::Truncated(reason));
-    }
-    if found > announced {
-        let reason = format!("{} bytes after the last tensor", found - announced);
-        return Err(Fault::NotSafetensors(reason));
-    }
     Ok((header, data))
 }
 

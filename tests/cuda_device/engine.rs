@@ -2,7 +2,7 @@
 
 use crate::element::common::shared as common;
 use crate::stand_in;
-use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Architecture, Model, StyleMix};
 use gstfaststyle::{
     Blend, DeviceChoice, Engine, EngineError, Image, Options, Painter, Prepared, Size, Threads,
 };
@@ -50,6 +50,29 @@ fn networks_paint_as_on_the_cpu() {
         let mut cpu = Engine::new(&model, DeviceChoice::Cpu).unwrap();
         assert_near(&paint(&mut cuda, size), &paint(&mut cpu, size), 0.5);
     }
+}
+
+#[test]
+fn mixes_of_styles_paint_as_on_the_cpu() {
+    let model = common::model(Architecture {
+        styles: 3,
+        residual_blocks: 1,
+        ..Architecture::with_width(4)
+    });
+    let size = (21, 13);
+    let mut cuda = Engine::new(&model, CUDA).unwrap();
+    let mut cpu = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    let first = paint(&mut cuda, size);
+    for mix in [
+        StyleMix::new(&[(0, 1.0), (2, 3.0)]).unwrap(),
+        StyleMix::single(1),
+    ] {
+        cuda.set_mix(&mix).unwrap();
+        cpu.set_mix(&mix).unwrap();
+        assert_near(&paint(&mut cuda, size), &paint(&mut cpu, size), 0.5);
+    }
+    cuda.set_mix(&StyleMix::default()).unwrap();
+    assert_eq!(paint(&mut cuda, size), first);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use gst_video::{VideoFormat, VideoFrameFlags, VideoMeta};
 use std::fs;
 
 /// Starts the element alone and returns the error that it posts.
-fn start_error(element: &gst::Element) -> glib::Error {
+pub fn start_error(element: &gst::Element) -> glib::Error {
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));
     assert!(element.set_state(gst::State::Paused).is_err());

@@ -11,4 +11,5 @@ mod robust;
 mod scale;
 mod statistics;
 mod strength;
+mod styles;
 mod swap;

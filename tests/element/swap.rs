@@ -1,6 +1,7 @@
 //! The property `model`: names, other models while playing, none at all.
 
 use crate::common::*;
+use crate::styles;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gstfaststyle::{Architecture, Model};
@@ -23,7 +24,7 @@ fn other_model(name: &str, seed: u64) -> (PathBuf, Model) {
     (path, model)
 }
 
-fn styled_by(model: &Model, info: &VideoInfo, bytes: &[u8]) -> Vec<u8> {
+pub fn styled_by(model: &Model, info: &VideoInfo, bytes: &[u8]) -> Vec<u8> {
     let mut styled = Image::default();
     let mut engine = Engine::new(model, DeviceChoice::Cpu).unwrap();
     engine.stylize(&read(info, bytes), &mut styled).unwrap();
@@ -34,12 +35,12 @@ fn styled_by(model: &Model, info: &VideoInfo, bytes: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn set_model(element: &gst::Element, path: &std::path::Path) {
+pub fn set_model(element: &gst::Element, path: &std::path::Path) {
     element.set_property("model", path.to_str().unwrap());
 }
 
 /// Waits until the element runs the model of this name, pushing frames.
-fn wait_for(harness: &mut gst_check::Harness, info: &VideoInfo, name: &str) {
+pub fn wait_for(harness: &mut gst_check::Harness, info: &VideoInfo, name: &str) {
     let element = harness.element().unwrap();
     let begin = Instant::now();
     while stats(&element).get::<String>("model").unwrap() != name {
@@ -48,7 +49,7 @@ fn wait_for(harness: &mut gst_check::Harness, info: &VideoInfo, name: &str) {
     }
 }
 
-fn warning(bus: &gst::Bus) -> Option<gst::glib::Error> {
+pub fn warning(bus: &gst::Bus) -> Option<gst::glib::Error> {
     let wait = gst::ClockTime::from_seconds(60);
     let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Warning])?;
     match message.view() {
@@ -245,6 +246,9 @@ fn bare_names_are_looked_up() {
             element.set_property("model", name);
             element.set_state(gst::State::Paused).unwrap();
             assert_eq!(stats(&element).get::<String>("model").unwrap(), name);
+            if name == "style-1" {
+                assert_eq!(stats(&element).get::<&str>("style"), Ok(name));
+            }
             element.set_state(gst::State::Null).unwrap();
         }
         return;
@@ -258,10 +262,14 @@ fn bare_names_are_looked_up() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::copy(model(), file).unwrap();
     }
+    // A style's name in a file of several does as well.
+    styles::model()
+        .save(path("path/several.safetensors"))
+        .unwrap();
     let paths = std::env::join_paths([path("nowhere"), path("path")]).unwrap();
     let mut child = this_test_alone("swap::bare_names_are_looked_up");
     child
-        .env(NAMES, "one,two,three")
+        .env(NAMES, "one,two,three,style-1")
         .env("GST_FASTSTYLE_MODEL_PATH", paths)
         .env("XDG_DATA_HOME", path("user"))
         .env("XDG_DATA_DIRS", path("system"));

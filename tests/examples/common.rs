@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 use gst::prelude::*;
-use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Architecture, Model, Style};
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,17 +26,23 @@ pub static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     test.ancestors().nth(2).unwrap().to_owned()
 });
 
-/// Two tiny networks, `one.safetensors` and `two.safetensors`.
+/// Tiny networks: `one.safetensors`, `two.safetensors`, and `several.safetensors`,
+/// which has two styles.
 pub static MODELS: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = path("models");
     std::fs::create_dir(&folder).unwrap();
-    for (name, seed) in [("one", 1), ("two", 2)] {
+    for (name, seed, styles) in [("one", 1, 1), ("two", 2, 1), ("several", 3, 2)] {
         let architecture = Architecture {
-            width: 4,
             residual_blocks: 1,
-            ..Default::default()
+            styles,
+            ..Architecture::with_width(4)
         };
-        let model = Model::random(architecture, seed).unwrap();
+        let mut model = Model::random(architecture, seed).unwrap();
+        let style = |i| Style {
+            name: format!("style-{i}"),
+            ..Style::default()
+        };
+        model.styles = (0..styles).map(style).collect();
         model
             .save(folder.join(name).with_extension("safetensors"))
             .unwrap();

@@ -57,11 +57,17 @@ impl Typist {
 }
 
 fn plays_as_typed(player: &Command) {
-    let (one, two) = (model("one"), model("two"));
+    let [one, two, several] = ["one", "two", "several"].map(model);
     let mut typist = Typist::at(player);
     typist.expects(&format!("style: {}", one.display()));
     typist.expects("next style");
     for (key, answer) in [
+        ("n", format!("style: {}", several.display())),
+        ("", "styles: style-0, style-1".into()),
+        ("n", "style: style-1".into()),
+        ("p", "style: style-0".into()),
+        ("f", "fade: 4000 ms".into()),
+        ("n", "style: style-1".into()),
         ("n", format!("style: {}", two.display())),
         ("n", format!("style: {}", one.display())),
         ("p", format!("style: {}", two.display())),
