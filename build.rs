@@ -43,7 +43,7 @@ mod cuda {
     const ARCHS: &str = "80 86 89 90";
 
     /// The kernels of the network, by file: for both kinds of 16-bit floats.
-    const NETWORK: [&str; 7] = [
+    const NETWORK: [&str; 8] = [
         "convolution",
         "finalize_norm",
         "first",
@@ -51,6 +51,7 @@ mod cuda {
         "last",
         "residual",
         "resize",
+        "tone",
     ];
 
     /// The kernels of training.

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use gstfaststyle::internals::engine::pixels;
+use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::Backend;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::{Architecture, EngineError, Model, Network, StyleMix};
@@ -402,16 +403,15 @@ fn test_picture((width, height): (usize, usize)) -> Image {
     }
 }
 
-/// The same picture through the network in plain Candle.
+/// The same picture through the network in plain Candle, in the engine's tone.
 fn reference(model: &Model, picture: &Image) -> Result<Image> {
     let network = Network::from_model(model, &Device::Cpu)?;
     let shape = (1, 3, picture.height, picture.width);
     let input = Tensor::from_slice(&picture.data, shape, &Device::Cpu)?;
     let output = network.forward_by(&input, Backend::Plain)?;
-    Ok(Image {
-        data: output.flatten_all()?.to_vec1()?,
-        ..*picture
-    })
+    let mut data = output.flatten_all()?.to_vec1()?;
+    Tone::of(picture).apply(&mut data, &picture.data);
+    Ok(Image { data, ..*picture })
 }
 
 /// Largest and mean difference, of 255.

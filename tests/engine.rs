@@ -5,6 +5,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::model;
 use gstfaststyle::internals::engine::cpu::{CpuNetwork, CpuWeights};
+use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::Backend;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::{Architecture, Model, Network, OutputMap, Padding, StyleMix, Upsampling};
@@ -29,6 +30,12 @@ fn plain_mix(model: &Model, picture: &Image, mix: &StyleMix) -> Vec<f32> {
     let x = Tensor::from_slice(&picture.data, shape, &Device::Cpu).unwrap();
     let y = network.forward_mix(&x, mix, Backend::Plain).unwrap();
     y.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// What an engine makes of a painting of `picture`.
+fn in_tone(mut painted: Vec<f32>, picture: &Image) -> Vec<f32> {
+    Tone::of(picture).apply(&mut painted, &picture.data);
+    painted
 }
 
 #[track_caller]
@@ -76,7 +83,7 @@ fn every_level_equals_the_plain_network() {
             for level in Level::available() {
                 let mut network = cpu_network(&model, level, Precision::F32);
                 let mut styled = Image::default();
-                network.stylize(&picture, &mut styled).unwrap();
+                network.stylize(&picture, Tone::NONE, &mut styled).unwrap();
                 assert_eq!((styled.width, styled.height), (width, height));
                 let what = format!("{level}, {width}x{height}, {:?}", model.architecture);
                 assert_same_picture(&what, &styled.data, &reference);
@@ -121,10 +128,10 @@ fn mixes_of_styles_equal_the_plain_network() {
             for (mix, reference) in mixes().iter().zip(&references) {
                 let what = format!("{level}, {mix:?}");
                 exact.set_mix(mix).unwrap();
-                exact.stylize(&picture, &mut styled).unwrap();
+                exact.stylize(&picture, Tone::NONE, &mut styled).unwrap();
                 assert_same_picture(&what, &styled.data, reference);
                 fast.set_mix(mix).unwrap();
-                fast.stylize(&picture, &mut styled).unwrap();
+                fast.stylize(&picture, Tone::NONE, &mut styled).unwrap();
                 let differences = styled.data.iter().zip(reference);
                 let sum: f32 = differences.map(|(a, b)| (a - b).abs()).sum();
                 let mean = sum / reference.len() as f32;
@@ -159,13 +166,14 @@ fn engines_of_one_model_have_mixes_of_their_own() {
             let error = engine.set_mix(&StyleMix::single(3)).unwrap_err();
             assert!(matches!(error, EngineError::NoStyle { style: 3, .. }));
             engine.stylize(&picture, &mut styled).unwrap();
-            let reference = plain_mix(&model, &picture, &mix);
+            let reference = in_tone(plain_mix(&model, &picture, &mix), &picture);
             assert_same_picture(&format!("{mix:?}"), &styled.data, &reference);
         }
         // With another model, even if that is the same, all begin anew.
         engines[1].set_model(prepared);
         engines[1].stylize(&picture, &mut styled).unwrap();
-        assert_same_picture("anew", &styled.data, &plain(&model, &picture));
+        let reference = in_tone(plain(&model, &picture), &picture);
+        assert_same_picture("anew", &styled.data, &reference);
     }
 }
 
@@ -198,7 +206,8 @@ fn networks_without_kernels_run_all_the_same() {
         engine.stylize(&picture, &mut styled).unwrap();
         assert_eq!((styled.width, styled.height), (width, height));
         let what = format!("{width}x{height}");
-        assert_same_picture(&what, &styled.data, &plain(&model, &picture));
+        let reference = in_tone(plain(&model, &picture), &picture);
+        assert_same_picture(&what, &styled.data, &reference);
     }
 }
 
@@ -220,7 +229,7 @@ fn a_flat_picture_stays_flat() {
         for (level, precision) in levels.flat_map(|l| precisions.map(|p| (l, p))) {
             let mut network = cpu_network(&model, level, precision);
             let mut styled = Image::default();
-            network.stylize(&picture, &mut styled).unwrap();
+            network.stylize(&picture, Tone::NONE, &mut styled).unwrap();
             for plane in styled.data.chunks(width * height) {
                 assert!(plane.iter().all(|x| (0.0..=255.0).contains(x)));
                 let same = plane.iter().all(|x| *x == plane[0]);
@@ -241,7 +250,7 @@ fn fast_products_paint_nearly_the_same() {
         for level in Level::available() {
             let mut network = cpu_network(&model, level, Precision::Fast);
             let mut styled = Image::default();
-            network.stylize(&picture, &mut styled).unwrap();
+            network.stylize(&picture, Tone::NONE, &mut styled).unwrap();
             let differences: Vec<f32> = styled
                 .data
                 .iter()

@@ -3,6 +3,7 @@
 mod common;
 
 use common::model;
+use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, StyleMix};
 use gstfaststyle::{
     Area, Canvas, DeviceChoice, Engine, EngineError, Image, Options, Precision, Size,
@@ -165,6 +166,29 @@ fn tiles_are_the_whole_picture() {
             assert!(off < 0.1, "{what}: off by {off} of 255");
         }
     }
+}
+
+/// Of the whole picture, not each its own: this one gets brighter to the right.
+#[test]
+fn tiles_have_the_tone_of_the_whole() {
+    let model = model(Architecture {
+        residual_blocks: 1,
+        ..Architecture::with_width(8)
+    });
+    let mut engine = engine(&model, Precision::F32);
+    let [mut whole, mut tiled] = [(); 2].map(|()| {
+        let mut picture = Picture::new(201, 163);
+        let pixels = picture.picture.data.iter_mut().enumerate();
+        pixels.for_each(|(i, value)| *value *= (i % 201) as f32 / 1500.0);
+        picture
+    });
+    let tone = Tone::of(&whole.picture);
+    assert!(tone.factor < 0.5 && tone.keep > 0.1, "{tone:?}");
+    engine.paint(&mut whole, usize::MAX).unwrap();
+    engine.paint(&mut tiled, 2 * MIB).unwrap();
+    assert!(tiled.areas.len() > 2);
+    let off = largest(&tiled.painted, &whole.painted);
+    assert!(off < 0.05, "off by {off} of 255");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod resize;
 mod styles;
 mod threads;
 mod tiles;
+pub mod tone;
 pub mod upsample;
 
 pub use crate::ops::Size;
@@ -43,6 +44,7 @@ use candle_core::Tensor;
 use cpu::CpuNetwork;
 use prepared::Weights;
 use std::sync::Arc;
+use tone::Tone;
 
 #[cfg(feature = "cuda")]
 type CudaNetwork = cuda::CudaNetwork<cuda::Device>;
@@ -132,7 +134,9 @@ impl Engine {
         }
     }
 
-    /// Repaints `picture` into `styled`, which takes its size.
+    /// Repaints `picture` into `styled`, which takes its size. A dark picture gives
+    /// a dark painting, a pale one a pale painting, and one without contrast stays
+    /// as it is.
     ///
     /// # Errors
     /// [`EngineError::Picture`] if there is no picture of the size it claims,
@@ -144,18 +148,20 @@ impl Engine {
             Runner::Cpu(network) => self
                 .prepared
                 .threads
-                .run(|| network.stylize(picture, styled))?,
+                .run(|| network.stylize(picture, Tone::of(picture), styled))?,
             #[cfg(feature = "cuda")]
             Runner::Cuda(network) => network.stylize(picture, styled)?,
             Runner::Candle(network, mix) => {
                 let shape = (1, 3, picture.height, picture.width);
                 let input = Tensor::from_slice(&picture.data, shape, &self.prepared.device)?;
-                let output = (self.prepared.threads)
-                    .run(|| network.forward_mix(&input, mix, Backend::Fast))?;
+                let threads = &self.prepared.threads;
+                let output = threads.run(|| network.forward_mix(&input, mix, Backend::Fast))?;
                 *styled = Image {
                     data: output.flatten_all()?.to_vec1()?,
                     ..*picture
                 };
+                let tone = threads.run(|| Tone::of(picture));
+                tone.apply(&mut styled.data, &picture.data);
             }
         }
         Ok(())

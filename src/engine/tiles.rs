@@ -10,6 +10,7 @@
 //! much memory there was.
 
 use super::cpu::{CpuNetwork, Statistics};
+use super::tone::LumaMoments;
 use super::{Area, EngineError, Image, Threads};
 use crate::ops::Size;
 
@@ -70,6 +71,7 @@ pub fn paint<C: Canvas>(
     let grid = Grid::within(network, canvas.size(), limit)?;
     let (mut picture, mut styled) = (Image::default(), Image::default());
     let mut statistics = Statistics::default();
+    let mut luma = LumaMoments::default();
     // A run that measures layer n ends there.
     let norms = network.norms();
     let whole = (norms * (norms + 1) / 2 + norms + 1) * grid.count();
@@ -78,15 +80,19 @@ pub fn paint<C: Canvas>(
         for tile in grid.tiles() {
             canvas.progress(done as f64 / whole as f64)?;
             canvas.read(tile.with_surroundings, &mut picture)?;
+            if layer == 1 {
+                threads.run(|| luma.measure(&picture, tile.inner()));
+            }
             threads.run(|| network.measure(&picture, tile.inner(), &mut statistics))?;
             done += layer;
         }
         statistics.finalize();
     }
+    let tone = luma.tone();
     for tile in grid.tiles() {
         canvas.progress(done as f64 / whole as f64)?;
         canvas.read(tile.with_surroundings, &mut picture)?;
-        threads.run(|| network.stylize_with(&statistics, &picture, &mut styled))?;
+        threads.run(|| network.stylize_with(&statistics, &picture, tone, &mut styled))?;
         styled.crop(tile.inner());
         canvas.write(tile.area, &mut styled)?;
         done += norms + 1;

@@ -114,6 +114,7 @@ fn left(
     }
     let styled = gpu.hold(&styled);
     let (factor, offset) = (gpu.hold(&[2f32; 4]), gpu.hold(&[0f32; 4]));
+    let tone = gpu.hold(&[1f32, 0.0, 0.0]);
     let (from, to) = (hold(gpu, before), hold(gpu, after));
     let group = |len: usize, size: i32| (len as u32).div_ceil(size as u32);
     let groups = group(width, to.layout.group_width);
@@ -129,6 +130,7 @@ fn left(
                 offset: gpu.address(&offset),
             },
             span: 0.0,
+            tone: gpu.address(&tone),
         },
         strength: blend.strength,
         keep_color: i32::from(blend.keep_color),

@@ -7,4 +7,5 @@ mod network;
 mod numbers;
 mod outer;
 mod resize;
+mod tone;
 mod training;

@@ -3,6 +3,7 @@
 use crate::emulated::Emulated;
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::engine::cuda::{CudaNetwork, CudaWeights};
+use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::cuda::HalfType;
 use gstfaststyle::{Architecture, Model, Network, OutputMap, StyleMix};
 use gstfaststyle::{EngineError, Image, Size};
@@ -28,12 +29,14 @@ pub fn difference(a: &[f32], b: &[f32]) -> f32 {
     sum / a.len() as f32
 }
 
-fn reference(model: &Model, image: &Image) -> Vec<f32> {
+pub fn reference(model: &Model, image: &Image) -> Vec<f32> {
     let network = Network::from_model(model, &Device::Cpu).unwrap();
     let shape = (1, 3, image.height, image.width);
     let input = Tensor::from_slice(&image.data, shape, &Device::Cpu).unwrap();
     let output = network.forward(&input).unwrap();
-    output.flatten_all().unwrap().to_vec1().unwrap()
+    let mut painted: Vec<f32> = output.flatten_all().unwrap().to_vec1().unwrap();
+    Tone::of(image).apply(&mut painted, &image.data);
+    painted
 }
 
 #[test]

@@ -218,6 +218,7 @@ fn parameters_are_laid_out_alike() {
         Parameters::Residual(Default::default()),
         Parameters::FinalizeNorm(Default::default()),
         Parameters::Enter(Default::default()),
+        Parameters::FindTone(Default::default()),
         Parameters::Shrink(Default::default()),
         Parameters::Fields(Default::default()),
         Parameters::Leave(Default::default()),

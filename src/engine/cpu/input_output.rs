@@ -3,8 +3,8 @@
 use super::layer::PictureSums;
 use super::plan::Border;
 use crate::engine::Image;
+use crate::engine::tone::Tone;
 use crate::network::OutputMap;
-use crate::ops::Size;
 use crate::ops::cpu::norm::Affine;
 use crate::ops::cpu::winograd::PaddedPicture;
 use rayon::prelude::*;
@@ -21,22 +21,23 @@ pub fn enter(
     padded.fill(&picture.data, picture.width, (rows, columns), range);
 }
 
-/// The last layer's `sums`, with `affine` still due, as a picture of `size`.
+/// The last layer's `sums`, with `affine` still due, as a painting of `picture`.
 pub fn leave(
     layout: &PictureSums,
     sums: &[f32],
     affine: &Affine,
     map: OutputMap,
-    Size { width, height }: Size,
+    (picture, tone): (&Image, Tone),
     styled: &mut Image,
 ) {
-    (styled.width, styled.height) = (width, height);
-    styled.data.resize(3 * height * width, 0.0);
+    let &Image { width, height, .. } = picture;
+    styled.resize(picture.size());
     styled
         .data
         .par_chunks_mut(width)
+        .zip(picture.data.par_chunks(width))
         .enumerate()
-        .for_each(|(i, out)| {
+        .for_each(|(i, (out, original))| {
             let (channel, row) = (i / height, i % height);
             layout.sum(sums, channel, (row, 0), out);
             let (factor, offset) = (affine.factor[channel], affine.offset[channel]);
@@ -51,6 +52,7 @@ pub fn leave(
                     .iter_mut()
                     .for_each(|y| *y = (*y * factor + offset).clamp(0.0, 255.0)),
             }
+            tone.apply(out, original);
         });
 }
 

@@ -13,6 +13,7 @@ mod plan;
 mod statistics;
 
 use super::styles::{MixedStyle, StyleTable};
+use super::tone::Tone;
 use super::{Area, EngineError, Image, Precision, memory};
 use crate::network::{
     Architecture, LayerSpec, Model, Residual, SIDE_MULTIPLE, StyleMix, Upsampling,
@@ -128,15 +129,21 @@ impl CpuNetwork {
         Ok(())
     }
 
-    /// Repaints `picture` into `styled`, which takes its size.
+    /// Repaints `picture` into `styled`, which takes its size and this tone.
     ///
     /// # Errors
     /// [`EngineError::OutOfMemory`].
-    pub fn stylize(&mut self, picture: &Image, styled: &mut Image) -> Result<(), EngineError> {
-        self.run_all(picture, Norms::Own, styled)
+    pub fn stylize(
+        &mut self,
+        picture: &Image,
+        tone: Tone,
+        styled: &mut Image,
+    ) -> Result<(), EngineError> {
+        self.run_all(picture, Norms::Own, tone, styled)
     }
 
-    /// Repaints `picture`, a part of one whose `statistics` are complete.
+    /// Repaints `picture`, a part of one whose `statistics` are complete and whose
+    /// `tone` is this.
     ///
     /// # Errors
     /// [`EngineError::Statistics`] if they are not,
@@ -145,9 +152,10 @@ impl CpuNetwork {
         &mut self,
         statistics: &Statistics,
         picture: &Image,
+        tone: Tone,
         styled: &mut Image,
     ) -> Result<(), EngineError> {
-        self.run_all(picture, Norms::given(statistics), styled)
+        self.run_all(picture, Norms::given(statistics), tone, styled)
     }
 
     /// Adds to `statistics`, for the first layer that they lack, the moments
@@ -167,7 +175,7 @@ impl CpuNetwork {
             columns: area.x..(area.x + area.width).next_multiple_of(4),
         };
         let norms = Norms::measured(statistics, window);
-        let flow = self.run(picture, norms, &mut Image::default())?;
+        let flow = self.run(picture, norms, Tone::NONE, &mut Image::default())?;
         // It breaks off where it has measured, unless nothing was left to measure.
         let (ControlFlow::Break(()) | ControlFlow::Continue(())) = flow;
         Ok(())
@@ -177,9 +185,10 @@ impl CpuNetwork {
         &mut self,
         picture: &Image,
         norms: Norms,
+        tone: Tone,
         styled: &mut Image,
     ) -> Result<(), EngineError> {
-        match self.run(picture, norms, styled)? {
+        match self.run(picture, norms, tone, styled)? {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(EngineError::Statistics),
         }
@@ -190,13 +199,20 @@ impl CpuNetwork {
         &mut self,
         picture: &Image,
         norms: Norms,
+        tone: Tone,
         styled: &mut Image,
     ) -> Result<ControlFlow<()>, EngineError> {
         self.prepare(Size::new(picture.width, picture.height))?;
-        Ok(self.forward(picture, norms, styled))
+        Ok(self.forward(picture, norms, tone, styled))
     }
 
-    fn forward(&mut self, picture: &Image, norms: Norms, styled: &mut Image) -> ControlFlow<()> {
+    fn forward(
+        &mut self,
+        picture: &Image,
+        norms: Norms,
+        tone: Tone,
+        styled: &mut Image,
+    ) -> ControlFlow<()> {
         let CpuWeights {
             level,
             architecture,
@@ -287,8 +303,8 @@ impl CpuNetwork {
         };
         let sums = &mut to[..last.sums_len(full)];
         let layout = last.forward(x, &last_plan.border, pass, next, sums)?;
-        let size = Size::new(picture.width, picture.height);
-        input_output::leave(&layout, sums, next, architecture.output_map, size, styled);
+        let map = architecture.output_map;
+        input_output::leave(&layout, sums, next, map, (picture, tone), styled);
         ControlFlow::Continue(())
     }
 

@@ -4,7 +4,7 @@
 use super::weights::{CudaWeights, InnerLayer, OuterLayer, PackedNorm, PackedTail};
 use crate::engine::{Size, buffers, upsample};
 use crate::network::{LayerSpec, Residual, SIDE_MULTIPLE};
-use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled};
+use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled, Tone};
 use crate::ops::cuda::shapes::{self, padded};
 use crate::ops::cuda::{Gpu, Launch, Limits};
 
@@ -148,6 +148,22 @@ impl Planner {
         self.launches.push(launch);
     }
 
+    /// Adds the kernels that find the tone of a painting of `picture`.
+    fn find_tone(&mut self, size: Size, picture: Address) -> Address {
+        let mut launches = shapes::find_tone(size, self.limits);
+        let moments = self.take(launches[0].blocks.0 as usize * 3 * size_of::<u64>());
+        let tone = self.take(size_of::<Tone>());
+        for launch in &mut launches {
+            if let Parameters::FindTone(p) = &mut launch.parameters {
+                p.picture = picture;
+                p.moments = moments;
+                p.tone = tone;
+            }
+        }
+        self.launches.extend(launches);
+        tone
+    }
+
     fn find_fields(&mut self, sizes: Sizes, picture: Address, styled: Styled, fields: Address) {
         let mut launch = shapes::fields(sizes.picture);
         if let Parameters::Fields(p) = &mut launch.parameters {
@@ -218,6 +234,7 @@ impl Plan {
         if !same_size {
             planner.shrink(sizes, (whole, input));
         }
+        let tone = planner.find_tone(picture, input);
         let width = padded(layers.first.spec.outputs);
         let (mut launch, rows) = shapes::first(picture, full, width, limits);
         if let Parameters::First(p) = &mut launch.parameters {
@@ -276,6 +293,7 @@ impl Plan {
             width: full.width as i32,
             affine,
             span: weights.span(),
+            tone,
         };
         if !same_size {
             planner.find_fields(sizes, input, styled, fields);

@@ -35,7 +35,9 @@ const NETWORK: &[&[u8]] = modules!(
     "residual",
     "residual_bf16",
     "resize",
-    "resize_bf16"
+    "resize_bf16",
+    "tone",
+    "tone_bf16"
 );
 
 const TRAINING: &[&[u8]] = modules!(

@@ -135,11 +135,31 @@ pub struct Enter {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub struct Tone {
+    pub factor: f32,
+    pub offset: f32,
+    pub keep: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FindTone {
+    pub picture: Address,
+    pub height: i32,
+    pub width: i32,
+    pub moments: Address,
+    pub rows: i32,
+    pub tone: Address,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Styled {
     pub numbers: Address,
     pub width: i32,
     pub affine: Affine,
     pub span: f32,
+    pub tone: Address,
 }
 
 #[repr(C)]
@@ -326,6 +346,7 @@ pub enum Parameters {
     Residual(Residual),
     FinalizeNorm(FinalizeNorm),
     Enter(Enter),
+    FindTone(FindTone),
     Shrink(Shrink),
     Fields(Fields),
     Leave(Leave),
@@ -349,6 +370,7 @@ impl Parameters {
             Parameters::Residual(p) => ptr::from_ref(p).cast(),
             Parameters::FinalizeNorm(p) => ptr::from_ref(p).cast(),
             Parameters::Enter(p) => ptr::from_ref(p).cast(),
+            Parameters::FindTone(p) => ptr::from_ref(p).cast(),
             Parameters::Shrink(p) => ptr::from_ref(p).cast(),
             Parameters::Fields(p) => ptr::from_ref(p).cast(),
             Parameters::Leave(p) => ptr::from_ref(p).cast(),
@@ -372,6 +394,7 @@ impl Parameters {
             Parameters::Residual(_) => size_of::<Residual>(),
             Parameters::FinalizeNorm(_) => size_of::<FinalizeNorm>(),
             Parameters::Enter(_) => size_of::<Enter>(),
+            Parameters::FindTone(_) => size_of::<FindTone>(),
             Parameters::Shrink(_) => size_of::<Shrink>(),
             Parameters::Fields(_) => size_of::<Fields>(),
             Parameters::Leave(_) => size_of::<Leave>(),

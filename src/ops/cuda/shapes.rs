@@ -2,7 +2,7 @@
 //! `kernels/shapes.h` in Rust.
 
 use super::parameters::{
-    Convolution, Fields, FinalizeNorm, First, Last, Parameters, Residual, Shrink,
+    Convolution, Fields, FinalizeNorm, FindTone, First, Last, Parameters, Residual, Shrink,
 };
 use super::{Launch, Limits};
 use crate::ops::{Size, Step};
@@ -354,6 +354,28 @@ pub fn shrink(from: Size, to: Size) -> Launch {
         shared: 0,
         parameters: Parameters::Shrink(parameters),
     }
+}
+
+/// How the tone is found from a picture of `size`: the kernel that measures luma,
+/// each of whose blocks writes a row of moments, and the one that sums them up.
+pub fn find_tone(size: Size, limits: Limits) -> [Launch; 2] {
+    // A thread for each 4x4 pixels.
+    let threads = size.map(|side| side.div_ceil(4)).area();
+    let rows = blocks(threads.div_ceil(256), 4, limits);
+    let parameters = FindTone {
+        height: size.height as i32,
+        width: size.width as i32,
+        rows: rows as i32,
+        ..FindTone::default()
+    };
+    [("measure_luma", rows), ("find_tone", 1)].map(|(kernel, blocks)| Launch {
+        kernel: kernel.into(),
+        blocks: (blocks as u32, 1),
+        threads: 256,
+        // Three sums for each thread.
+        shared: 256 * 3 * 8,
+        parameters: Parameters::FindTone(parameters),
+    })
 }
 
 /// How what is interpolated is found from a picture of `size`.

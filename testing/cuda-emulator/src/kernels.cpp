@@ -50,13 +50,13 @@ const Entry* find(const char* name) {
 }  // namespace
 
 // Bytes of each kernel's parameters, in the order of the enum in parameters.rs.
-extern "C" void faststyle_parameter_sizes(size_t (&sizes)[17]) {
+extern "C" void faststyle_parameter_sizes(size_t (&sizes)[18]) {
     const size_t all[] = {
         sizeof(Convolution), sizeof(First),       sizeof(Last),           sizeof(Residual),
-        sizeof(FinalizeNorm),      sizeof(Enter),       sizeof(Shrink),         sizeof(Fields),
-        sizeof(Leave),       sizeof(Product),     sizeof(PackWeights),    sizeof(WeightGradient),
-        sizeof(SumWeightGradient), sizeof(Norm),  sizeof(Resize),         sizeof(Gate),
-        sizeof(Fold)};
+        sizeof(FinalizeNorm),      sizeof(Enter),       sizeof(FindTone),       sizeof(Shrink),
+        sizeof(Fields),      sizeof(Leave),       sizeof(Product),        sizeof(PackWeights),
+        sizeof(WeightGradient),    sizeof(SumWeightGradient),  sizeof(Norm),  sizeof(Resize),
+        sizeof(Gate),        sizeof(Fold)};
     static_assert(sizeof all == sizeof sizes, "one for each");
     memcpy(sizes, all, sizeof sizes);
 }

@@ -21,8 +21,8 @@ unsafe extern "C" {
 }
 
 /// Bytes of the kernels' parameters, in the order of `Parameters`.
-pub fn parameter_sizes() -> [usize; 17] {
-    let mut sizes = [0; 17];
+pub fn parameter_sizes() -> [usize; 18] {
+    let mut sizes = [0; 18];
     // SAFETY: it writes as many.
     unsafe { faststyle_parameter_sizes(sizes.as_mut_ptr()) };
     sizes

@@ -7,6 +7,7 @@
 #include "residual.cu"
 #include "resize.cu"
 #include "finalize_norm.cu"
+#include "tone.cu"
 
 const Entry NETWORK[] = {
 #define CONVOLUTION(kind, chunk, columns, ...) ENTRY(Convolution, NAMED(convolve_##kind##_##chunk##_##columns)),
@@ -19,6 +20,8 @@ const Entry NETWORK[] = {
     ENTRY(Residual, NAMED(add_residual)),
     ENTRY(FinalizeNorm, NAMED(finalize_norm)),
     ENTRY(Enter, NAMED(enter_network)),
+    ENTRY(FindTone, NAMED(measure_luma)),
+    ENTRY(FindTone, NAMED(find_tone)),
     ENTRY(Shrink, NAMED(shrink_picture)),
     ENTRY(Fields, NAMED(find_fields)),
     ENTRY(Leave, NAMED(leave_network)),

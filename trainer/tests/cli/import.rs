@@ -61,11 +61,12 @@ fn an_imported_model_has_metadata_and_paints() -> anyhow::Result<()> {
     assert_eq!(model.styles[0].year.as_deref(), Some("1900"));
     assert_eq!(model.training["imported"]["file"], "theirs.safetensors");
 
-    // Results are colours as they are, cut to 0..255.
+    // Results are colours as they are, cut to 0..255. The picture has black and
+    // white, so that the engine leaves them alone.
     let picture = Image {
         width: 8,
         height: 4,
-        data: (0..96).map(|i| i as f32).collect(),
+        data: (0..96).map(|i| (i % 8 / 4 * 255) as f32).collect(),
     };
     let mut painted = Image::default();
     Engine::new(&model, DeviceChoice::Cpu)?.stylize(&picture, &mut painted)?;

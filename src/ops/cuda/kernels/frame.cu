@@ -50,9 +50,10 @@ DEVICE Colour enlarged(const Leave& p, int frame_x, int frame_y, const Colour& o
 // The new picture's pixel, with as much of the old one as is wanted.
 DEVICE Colour new_pixel(const Leave& p, int x, int y) {
     const bool same_size = p.fields == nullptr;
-    if (same_size && p.strength >= 1 && !p.keep_color) return read_styled(p.styled, x, y);
+    const bool opaque = p.strength >= 1 && !p.keep_color;
+    if (same_size && opaque && p.styled.tone->keep <= 0) return read_styled(p.styled, x, y, {0, 0, 0});
     const Colour old = read_pixel(p.before, x, y);
-    Colour colour = same_size ? read_styled(p.styled, x, y) : enlarged(p, x, y, old);
+    Colour colour = same_size ? read_styled(p.styled, x, y, old) : enlarged(p, x, y, old);
     if (p.keep_color) {
         const float brighter = luma(colour) - luma(old);
         colour = {within(old.r + brighter, 0, 255), within(old.g + brighter, 0, 255),

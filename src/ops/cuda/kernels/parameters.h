@@ -127,6 +127,23 @@ struct Enter {
     Half* picture;
 };
 
+// What becomes of a painting's values: painted * factor + offset + keep * picture.
+struct Tone {
+    float factor, offset, keep;
+};
+
+// The tone that follows from a picture's luma.
+struct FindTone {
+    // As in Enter.
+    const Half* picture;
+    int height, width;
+    // [rows][3]: sums over blocks of pixels of the mean luma and of its second and
+    // third powers, whole numbers.
+    unsigned long long* moments;
+    int rows;
+    Tone* tone;
+};
+
 // What the network painted.
 struct Styled {
     // The last layer's result, [..][width][4] with rows of so many pixels.
@@ -135,6 +152,7 @@ struct Styled {
     Affine affine;
     // tanh(x) * span + 127.5, or x itself if span is 0; then cut to 0..255.
     float span;
+    const Tone* tone;
 };
 
 // A picture into a smaller one; both as in Enter.

@@ -42,8 +42,15 @@ DEVICE float finish(const Styled& styled, float x, int channel) {
     return within(styled.span > 0 ? tanhf(y) * styled.span + 127.5f : y, 0, 255);
 }
 
-// Pixel (x, y) that the network has painted, in 0..255.
-DEVICE Colour read_styled(const Styled& styled, int x, int y) {
+DEVICE float in_tone(const Tone& tone, float painted, float original) {
+    return painted * tone.factor + tone.offset + tone.keep * original;
+}
+
+// Pixel (x, y) that the network has painted, in 0..255, in the tone of the
+// `original` picture, whose pixel counts only if the tone keeps some of it.
+DEVICE Colour read_styled(const Styled& styled, int x, int y, const Colour& original) {
     const Colour c = read_numbers(styled.numbers, size_t(y) * styled.width + x);
-    return {finish(styled, c.r, 0), finish(styled, c.g, 1), finish(styled, c.b, 2)};
+    const Tone& tone = *styled.tone;
+    return {in_tone(tone, finish(styled, c.r, 0), original.r), in_tone(tone, finish(styled, c.g, 1), original.g),
+            in_tone(tone, finish(styled, c.b, 2), original.b)};
 }

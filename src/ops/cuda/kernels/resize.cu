@@ -97,8 +97,9 @@ KERNEL(256, 4) NAMED(find_fields)(const __grid_constant__ Fields p) {
     for (int i = threadIdx.x; i < HALO * HALO; i += 256) {
         const int y = clamp_to(top + i / HALO - REACH, p.height), x = clamp_to(left + i % HALO - REACH, p.width);
         float* to = sources[i / HALO][i % HALO];
-        const Colour styled = read_styled(p.styled, x, y);
-        to[0] = luma(read_picture(p.picture, size_t(y) * p.width + x));
+        const Colour picture = read_picture(p.picture, size_t(y) * p.width + x);
+        const Colour styled = read_styled(p.styled, x, y, picture);
+        to[0] = luma(picture);
         to[1] = styled.r;
         to[2] = styled.g;
         to[3] = styled.b;
