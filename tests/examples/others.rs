@@ -8,7 +8,7 @@ fn appsrc_appsink_gives_each_picture_back() {
     let sizes = [(33, 17), (33, 17), (64, 48), (5, 3)];
     let waves = |(width, height)| {
         RgbImage::from_fn(width, height, |x, y| {
-            image::Rgb([7 * x as u8, 5 * y as u8, 3 * (x + y) as u8])
+            image::Rgb([(37 * x) as u8, (61 * y) as u8, (23 * (x + y)) as u8])
         })
     };
     let originals = sizes.map(waves);
