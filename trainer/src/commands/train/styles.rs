@@ -57,10 +57,11 @@ fn yes() -> bool {
 /// # Errors
 /// A file that cannot be read or is not understood; no style; two of one name.
 pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let mut styles = match path.is_dir() {
-        true => folder(path)?,
-        false => file(path).with_context(|| format!("cannot use --styles {}", path.display()))?,
+    let styles = match path.is_dir() {
+        true => folder(path),
+        false => file(path),
     };
+    let styles = styles.with_context(|| format!("cannot use --styles {}", path.display()))?;
     ensure!(
         styles.iter().any(|style| !style.paintings.is_empty()),
         "there is no painting in {}",
@@ -79,7 +80,6 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
             path.display()
         );
     }
-    styles.shrink_to_fit();
     Ok(styles)
 }
 
