@@ -26,12 +26,10 @@ impl Choice {
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str, styles: &[Style]) -> Result<Self, String> {
-        let parts = StyleMix::parse_parts(text, styles)?;
-        let mix = StyleMix::parse(text, styles)?;
-        let stops = parts.iter().map(|(style, _)| StyleMix::single(*style));
+        let (mix, order) = StyleMix::parse_with_order(text, styles)?;
         Ok(Choice {
             mix,
-            stops: stops.collect(),
+            stops: order.into_iter().map(StyleMix::single).collect(),
         })
     }
 

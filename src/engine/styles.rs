@@ -106,8 +106,8 @@ impl MixedStyle {
 /// # Errors
 /// [`EngineError::NoStyle`] if one of the mix is beyond the network's `styles`.
 pub fn check(mix: &StyleMix, styles: usize) -> Result<(), EngineError> {
-    match mix.parts().iter().find(|(style, _)| *style >= styles) {
-        Some(&(style, _)) => Err(EngineError::NoStyle { style, styles }),
+    match mix.missing(styles) {
+        Some(style) => Err(EngineError::NoStyle { style, styles }),
         None => Ok(()),
     }
 }

@@ -463,8 +463,7 @@ fn check_styles(architecture: &Architecture, styles: &[Style]) -> Result<(), Fau
         ));
     }
     for (i, style) in styles.iter().enumerate() {
-        // Mixes are written as `name:weight,name:weight`.
-        if style.name.is_empty() || style.name.contains([':', ',']) {
+        if !Style::can_be_called(&style.name) {
             return fault(format!("{:?} is no name for a style", style.name));
         }
         if styles[..i].iter().any(|other| other.name == style.name) {

@@ -21,3 +21,11 @@ pub struct Style {
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub training: serde_json::Value,
 }
+
+impl Style {
+    /// Whether a style among several can have this name: mixes are written as
+    /// `name:weight,name:weight`.
+    pub fn can_be_called(name: &str) -> bool {
+        !name.is_empty() && !name.contains([':', ','])
+    }
+}

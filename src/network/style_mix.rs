@@ -65,17 +65,22 @@ impl StyleMix {
     /// # Errors
     /// A name that none of `styles` has; weights that make no mean.
     pub fn parse(text: &str, styles: &[Style]) -> std::result::Result<Self, String> {
-        StyleMix::new(&StyleMix::parse_parts(text, styles)?)
-            .map_err(|_| format!("`{text}`: the weights are negative, too large or all 0"))
+        StyleMix::parse_with_order(text, styles).map(|(mix, _)| mix)
     }
 
-    /// The parts of a mix in words, in their order.
-    pub(crate) fn parse_parts(
+    /// The same, and the styles in the order of the words, whatever their weights.
+    ///
+    /// # Errors
+    /// As [`StyleMix::parse`].
+    pub(crate) fn parse_with_order(
         text: &str,
         styles: &[Style],
-    ) -> std::result::Result<Vec<(usize, f32)>, String> {
+    ) -> std::result::Result<(Self, Vec<usize>), String> {
         let parts = text.split(',').map(|part| parse_part(part, styles));
-        parts.collect()
+        let parts = parts.collect::<std::result::Result<Vec<_>, _>>()?;
+        let mix = StyleMix::new(&parts)
+            .map_err(|_| format!("`{text}`: the weights are negative, too large or all 0"))?;
+        Ok((mix, parts.into_iter().map(|(style, _)| style).collect()))
     }
 
     /// Becomes what lies between two mixes: `from` at share 0, `to` at share 1.
@@ -103,10 +108,16 @@ impl StyleMix {
     /// # Errors
     /// If a style of it is beyond the network's.
     pub(super) fn check(&self, styles: usize) -> Result<()> {
-        match self.parts.iter().find(|(i, _)| *i >= styles) {
-            Some((i, _)) => bail!("there is no style {i} in a network of {styles}"),
+        match self.missing(styles) {
+            Some(i) => bail!("there is no style {i} in a network of {styles}"),
             None => Ok(()),
         }
+    }
+
+    /// A style of it that a network of so many `styles` lacks.
+    pub(crate) fn missing(&self, styles: usize) -> Option<usize> {
+        let parts = self.parts.iter().map(|(style, _)| *style);
+        parts.into_iter().find(|style| *style >= styles)
     }
 
     /// The mean of the rows of `table`, `[styles, n]`.

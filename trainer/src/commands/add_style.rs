@@ -8,7 +8,6 @@ use crate::data;
 use crate::io::files::{Files, stem};
 use crate::io::{output, picture};
 use crate::logging::say::say;
-use crate::objective::Objective;
 use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::recipe::{Learn, Recipe, published_weights};
@@ -17,7 +16,7 @@ use crate::training::trainer::Trainer;
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::ops::Products;
-use gstfaststyle::{Model, Network, StyleMix};
+use gstfaststyle::{Model, Network, Style, StyleMix};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -41,11 +40,7 @@ pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         checkpoint.recipe = recipe::resumed(checkpoint.recipe, &training)?;
         Trainer::resume(checkpoint, &device)?
     } else {
-        ensure!(
-            args.overwrite || !files.checkpoint.exists(),
-            "there is already a training {}: --resume continues it, --overwrite starts a new one",
-            files.checkpoint.display()
-        );
+        files.check_training(args.overwrite)?;
         training.init = Some(args.model.clone());
         let recipe = Recipe {
             learn: Learn::Style,
@@ -64,6 +59,7 @@ pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     if outcome == Outcome::Finished {
         let added = Model::load(&files.model)?;
         let output = args.output.as_ref().unwrap_or(&args.model);
+        // Read again: another style may have been added meanwhile.
         insert(&Model::load(&args.model)?, added)?
             .save(output)
             .context("cannot write the model")?;
@@ -80,7 +76,7 @@ fn style_name(args: &AddStyleArgs) -> anyhow::Result<String> {
         (None, None) => anyhow::bail!("--resume needs --name, or --style, to find the checkpoint"),
     };
     ensure!(
-        !name.is_empty() && !name.contains([':', ',', '/', '\\', '\0']),
+        Style::can_be_called(&name) && !name.contains(['/', '\\', '\0']),
         "{name:?} is no name for a style: give another with --name"
     );
     Ok(name)
@@ -99,12 +95,7 @@ fn check_output(args: &AddStyleArgs, base: &Model, name: &str) -> anyhow::Result
         args.model.display()
     );
     if let Some(path) = &args.output {
-        output::check("--output", path)?;
-        ensure!(
-            args.overwrite || args.resume || !path.exists(),
-            "there is already a file {}: --overwrite replaces it",
-            path.display()
-        );
+        output::check_new("--output", path, args.overwrite || args.resume)?;
     }
     Ok(())
 }
@@ -159,13 +150,8 @@ fn training_args(args: &AddStyleArgs, base: &Model, name: &str) -> anyhow::Resul
 /// best one, and each other that makes it better.
 fn best_start(base: &Model, recipe: &Recipe, device: &Device) -> anyhow::Result<Model> {
     let style = &recipe.styles[0];
-    let objective = Objective::of(
-        Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?,
-        &style.paintings,
-        style.style_size.unwrap_or(recipe.style_size) as usize,
-        recipe.loss_weights(style),
-        device,
-    )?;
+    let vgg = Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?;
+    let objective = recipe.objective(style, vgg.into(), device)?;
     let network = Network::from_model(base, device)?;
     let photos = samples(recipe, device)?;
     let loss = |mix: &StyleMix| -> anyhow::Result<f32> {
@@ -251,11 +237,9 @@ fn resume_command(args: &AddStyleArgs, name: &str) -> Vec<String> {
     let mut words = vec!["add-style".into(), "--resume".into()];
     words.extend(["--model".into(), path(&args.model)]);
     words.extend(["--name".into(), name.into()]);
-    let output = args.output.as_deref();
-    words.extend(
-        output
-            .into_iter()
-            .flat_map(|file| ["--output".into(), path(file)]),
-    );
+    if let Some(output) = &args.output {
+        words.extend(["--output".into(), path(output)]);
+    }
+    words.extend(train::device_words(args.device));
     words
 }

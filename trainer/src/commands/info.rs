@@ -97,7 +97,7 @@ impl Card {
         let mut recipe = match self.model.styles.len() {
             0 | 1 => recipe::of_style(&self.model, 0),
             // Each style has its own paintings.
-            _ => recipe::of_style(&self.model, usize::MAX),
+            _ => recipe::of_model(&self.model),
         };
         if let Some(recipe) = recipe.as_object_mut() {
             recipe.retain(|_, value| !value.is_null());

@@ -20,6 +20,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let model = Model::load(&args.model)?;
     let outputs = outputs(args)?;
+    let options = Options {
+        device: args.device,
+        ..Options::default()
+    };
+    let mut engine = Engine::with_options(&model, options)?;
     let mut progress = PictureProgress::new((args.photos.len() * model.styles.len()) as u64);
     for (photo, output) in args.photos.iter().zip(&outputs) {
         let photo = picture::bounded(&picture::read(photo)?, args.max_size as u32);
@@ -29,7 +34,7 @@ pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
                 progress.finish();
                 return Ok(Outcome::Interrupted);
             }
-            let painted = paint(&model, index, &photo, args)
+            let painted = paint(&mut engine, index, &photo)
                 .with_context(|| format!("style {}", style.name))?;
             pictures.push(sheet::labelled(&painted, &style.name));
             progress.step();
@@ -42,18 +47,8 @@ pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
 }
 
 /// `photo` in the style at `index`.
-fn paint(
-    model: &Model,
-    index: usize,
-    photo: &RgbImage,
-    args: &SheetArgs,
-) -> anyhow::Result<RgbImage> {
-    let options = Options {
-        device: args.device,
-        ..Options::default()
-    };
-    let style = model.with_mix(&StyleMix::single(index))?;
-    let mut engine = Engine::with_options(&style, options)?;
+fn paint(engine: &mut Engine, index: usize, photo: &RgbImage) -> anyhow::Result<RgbImage> {
+    engine.set_mix(&StyleMix::single(index))?;
     let photo = picture::planar(&picture::tensor(photo, &Device::Cpu)?)?;
     let mut painted = Image::default();
     engine.stylize(&photo, &mut painted)?;

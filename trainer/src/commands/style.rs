@@ -10,7 +10,10 @@ use std::path::Path;
 /// # Errors
 /// A file that is no model; a style that it lacks.
 pub fn load(path: &Path, text: Option<&str>) -> anyhow::Result<Model> {
-    let model = Model::load(path)?;
+    mixed(&Model::load(path)?, path, text)
+}
+
+fn mixed(model: &Model, path: &Path, text: Option<&str>) -> anyhow::Result<Model> {
     let mix = match text {
         Some(text) => StyleMix::parse(text, &model.styles)
             .map_err(|error| anyhow!(error))
@@ -25,15 +28,17 @@ pub fn load(path: &Path, text: Option<&str>) -> anyhow::Result<Model> {
 /// # Errors
 /// Also if none is named.
 pub fn load_named(path: &Path, text: Option<&str>) -> anyhow::Result<Model> {
-    if text.is_none() {
-        let styles = Model::load(path)?.styles;
-        let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
-        ensure!(
-            names.len() <= 1,
-            "{} has several styles: name one with --style ({})",
-            path.display(),
-            names.join(", ")
-        );
-    }
-    load(path, text)
+    let model = Model::load(path)?;
+    let names: Vec<&str> = model
+        .styles
+        .iter()
+        .map(|style| style.name.as_str())
+        .collect();
+    ensure!(
+        text.is_some() || names.len() <= 1,
+        "{} has several styles: name one with --style ({})",
+        path.display(),
+        names.join(", ")
+    );
+    mixed(&model, path, text)
 }

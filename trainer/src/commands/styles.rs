@@ -76,12 +76,7 @@ fn alone(mut model: Model) -> Model {
 }
 
 fn save(model: &Model, path: &Path, overwrite: bool) -> anyhow::Result<()> {
-    output::check("--output", path)?;
-    ensure!(
-        overwrite || !path.exists(),
-        "there is already a file {}: --overwrite replaces it",
-        path.display()
-    );
+    output::check_new("--output", path, overwrite)?;
     model.save(path).context("cannot write the model")?;
     say(format_args!("{} is ready", path.display()));
     Ok(())

@@ -1,7 +1,7 @@
 //! The files of a training, all in the folder of its model.
 
 use crate::io::output;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 
 /// What the checkpoint has in its name after the model's.
@@ -65,6 +65,19 @@ impl Files {
             previews: beside(PREVIEWS),
             stem,
         })
+    }
+
+    /// Whether there is no training yet, or `overwrite` allows to replace it.
+    ///
+    /// # Errors
+    /// There is one; the error names the flags that help.
+    pub fn check_training(&self, overwrite: bool) -> anyhow::Result<()> {
+        ensure!(
+            overwrite || !self.checkpoint.exists(),
+            "there is already a training {}: --resume continues it, --overwrite starts a new one",
+            self.checkpoint.display()
+        );
+        Ok(())
     }
 
     /// The latest picture of the preview called `name`.

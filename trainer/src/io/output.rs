@@ -26,6 +26,21 @@ pub fn check(flag: &str, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether `path`, given by `flag`, can be a file to write, and is not there yet
+/// unless `overwrite` allows to replace it.
+///
+/// # Errors
+/// The errors of [`check`]; a file that is there.
+pub fn check_new(flag: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    check(flag, path)?;
+    ensure!(
+        overwrite || !path.exists(),
+        "there is already a file {}: --overwrite replaces it",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Whether `path`, given by `flag`, can be a picture to write.
 ///
 /// # Errors

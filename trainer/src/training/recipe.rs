@@ -1,17 +1,20 @@
 //! The recipe: everything that determines the result of a training.
 
 use crate::logging::metrics::MetricsFormat;
-use crate::objective::LossWeights;
 use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Painting;
+use crate::objective::vgg19::Vgg19;
+use crate::objective::{LossWeights, Objective};
 use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
 use anyhow::{Context, bail, ensure};
+use candle_core::Device;
 use gstfaststyle::{Architecture, Model, Style};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A style to learn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,19 @@ pub struct StyleRecipe {
     /// [`Recipe::style_weight`], if this style has its own.
     #[serde(default)]
     pub style_weight: Option<f64>,
+}
+
+impl StyleRecipe {
+    /// A style with nothing of its own but its paintings.
+    pub fn new(about: Style, paintings: Vec<Painting>) -> Self {
+        StyleRecipe {
+            about,
+            paintings,
+            style_size: None,
+            content_weight: None,
+            style_weight: None,
+        }
+    }
 }
 
 /// Which weights a training changes.
@@ -142,7 +158,7 @@ impl Recipe {
     }
 
     /// How much each loss counts for `style`.
-    pub fn loss_weights(&self, style: &StyleRecipe) -> LossWeights {
+    fn loss_weights(&self, style: &StyleRecipe) -> LossWeights {
         LossWeights {
             content: style.content_weight.unwrap_or(self.content_weight),
             style: style.style_weight.unwrap_or(self.style_weight),
@@ -150,6 +166,21 @@ impl Recipe {
             content_layers: self.content_layers.clone(),
             style_layers: self.style_layers.clone(),
         }
+    }
+
+    /// What the paintings of `style` are held to.
+    ///
+    /// # Errors
+    /// As [`Objective::of`].
+    pub fn objective(
+        &self,
+        style: &StyleRecipe,
+        vgg: Arc<Vgg19>,
+        device: &Device,
+    ) -> anyhow::Result<Objective> {
+        let size = style.style_size.unwrap_or(self.style_size) as usize;
+        let weights = self.loss_weights(style);
+        Objective::of(vgg, &style.paintings, size, weights, device)
     }
 
     /// Name and shape of each tensor that is learned.
@@ -242,10 +273,17 @@ impl Recipe {
     }
 }
 
-/// The published recipe of the style at `index` of `model`, as one of today.
-pub fn of_style(model: &Model, index: usize) -> Value {
+/// The published recipe of `model`, as one of today. The paintings of several
+/// styles are in [`of_style`].
+pub fn of_model(model: &Model) -> Value {
     let mut recipe = model.training["recipe"].clone();
     upgrade(&mut recipe);
+    recipe
+}
+
+/// The same for the style at `index`.
+pub fn of_style(model: &Model, index: usize) -> Value {
+    let mut recipe = of_model(model);
     if let Some(style) = model.styles.get(index) {
         merge(&mut recipe, style.training["recipe"].clone());
     }

@@ -2,7 +2,6 @@
 
 use crate::data::Batches;
 use crate::logging::say::say;
-use crate::objective::Objective;
 use crate::objective::loss_scale::{self, LossScale};
 use crate::objective::losses::Losses;
 use crate::objective::style_objective::{StyleObjective, balanced};
@@ -379,14 +378,8 @@ fn objectives(recipe: &Recipe, device: &Device) -> anyhow::Result<Vec<StyleObjec
         if style.paintings.is_empty() {
             return Ok(StyleObjective::Photo);
         }
-        let objective = Objective::of(
-            vgg.clone(),
-            &style.paintings,
-            style.style_size.unwrap_or(recipe.style_size) as usize,
-            recipe.loss_weights(style),
-            device,
-        );
-        Ok(StyleObjective::Paintings(objective?))
+        let objective = recipe.objective(style, vgg.clone(), device)?;
+        Ok(StyleObjective::Paintings(objective))
     };
     recipe.styles.iter().map(objective).collect()
 }

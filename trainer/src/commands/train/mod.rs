@@ -47,9 +47,7 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     };
     let output = args.output.to_string_lossy().into_owned();
     let mut resume = vec!["train".into(), "--resume".into(), "--output".into(), output];
-    if args.device != DeviceChoice::Auto {
-        resume.extend(["--device".into(), args.device.to_string()]);
-    }
+    resume.extend(device_words(args.device));
     to_the_end(trainer, &files, args.resume, &resume, stop)
 }
 
@@ -129,11 +127,7 @@ fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
     let given = given.chain(&args.preview).chain(&args.loss.vgg);
     let given: Vec<&Path> = given.map(PathBuf::as_path).collect();
     output::spare("--output", &files.model, &given)?;
-    ensure!(
-        args.overwrite || !files.checkpoint.exists(),
-        "there is already a training {}: --resume continues it, --overwrite starts a new one",
-        files.checkpoint.display()
-    );
+    files.check_training(args.overwrite)?;
     ensure!(
         args.overwrite || !files.model.exists(),
         "there is already a model {}: --overwrite replaces it",
@@ -185,6 +179,14 @@ fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> any
     let model = trainer.model()?;
     model.save(&files.model).context("cannot write the model")?;
     log.paint(&model, step, trainer.device())
+}
+
+/// The words that choose `device` on a command line.
+pub fn device_words(device: DeviceChoice) -> Vec<String> {
+    match device {
+        DeviceChoice::Auto => Vec::new(),
+        device => vec!["--device".into(), device.to_string()],
+    }
 }
 
 /// This program with the arguments `words`, for a shell.

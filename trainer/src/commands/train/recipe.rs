@@ -125,18 +125,10 @@ pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
 /// The style of the paintings in `args`.
 fn one_style(args: &TrainArgs) -> anyhow::Result<StyleRecipe> {
     ensure!(!args.style.is_empty(), "--style is missing");
-    Ok(StyleRecipe {
-        about: about::style(&args.about, &args.output, Style::default())?,
-        paintings: painting::choose(
-            &args.style,
-            &args.loss.style_blend,
-            &args.loss.style_crop,
-            &[],
-        )?,
-        style_size: None,
-        content_weight: None,
-        style_weight: None,
-    })
+    let about = about::style(&args.about, &args.output, Style::default())?;
+    let loss = &args.loss;
+    let paintings = painting::choose(&args.style, &loss.style_blend, &loss.style_crop, &[])?;
+    Ok(StyleRecipe::new(about, paintings))
 }
 
 /// Sets the number of steps, if `args` have one.

@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
     for i in 0..styles.len() {
         let name = styles[i].about.name.clone();
         ensure!(
-            !name.is_empty() && !name.contains([':', ',']),
+            Style::can_be_called(&name),
             "{name:?} is no name for a style in {}: it must not be empty or contain `:` or `,`",
             path.display()
         );
@@ -87,16 +87,12 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
     let (files, _) = data::list(path)?;
     let style = |file: &PathBuf| {
-        Ok(StyleRecipe {
-            about: Style {
-                name: stem(file)?.replace([':', ','], "-"),
-                ..Style::default()
-            },
-            paintings: painting::choose(std::slice::from_ref(file), &[], &[], &[])?,
-            style_size: None,
-            content_weight: None,
-            style_weight: None,
-        })
+        let about = Style {
+            name: stem(file)?.replace([':', ','], "-"),
+            ..Style::default()
+        };
+        let paintings = painting::choose(std::slice::from_ref(file), &[], &[], &[])?;
+        Ok(StyleRecipe::new(about, paintings))
     };
     let mut styles: Vec<StyleRecipe> = files.iter().map(style).collect::<anyhow::Result<_>>()?;
     styles.push(none());
@@ -116,17 +112,12 @@ fn file(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 }
 
 fn none() -> StyleRecipe {
-    StyleRecipe {
-        about: Style {
-            name: NONE.into(),
-            title: Some("The photo".into()),
-            ..Style::default()
-        },
-        paintings: Vec::new(),
-        style_size: None,
-        content_weight: None,
-        style_weight: None,
-    }
+    let about = Style {
+        name: NONE.into(),
+        title: Some("The photo".into()),
+        ..Style::default()
+    };
+    StyleRecipe::new(about, Vec::new())
 }
 
 impl StyleEntry {
