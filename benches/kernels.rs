@@ -13,6 +13,7 @@ use divan::counter::ItemsCount;
 use gstfaststyle::ColorFamily;
 use gstfaststyle::internals::engine::pixels;
 use gstfaststyle::internals::engine::resize::shrink;
+use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::engine::upsample::Upsampler;
 use gstfaststyle::internals::ops::Step;
 use gstfaststyle::internals::ops::cpu::Level;
@@ -246,6 +247,16 @@ fn image(Size { width, height }: Size) -> Image {
         height,
         data: data.iter().map(|x| x * 255.0 + 127.5).collect(),
     }
+}
+
+/// What measuring a picture's luma adds to a frame.
+#[divan::bench(args = [1, 2])]
+fn measuring_the_tone(bencher: Bencher, threads: usize) {
+    let picture = image(Size::new(WIDTH, HEIGHT));
+    let threads = Threads::new(threads).expect("threads");
+    bencher
+        .counter(per_picture())
+        .bench_local(|| threads.run(|| Tone::of(&picture)));
 }
 
 #[divan::bench(args = SMALLER)]
