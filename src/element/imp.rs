@@ -89,6 +89,15 @@ pub struct FastStyle {
         get, set, mutable_playing, controllable
     )]
     #[property(
+        name = "smoothing",
+        nick = "Smoothing",
+        blurb = "Calm in films: how much of the painting before, carried along the motion, stays where the frame shows the same; 0 = none, each frame by itself",
+        type = f64,
+        member = smoothing,
+        minimum = 0.0, maximum = 1.0, default = Settings::default().smoothing,
+        get, set, mutable_playing, controllable
+    )]
+    #[property(
         name = "style",
         nick = "Style",
         blurb = "The model's style to paint in: a name, or a mix such as scream:0.7,starry-night:0.3; not set = the model's first, or the one that property model names",

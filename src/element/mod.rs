@@ -75,7 +75,7 @@
  * - `frames-in`, `styled`, `dropped`, `passed-through` (guint64): frames since
  *   the start; dropped frames were late, passed-through frames had no model or
  *   #faststyle:strength 0,
- * - `convert`, `network`, `upsample`, `total`, each with `-mean-ms` and `-p95-ms`
+ * - `convert`, `network`, `upsample`, `motion`, `total`, each with `-mean-ms` and `-p95-ms`
  *   (gdouble): milliseconds of the last 256 frames, mean and 95th percentile,
  * - `network-width`, `network-height` (guint): size of the network's picture,
  * - `model`, `style`, `device`, `precision`, `cpu-level` (string): the model, the

@@ -148,7 +148,7 @@ impl Pace {
         let pixels = self.size().area();
         self.costs.push_back(Cost {
             fixed: (timings.convert + timings.upsample).as_secs_f64(),
-            per_pixel: timings.network.as_secs_f64() / pixels.max(1) as f64,
+            per_pixel: (timings.network + timings.motion).as_secs_f64() / pixels.max(1) as f64,
         });
         let Some(budget) = self.budget else {
             self.costs.drain(..self.costs.len().saturating_sub(FEW));
@@ -336,6 +336,7 @@ mod tests {
             convert: millis(2.0),
             network: millis(network),
             upsample: millis(1.0),
+            motion: Duration::ZERO,
         }
     }
 

@@ -166,6 +166,7 @@ impl Report {
         self.set_times(&mut structure, "convert", |times| times.timings.convert);
         self.set_times(&mut structure, "network", |times| times.timings.network);
         self.set_times(&mut structure, "upsample", |times| times.timings.upsample);
+        self.set_times(&mut structure, "motion", |times| times.timings.motion);
         self.set_times(&mut structure, "total", |times| times.total);
         structure
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub strength: f64,
     /// Whether the frame keeps its colours.
     pub keep_color: bool,
+    /// See [`Painter::set_smoothing`](crate::engine::Painter::set_smoothing).
+    pub smoothing: f64,
     /// A style's name, or a mix of several; none for the model's first.
     pub style: Option<String>,
     /// Milliseconds that a change of style takes.
@@ -52,6 +54,8 @@ pub struct FrameSettings {
     pub strength: f32,
     /// Whether the frame keeps its colours.
     pub keep_color: bool,
+    /// How much of the painting before is kept, 0..1.
+    pub smoothing: f32,
     /// How long a change of style takes.
     pub style_fade: Duration,
     /// Place along the styles; -1 for none.
@@ -112,6 +116,7 @@ impl Default for Settings {
             threads: 0,
             strength: 1.0,
             keep_color: false,
+            smoothing: 0.8,
             style: None,
             style_fade: 1000,
             style_position: -1.0,
@@ -128,12 +133,9 @@ impl Settings {
     /// The settings that apply to each frame.
     pub fn frame(&self) -> FrameSettings {
         FrameSettings {
-            // NaN is 0.
-            strength: match self.strength > 0.0 {
-                true => self.strength.min(1.0) as f32,
-                false => 0.0,
-            },
+            strength: share(self.strength),
             keep_color: self.keep_color,
+            smoothing: share(self.smoothing),
             style_fade: Duration::from_millis(self.style_fade.into()),
             style_position: self.style_position,
             size: SizePolicy {
@@ -186,6 +188,14 @@ impl Settings {
                 Fault::new(gst::ResourceError::Settings, text)
             }),
         }
+    }
+}
+
+/// A number from 0 to 1. NaN is 0.
+fn share(number: f64) -> f32 {
+    match number > 0.0 {
+        true => number.min(1.0) as f32,
+        false => 0.0,
     }
 }
 

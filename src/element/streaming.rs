@@ -34,6 +34,8 @@ pub struct Streaming {
     pace: Pace,
     /// What the pace was made for.
     pace_key: Option<PaceKey>,
+    /// When the frame painted last is to be shown.
+    last_shown: Option<Duration>,
     /// Whether frames must be done in time: the source is live, or the sink
     /// waits for the clock.
     real_time: bool,
@@ -66,6 +68,7 @@ impl Streaming {
             negotiated: None,
             pace: Pace::default(),
             pace_key: None,
+            last_shown: None,
             real_time: false,
             cuda: None,
         }
@@ -84,6 +87,7 @@ impl Streaming {
         same_caps: bool,
     ) -> Result<(), String> {
         self.negotiated = None;
+        self.reset();
         self.negotiated = Some(Negotiated {
             input_frame: caps::frame_info(input)?,
             output_frame: caps::frame_info(output)?,
@@ -182,6 +186,25 @@ impl Streaming {
         self.pace.frame_was_late();
     }
 
+    /// The next frame does not follow the one before.
+    pub fn reset(&mut self) {
+        self.last_shown = None;
+        self.painter.reset();
+    }
+
+    /// Resets if a frame shown at `time` cannot follow the last one.
+    fn follow(&mut self, time: Option<Duration>, duration: Option<Duration>) {
+        let gap = 3 * duration.unwrap_or_default().max(DEFAULT_DURATION * 5);
+        let follows = match (self.last_shown, time) {
+            (Some(last), Some(time)) => time >= last && time - last < gap,
+            (last, _) => last.is_none(),
+        };
+        if !follows {
+            self.reset();
+        }
+        self.last_shown = time;
+    }
+
     /// The time for a frame, if frames must be done in time. `duration` is that
     /// of the buffer.
     pub fn budget(&self, settings: &FrameSettings, duration: Option<Duration>) -> Option<Duration> {
@@ -205,6 +228,8 @@ impl Streaming {
         settings: &FrameSettings,
     ) -> Result<Painted, gst::ErrorMessage> {
         let duration = input.duration().map(Duration::from);
+        self.painter.set_smoothing(settings.smoothing);
+        self.follow(input.pts().map(Duration::from), duration);
         self.update_pace(settings, duration);
         self.fit_memory();
         let Some(negotiated) = &self.negotiated else {

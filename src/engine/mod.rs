@@ -15,6 +15,7 @@ mod error;
 pub mod frame;
 mod image;
 pub mod memory;
+pub mod motion;
 mod painter;
 pub mod pixels;
 mod precision;

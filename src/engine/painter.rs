@@ -5,6 +5,7 @@ use super::CudaNetwork;
 #[cfg(feature = "cuda")]
 use super::cuda::{Source, Target};
 use super::frame::{Frame, FrameMut};
+use super::motion::{self, Smoother};
 use super::pixels;
 use super::upsample::{self, Upsampler};
 use super::{Blend, Engine, EngineError, Image, Prepared, Size, Threads, memory, resize, tiles};
@@ -21,6 +22,8 @@ pub struct FrameTimings {
     pub network: Duration,
     /// Down to the network's size, and up again.
     pub upsample: Duration,
+    /// Finding the motion, and blending with the painting before.
+    pub motion: Duration,
 }
 
 /// Paints frames one after the other, with a model or without.
@@ -28,6 +31,8 @@ pub struct Painter {
     threads: Threads,
     engine: Option<Engine>,
     upsampler: Upsampler,
+    smoother: Smoother,
+    smoothing: f32,
     /// The frame, before and after.
     picture: Image,
     styled: Image,
@@ -46,6 +51,8 @@ impl Painter {
             threads,
             engine: None,
             upsampler: Upsampler::default(),
+            smoother: Smoother::default(),
+            smoothing: 0.0,
             picture: Image::default(),
             styled: Image::default(),
             small: Image::default(),
@@ -55,8 +62,9 @@ impl Painter {
     }
 
     /// Takes another model, or none, from the next frame on, and the first of its
-    /// styles.
+    /// styles. Forgets the frames before, see [`Self::reset`].
     pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
+        self.reset();
         match (&mut self.engine, model) {
             (Some(engine), Some(model)) => engine.set_model(model),
             (engine, model) => {
@@ -76,6 +84,25 @@ impl Painter {
             Some(engine) => engine.set_mix(mix),
             None => Ok(()),
         }
+    }
+
+    /// How much of the painting before is kept, carried along the film's motion, where
+    /// the film shows the same: from 0, each frame by itself, to 1. Takes effect with
+    /// the next frame. A painter begins with 0.
+    ///
+    /// Frames are then to be painted in their order, and [`Self::reset`] says where
+    /// one does not follow the one before.
+    pub fn set_smoothing(&mut self, smoothing: f32) {
+        self.smoothing = smoothing.clamp(0.0, 1.0);
+        if self.smoothing == 0.0 {
+            self.reset();
+        }
+    }
+
+    /// Forgets the frames before: the next is the first of another film or place.
+    /// Cuts within a film need no reset, they are found.
+    pub fn reset(&mut self) {
+        self.smoother.reset();
     }
 
     /// The model in use.
@@ -111,8 +138,13 @@ impl Painter {
             true => 0,
             false => upsample::memory_needed(size),
         };
+        let smoother = match self.smoothing {
+            0.0 => 0,
+            _ => motion::memory_needed(size),
+        };
         network
             .saturating_add(upsampler)
+            .saturating_add(smoother)
             .saturating_add(tiles::pictures_memory(frame))
     }
 
@@ -162,14 +194,23 @@ impl Painter {
         };
 
         let (picture, styled) = (&self.picture, &mut self.styled);
+        let mut smooth = |picture: &Image, painted: &mut Image| {
+            if self.smoothing > 0.0 {
+                self.smoother.smooth(picture, painted, self.smoothing);
+            }
+        };
         if size == picture.size() {
             engine.stylize(picture, styled)?;
             timings.network += watch.lap();
+            smooth(picture, styled);
+            timings.motion += watch.lap();
         } else {
             resize::shrink(picture, size, &mut self.small);
             timings.upsample += watch.lap();
             engine.stylize(&self.small, &mut self.small_styled)?;
             timings.network += watch.lap();
+            smooth(&self.small, &mut self.small_styled);
+            timings.motion += watch.lap();
             self.upsampler
                 .run(picture, &self.small, &self.small_styled, styled);
             timings.upsample += watch.lap();

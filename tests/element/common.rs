@@ -59,13 +59,15 @@ pub fn model() -> &'static Path {
 }
 
 /// The element with a model that works, on the CPU, at the frames' own size:
-/// a harness is a live source, and so the first frames would be small.
+/// a harness is a live source, and so the first frames would be small. It paints
+/// each frame by itself.
 pub fn element() -> gst::Element {
     init();
     gst::ElementFactory::make("faststyle")
         .property("model", model().to_str().unwrap())
         .property("device", "cpu")
         .property("scale", 1.0)
+        .property("smoothing", 0.0)
         .build()
         .unwrap()
 }

@@ -9,6 +9,7 @@ mod layout;
 mod negotiation;
 mod robust;
 mod scale;
+mod smoothing;
 mod statistics;
 mod strength;
 mod styles;
