@@ -19,7 +19,7 @@ pub use crate::ops::{Padding, Step};
 pub use architecture::{Architecture, OutputMap, Upsampling};
 pub use error::ModelError;
 pub use layers::{LayerSpec, Residual, SIDE_MULTIPLE, Tail};
-pub use model::{FORMAT_VERSION, Model, ModelFile, write_atomically};
+pub use model::{FORMAT_VERSION, Model, ModelFile, is_stream, write_atomically};
 pub use style::Style;
 pub use style_mix::StyleMix;
 pub use transformer::Network;

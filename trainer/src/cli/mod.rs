@@ -58,7 +58,9 @@ pub enum Command {
 #[command(after_help = "\
 Results are called NAME.STYLE.png, for example photo.scream.png. They are written beside
 the picture, or into the folder OUT with the same subfolders as the input folder. Earlier
-results in an input folder are skipped. Input files are never overwritten.
+results in an input folder are skipped, and so are pictures of a folder whose results are
+there. Input files are never overwritten. Orientation, transparency, colour profile and
+EXIF data are kept; what is not, more than 8 bits or animation, is said.
 Ctrl-C stops the program; no file is left incomplete.")]
 pub struct StylizeArgs {
     /// Pictures (JPEG, PNG, WebP, BMP, GIF, TIFF) or folders of them, including
@@ -76,6 +78,9 @@ pub struct StylizeArgs {
     /// picture]
     #[arg(long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    /// Overwrite results that exist
+    #[arg(long)]
+    pub overwrite: bool,
 
     /// Strength of the style, from 0 (none) to 1 (full)
     #[arg(long, value_name = "S", value_parser = fraction, default_value = "1")]
@@ -191,6 +196,9 @@ pub struct SheetArgs {
     /// The PNG file to write [default: NAME.sheet.png beside each photo]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
     /// Scale photos down if their longer side has more pixels than this
     #[arg(long, value_name = "PX", value_parser = count(16, 4096), default_value = "512")]
     pub max_size: u64,
@@ -284,6 +292,9 @@ pub struct ExportOnnxArgs {
     /// The file to write [default: MODEL with the extension .onnx]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
     /// Fix the picture size; any size is allowed
     #[arg(long, value_name = "WxH", value_parser = picture_size)]
     pub size: Option<(usize, usize)>,
@@ -298,6 +309,9 @@ pub struct ImportVggArgs {
     /// The file to write
     #[arg(long, value_name = "OUT", default_value = "vgg19.safetensors")]
     pub output: PathBuf,
+    /// Overwrite OUT if it exists
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// The arguments of `train`.
@@ -337,7 +351,7 @@ pub struct TrainArgs {
     /// and the data about the painting
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
-    /// Start a new training even if OUTPUT or its checkpoint exists
+    /// Start a new training even if OUTPUT or another file that it writes exists
     #[arg(long)]
     pub overwrite: bool,
     /// Start from the weights of another style's model instead of random ones; a
@@ -459,7 +473,8 @@ pub struct AboutArgs {
 #[command(after_help = "\
 Supported networks, of any width:
   TransformerNet of pytorch/examples (fast_neural_style), as a state_dict that torch.save
-  wrote (*.pth, *.model, *.pt; alone or in a checkpoint) or as a safetensors file;
+  wrote (*.pth, *.model, *.pt; alone or in a checkpoint), as a safetensors file, or as an
+  ONNX file such as the model zoo's candy, mosaic, rain_princess, udnie and pointilism;
   lengstrom/fast-style-transfer, as a safetensors file of its variables (Variable,
   Variable_1 and so on).")]
 pub struct ImportArgs {
@@ -472,6 +487,10 @@ pub struct ImportArgs {
     /// Overwrite OUTPUT if it exists
     #[arg(long)]
     pub overwrite: bool,
+    /// What the names of the network's tensors begin with, if the file holds several
+    /// networks, such as model_ema
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
 
     #[command(flatten)]
     pub about: AboutArgs,
@@ -495,6 +514,9 @@ pub struct OptimizeArgs {
     /// The PNG file to write
     #[arg(long, value_name = "PICTURE")]
     pub output: PathBuf,
+    /// Overwrite PICTURE and the file of --metrics if they exist
+    #[arg(long)]
+    pub overwrite: bool,
 
     /// Maximum number of iterations, one L-BFGS step each
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "500")]
@@ -563,13 +585,16 @@ pub struct EvaluateArgs {
     /// saves nearly all of the time
     #[arg(long, value_name = "N", value_parser = count(0, 1_000_000), default_value = "150")]
     pub max_iterations: u64,
-    /// Write the results to this JSON file instead of standard output
+    /// Also write the results to this JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write a PNG file with the painting and, for each photo, the photo, the
     /// network's picture and the optimized picture of the same loss
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
+    /// Overwrite the files of --json and --sheet if they exist
+    #[arg(long)]
+    pub overwrite: bool,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,

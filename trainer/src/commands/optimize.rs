@@ -28,9 +28,9 @@ use std::time::Instant;
 pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let paintings = args.style.iter().map(|path| path.as_path());
     let inputs: Vec<&Path> = paintings.chain([args.photo.as_path()]).collect();
-    output::check_png("--output", &args.output, &inputs)?;
+    output::check_png("--output", &args.output, &inputs, args.overwrite)?;
     if let Some(metrics) = &args.metrics {
-        output::check("--metrics", metrics)?;
+        output::check_new("--metrics", metrics, args.overwrite)?;
     }
     let device = args.device.open()?;
     let photo = picture::load_scaled(&args.photo, args.size as usize, &device)?;

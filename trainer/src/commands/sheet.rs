@@ -64,7 +64,7 @@ fn outputs(args: &SheetArgs) -> anyhow::Result<Vec<PathBuf>> {
             (Some(_), _) => bail!("--output names one file: leave it out for several photos"),
             (None, _) => photo.with_file_name(format!("{}.sheet.png", stem(photo)?)),
         };
-        output::check_png("--output", &output, &inputs)?;
+        output::check_png("--output", &output, &inputs, args.overwrite)?;
         Ok(output)
     };
     args.photos.iter().map(output).collect()

@@ -27,7 +27,11 @@ use std::time::Instant;
 /// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let model = style::load(&args.model, args.style.as_deref())?;
-    let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
+    let Jobs {
+        jobs,
+        failed,
+        done_before,
+    } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
     let options = Options {
         device: args.device,
         precision: args.precision,
@@ -42,6 +46,11 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     };
     for reason in &failed {
         painter.progress.say(reason);
+    }
+    if done_before > 0 {
+        painter.progress.say(&format!(
+            "{done_before} results are there already: --overwrite replaces them"
+        ));
     }
     let (all, mut failed) = (jobs.len() + failed.len(), failed.len());
     let (started, mut done) = (Instant::now(), 0);
@@ -113,6 +122,10 @@ impl Painter<'_> {
     fn paint(&mut self, job: &Job) -> anyhow::Result<()> {
         ensure!(!self.stop.load(Ordering::SeqCst), Interrupted);
         let mut picture = Picture::read(&job.picture, job.format)?;
+        for note in &picture.notes {
+            let text = format!("{}: {note}", job.picture.display());
+            self.progress.say(&text);
+        }
         if let Some(longest) = self.args.max_size {
             picture.shrink(longest as u32)?;
         }

@@ -1,7 +1,7 @@
 //! Reads, scales and writes picture files.
 
 use crate::cli::PictureFormat;
-use crate::io::photo::{self, Photo};
+use crate::io::photo::{self, Bound, Photo};
 use anyhow::ensure;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8x3, U8x4};
@@ -62,6 +62,10 @@ pub struct Picture {
     pub alpha: bool,
     /// What its colours are.
     icc_profile: Option<Vec<u8>>,
+    /// When, where and how it was taken.
+    exif: Option<Vec<u8>>,
+    /// What of the file is not in the result, for people.
+    pub notes: Vec<&'static str>,
 }
 
 impl Picture {
@@ -71,14 +75,16 @@ impl Picture {
     /// # Errors
     /// What keeps it from being read, without the path.
     pub fn read(path: &Path, format: PictureFormat) -> anyhow::Result<Self> {
-        // Opening a pipe would wait for its writer.
-        if let Ok(info) = path.metadata() {
-            ensure!(info.is_file(), "not a file");
-        }
         let Photo {
             pixels,
             icc_profile,
-        } = photo::read_whole(path)?;
+            exif,
+            lost: mut notes,
+            cut,
+        } = photo::read_whole(path, Bound::free_memory())?;
+        if cut {
+            notes.push("the file is cut off: the rest of the picture is not there");
+        }
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         ensure!(width > 0 && height > 0, "a picture without pixels");
         let (bytes, alpha) = match pixels {
@@ -91,6 +97,8 @@ impl Picture {
             bytes,
             alpha,
             icc_profile,
+            exif,
+            notes,
         })
     }
 
@@ -170,8 +178,11 @@ impl Picture {
 
     fn write(&self, mut encoder: impl ImageEncoder) -> ImageResult<()> {
         if let Some(profile) = &self.icc_profile {
-            // All of our formats can hold one.
+            // All of our formats can hold both.
             let _ = encoder.set_icc_profile(profile.clone());
+        }
+        if let Some(exif) = &self.exif {
+            let _ = encoder.set_exif_metadata(exif.clone());
         }
         let kind = match self.alpha {
             true => ExtendedColorType::Rgba8,

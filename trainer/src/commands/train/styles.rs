@@ -2,6 +2,8 @@
 
 use crate::data;
 use crate::io::files::stem;
+use crate::io::input;
+use crate::logging::say::say;
 use crate::objective::painting::{self, Crop};
 use crate::training::recipe::StyleRecipe;
 use anyhow::{Context, ensure};
@@ -85,7 +87,10 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 
 /// Each painting of the folder is a style, called like its file.
 fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let (files, _) = data::list(path)?;
+    let (files, unread) = data::list(path)?;
+    for (file, reason) in unread {
+        say(format_args!("left out {}: {reason}", file.display()));
+    }
     let style = |file: &PathBuf| {
         let about = Style {
             name: stem(file)?.replace([':', ','], "-"),
@@ -100,7 +105,7 @@ fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 }
 
 fn file(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let text = std::fs::read_to_string(path)?;
+    let text = input::read_text(path)?;
     let file: StylesFile = toml::from_str(&text)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let styles = file.style.into_iter().map(|entry| entry.recipe(folder));

@@ -3,6 +3,7 @@
 pub mod history;
 mod plot;
 
+use crate::io::input;
 use crate::logging::previews::Preview;
 use crate::objective::losses::Losses;
 use anyhow::Context;
@@ -24,6 +25,9 @@ const SMALL: usize = 12;
 
 /// Photos that are named with the reason why they were left out, at most.
 const LEFT_OUT: usize = 200;
+
+/// More than a small picture of a preview has.
+const MAX_PICTURE_BYTES: u64 = 16 << 20;
 
 /// What a training is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +139,7 @@ impl Report<'_> {
         }
         let waited = format!("{:.1} % of the time", 100.0 * self.waited);
         facts.push(("waited for photos", waited));
-        let left_out = format!("{} of {}", self.left_out.len(), self.photos);
-        facts.push(("photos left out", left_out));
+        facts.push(("photos left out", self.left_out.len().to_string()));
         facts.push(("mean of the last steps", self.losses.to_string()));
         let facts = facts.into_iter().map(|(name, value)| (name.into(), value));
         let styles = self.styles.iter();
@@ -188,7 +191,7 @@ impl Pictures {
     fn of(preview: &Preview) -> anyhow::Result<Self> {
         let history: Vec<(u64, PathBuf)> = preview.history()?.into_iter().collect();
         let small = evenly(&history, SMALL).map(|(step, path)| {
-            let file = std::fs::read(path)
+            let file = input::read(path, MAX_PICTURE_BYTES)
                 .with_context(|| format!("cannot read the picture {}", path.display()))?;
             Ok((*step, data_url(&file)))
         });
