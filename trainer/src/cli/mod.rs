@@ -43,6 +43,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Repaint pictures with a trained network
     Stylize(StylizeArgs),
+    /// Show the models and styles that are found by their names
+    List,
     /// Show what a model file contains and how it was trained
     Info(InfoArgs),
     /// Convert a model to ONNX
@@ -67,7 +69,7 @@ pub struct StylizeArgs {
     /// subfolders
     #[arg(value_name = "PICTURE", required = true)]
     pub pictures: Vec<PathBuf>,
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3 [default: the
@@ -139,7 +141,7 @@ pub enum PictureFormat {
 /// The arguments of `info`.
 #[derive(Clone, Debug, Args)]
 pub struct InfoArgs {
-    /// The model files
+    /// The models: files, or names that `list` shows
     #[arg(value_name = "MODEL", required = true)]
     pub models: Vec<PathBuf>,
     /// Show this style alone
@@ -153,7 +155,7 @@ pub struct InfoArgs {
 /// The arguments of `extract-style`.
 #[derive(Clone, Debug, Args)]
 pub struct ExtractStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3
@@ -170,7 +172,7 @@ pub struct ExtractStyleArgs {
 /// The arguments of `remove-style`.
 #[derive(Clone, Debug, Args)]
 pub struct RemoveStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style
@@ -190,7 +192,7 @@ pub struct SheetArgs {
     /// The photos
     #[arg(value_name = "PHOTO", required = true)]
     pub photos: Vec<PathBuf>,
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The PNG file to write [default: NAME.sheet.png beside each photo]
@@ -216,7 +218,7 @@ files like those of `train`, named after MODEL and the style (here atelier.waves
 its end the style is added to MODEL. Ctrl-C finishes the step and saves; --resume
 continues.")]
 pub struct AddStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeat it to
@@ -282,7 +284,7 @@ pub struct AddStyleArgs {
 Input and output of the graph, `input` and `output`, are f32 [1, 3, height, width], RGB
 in 0..255. Without --size, height and width must be multiples of 4.")]
 pub struct ExportOnnxArgs {
-    /// The model file to read
+    /// The model: a file, or a name that `list` shows
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
@@ -354,7 +356,8 @@ pub struct TrainArgs {
     /// Start a new training even if OUTPUT or another file that it writes exists
     #[arg(long)]
     pub overwrite: bool,
-    /// Start from the weights of another style's model instead of random ones; a
+    /// Start from the weights of another style's model (a file, or a name that `list`
+    /// shows) instead of random ones; a
     /// multiple of its width as --width starts from a wider network that paints
     /// the same
     #[arg(long, value_name = "MODEL")]
@@ -560,7 +563,7 @@ Defaults for loss weights, layers, --style-size and crops of the paintings come 
 model file, if it was trained with them. The table is printed to standard error. Ctrl-C
 stops after the current photo and reports the finished ones.")]
 pub struct EvaluateArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
@@ -756,6 +759,7 @@ mod tests {
             "remove-style --model a --style b",
             "sheet --model a b",
             "stylize a --model b",
+            "list",
             "info a",
             "export-onnx a",
             "import a",

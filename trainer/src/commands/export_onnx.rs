@@ -15,7 +15,7 @@ use gstfaststyle::internals::network::write_atomically;
 pub fn run(args: &ExportOnnxArgs) -> Result<()> {
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => args.model.with_extension("onnx"),
+        None => style::beside(&args.model, |model| model.with_extension("onnx"))?,
     };
     ensure!(
         path != args.model,

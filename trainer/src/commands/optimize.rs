@@ -2,6 +2,7 @@
 
 use crate::cli::{OptimizeArgs, Start};
 use crate::commands::Outcome;
+use crate::commands::train::warnings;
 use crate::io::{output, picture};
 use crate::logging::metrics::SearchMetrics;
 use crate::logging::progress::Progress;
@@ -40,10 +41,16 @@ pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         &args.loss.style_crop,
         &[],
     )?;
+    let style_size = args.loss.style_size.unwrap_or(args.size);
+    for painting in &paintings {
+        if let Some(warning) = warnings::small(painting, style_size)? {
+            say(format_args!("warning: {warning}"));
+        }
+    }
     let objective = Objective::of(
         Vgg19::open(args.loss.vgg.as_deref(), Products::Exact, &device)?,
         &paintings,
-        args.loss.style_size.unwrap_or(args.size) as usize,
+        style_size as usize,
         args.loss.weights(LossWeights::default()),
         &device,
     )?;

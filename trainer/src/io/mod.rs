@@ -1,5 +1,6 @@
 //! Files: which there are, and how each format is read and written.
 
+pub mod any_path;
 pub mod files;
 pub mod fingerprint;
 pub mod foreign;

@@ -44,7 +44,8 @@ pub fn check_new(flag: &str, path: &Path, overwrite: bool) -> anyhow::Result<()>
 /// Whether a file is at `path` that `overwrite` does not allow to replace. What takes all
 /// that is written, a device or a pipe, does not count.
 pub fn is_there(path: &Path, overwrite: bool) -> bool {
-    !overwrite && path.symlink_metadata().is_ok() && !is_stream(path)
+    let info = path.symlink_metadata();
+    !overwrite && info.is_ok_and(|info| !info.is_dir()) && !is_stream(path)
 }
 
 /// What is said of a file that is there.

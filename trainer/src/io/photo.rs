@@ -154,6 +154,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8], bound: Bound) -> Result<Photo> {
     let (width, height) = decoder.dimensions();
     bound.check(decoder.total_bytes(), || format!("{width}x{height} pixels"))?;
     // A camera's notes that cannot be read are no reason to lose the photo.
+    let exif = decoder.exif_metadata().unwrap_or(None);
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc_profile = decoder.icc_profile().unwrap_or(None);
     // Where the header names the profile's colour space (ICC.1, 7.2).
@@ -161,7 +162,6 @@ fn decode_as(format: ImageFormat, bytes: &[u8], bound: Bound) -> Result<Photo> {
         Some(profile) if profile.get(16..20) == Some(b"RGB ") => (Some(profile), None),
         other => (None, other),
     };
-    let exif = decoder.exif_metadata().unwrap_or(None);
     let color = decoder.color_type();
     let mut lost = others_in(format, bytes);
     if color.bytes_per_pixel() > color.channel_count() {

@@ -192,6 +192,13 @@ impl Metrics {
         Ok((Metrics { format, rows }, kept))
     }
 
+    /// Removes the file. A failure does no harm.
+    pub fn discard(self) {
+        if let Some(rows) = self.rows {
+            let _ = std::fs::remove_file(rows.path);
+        }
+    }
+
     /// Adds the row of a step.
     pub fn add(&mut self, row: &Row) -> anyhow::Result<()> {
         match &mut self.rows {

@@ -212,6 +212,6 @@ fn name(picture: &Path, number: u32, style: &str, format: PictureFormat) -> OsSt
 
 /// Whether the name is that of a result in this style.
 fn is_painted(path: &Path, style: &str) -> bool {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
-    stem.is_some_and(|stem| stem.ends_with(&format!(".{style}")))
+    let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
+    stem.ends_with(format!(".{style}").as_bytes())
 }

@@ -53,22 +53,25 @@ impl Log {
         let styles = recipe.styles.iter().map(|style| style.about.name.clone());
         let styles: Vec<String> = styles.collect();
         let previews = Preview::open(&recipe.preview, &styles, files, step)?;
-        let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         let events = recipe.tensorboard.as_ref();
         let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
+        let events = events.transpose()?;
         let paintings = recipe.styles.iter().flat_map(|style| &style.paintings);
         let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
+        let paintings = paintings.collect::<anyhow::Result<_>>()?;
+        // Last, so that no file is left of a training that cannot begin.
+        let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         Ok(Log {
             progress: Progress::new(step, recipe.steps),
             metrics,
-            events: events.transpose()?,
+            events,
             previews,
             history: History::new(&rows),
-            paintings: paintings.collect::<anyhow::Result<_>>()?,
+            paintings,
             about: match &recipe.styles[..] {
                 [style] => style.about.clone(),
                 _ => Style {
-                    name: files.stem.clone(),
+                    name: files.stem.to_string_lossy().into_owned(),
                     ..Style::default()
                 },
             },
@@ -163,6 +166,11 @@ impl Log {
         if let Err(error) = report.write(&self.report) {
             self.progress.say(&format!("{error:#}"));
         }
+    }
+
+    /// Removes what a training without a checkpoint has written.
+    pub fn discard(self) {
+        self.metrics.discard();
     }
 
     /// Ends the display of progress.

@@ -26,6 +26,9 @@ const SMALL: usize = 12;
 /// Photos that are named with the reason why they were left out, at most.
 const LEFT_OUT: usize = 200;
 
+/// Seconds after which a browser reads the page of a running training again.
+const REFRESH: u32 = 20;
+
 /// More than a small picture of a preview has.
 const MAX_PICTURE_BYTES: u64 = 16 << 20;
 
@@ -111,6 +114,7 @@ impl Report<'_> {
                 State::Stopped => "stopped",
                 State::Failed(_) => "failed",
             },
+            refresh: (self.state == State::Running).then_some(REFRESH),
             error: match &self.state {
                 State::Failed(error) => Some(error.clone()),
                 _ => None,
@@ -169,6 +173,8 @@ struct Page {
     by: String,
     paintings: Vec<String>,
     state: &'static str,
+    /// Seconds until the page is to be read again, while it changes.
+    refresh: Option<u32>,
     error: Option<String>,
     percent: f64,
     facts: Vec<(String, String)>,
