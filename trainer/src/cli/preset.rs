@@ -36,7 +36,7 @@ impl Preset {
             Preset::Quality => "for files and fast machines",
             Preset::Quick => {
                 "a first result in minutes, from a network that can paint; `live` without it \
-                 takes some 80 times as long and fits the painting better"
+                 takes some 60 times as long and fits the painting better"
             }
         }
     }
@@ -78,7 +78,7 @@ impl Preset {
             // Small steps with an optimizer for networks that can paint.
             Preset::Quick => &[
                 ("init", "scream"),
-                ("steps", "2000"),
+                ("steps", "1600"),
                 ("batch", "1"),
                 ("size", "256"),
                 ("optimizer", "soap"),

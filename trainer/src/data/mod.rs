@@ -207,6 +207,7 @@ pub(crate) fn list(dir: &Path) -> Result<Listing> {
             }
         }
     }
+    unread.sort();
     if photos.is_empty() {
         let reason = match &unread[..] {
             [(path, reason), others @ ..] => format!(

@@ -57,7 +57,8 @@ pub fn by_content(bytes: &[u8]) -> String {
         | [0x1a, 0x45, 0xdf, 0xa3, ..]
         | [0, 0, 1, 0xba, ..]
         | [b'F', b'L', b'V', ..] => FILM.into(),
-        _ if bytes.first() == Some(&0x47) && bytes.get(188) == Some(&0x47) => FILM.into(),
+        // An MPEG transport stream: packets of 188 bytes.
+        [0x47, ..] if bytes.get(188) == Some(&0x47) => FILM.into(),
         _ => "not a photo".into(),
     }
 }
@@ -76,18 +77,16 @@ fn of_brand(brand: &[u8]) -> String {
 
 /// What is said of a picture of the format called `format`.
 pub fn not_read(format: &str) -> String {
-    let by = match format {
-        "HEIC" | "HEIF" | "AVIF" => "`heif-convert IN OUT.jpg`",
-        "raw" => return "a raw picture of a camera, which is not read: develop it to JPEG, PNG or TIFF first".into(),
-        _ => "ImageMagick's `convert IN OUT.png`",
+    let way_out = match format {
+        "HEIC" | "HEIF" | "AVIF" => "convert it first, for example with `heif-convert IN OUT.jpg`",
+        "raw" => "develop it to JPEG, PNG or TIFF first",
+        _ => "convert it first, for example with ImageMagick's `convert IN OUT.png`",
     };
-    format!(
-        "a picture in the format {format}, which is not read: convert it first, for example with {by}"
-    )
+    format!("a picture in the format {format}, which is not read: {way_out}")
 }
 
-const FILM: &str = "a film: films are repainted by the GStreamer element, see `File` in the README, \
-                    not by this program";
+const FILM: &str = "a film: films are repainted by the GStreamer element (see the README), not \
+                    by this program";
 
 #[cfg(test)]
 mod tests {

@@ -298,7 +298,7 @@ fn a_phones_photo_keeps_its_date_and_stands_upright() -> anyhow::Result<()> {
     }
     // What is missing of a photo is missing, and said to be.
     let whole = std::fs::read(&photo)?;
-    std::fs::write(&photo, &whole[..whole.len() * 2 / 3])?;
+    std::fs::write(&photo, &whole[..whole.len() - 80])?;
     let text = said(&mut stylize(&scene, &[], &[&photo]));
     assert!(text.contains("phone.jpg: the file is cut off"), "{text}");
     Ok(())

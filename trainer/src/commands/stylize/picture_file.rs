@@ -13,6 +13,10 @@ use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageResult};
 use std::path::Path;
 
+/// The most bytes of EXIF data in a JPEG file: what a segment has room for beside its
+/// length and the word `Exif`.
+const JPEG_EXIF: usize = 65_535 - 2 - 6;
+
 impl PictureFormat {
     /// What names of such files end in, the first being ours.
     fn extensions(self) -> &'static [&'static str] {
@@ -78,12 +82,16 @@ impl Picture {
         let Photo {
             pixels,
             icc_profile,
-            exif,
+            mut exif,
             lost: mut notes,
             cut,
         } = photo::read_whole(path, Bound::free_memory())?;
         if cut {
             notes.push("the file is cut off: the rest of the picture is not there");
+        }
+        if format == PictureFormat::Jpeg && exif.as_ref().is_some_and(|e| e.len() > JPEG_EXIF) {
+            exif = None;
+            notes.push("its EXIF data are too long for a JPEG file and are left out");
         }
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         ensure!(width > 0 && height > 0, "a picture without pixels");
