@@ -6,7 +6,7 @@ use faststyle_train::commands::{
     Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, interrupt, list, optimize,
     sheet, styles, stylize, train,
 };
-use faststyle_train::logging::say::say;
+use faststyle_train::logging::say::{say, say_lines};
 use faststyle_train::memory;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +79,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     // Without colours: what was typed may hold characters that act on the terminal.
-    say(error.render().to_string().trim_end());
+    say_lines(error.render().to_string().trim_end());
     ExitCode::from(error.exit_code() as u8)
 }
 

@@ -228,6 +228,8 @@ fn in_file(error: clap::Error, path: &Path, settings: &[ConfigSetting]) -> anyho
     let text = error.to_string();
     let reason = text.split("\n\n").next().unwrap_or(&text);
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    // In one line.
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     anyhow::anyhow!("{}, line {}: {reason}", path.display(), setting.line)
 }
 

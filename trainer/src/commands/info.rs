@@ -121,7 +121,7 @@ impl Card {
         }
         recipe_lines(&mut Facts::new(&recipe), &mut add);
         training_lines(&mut training, &mut add);
-        let mut text = format!("{}\n", self.file);
+        let mut text = format!("{}\n", self.file.replace('\n', " "));
         for (what, line) in lines {
             // Writing to a string cannot fail.
             let line = line.replace('\n', " ");

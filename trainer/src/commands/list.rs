@@ -3,7 +3,7 @@
 use crate::logging::say::printable;
 use anyhow::Context;
 use gstfaststyle::Style;
-use gstfaststyle::internals::network::{Contents, Entry, Library};
+use gstfaststyle::internals::network::{Contents, Entry, Library, printable_path};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -30,7 +30,7 @@ pub fn run() -> anyhow::Result<()> {
 /// The lines about a file: its name, its styles and its path.
 fn lines(entry: &Entry) -> String {
     let name = entry.path.file_stem().unwrap_or_default().to_string_lossy();
-    let path = entry.path.display();
+    let path = printable_path(&entry.path);
     match &entry.contents {
         Ok(Contents {
             architecture,

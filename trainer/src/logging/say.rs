@@ -4,9 +4,14 @@ use gstfaststyle::internals::network as shown;
 use std::fmt::Display;
 use std::io::Write;
 
-/// Writes `text` and a line end. Failure, such as a closed pipe or a full disk, is
-/// ignored: unsaved work matters more.
+/// Writes `text` as one line, in which nothing acts on a terminal. Failure, such as a
+/// closed pipe or a full disk, is ignored: unsaved work matters more.
 pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", shown::printable(text));
+}
+
+/// The same for a text of several lines.
+pub fn say_lines(text: impl Display) {
     let text = printable(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{text}");
 }

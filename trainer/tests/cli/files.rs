@@ -289,6 +289,28 @@ fn models_have_the_name_that_the_element_looks_for() -> anyhow::Result<()> {
 }
 
 #[test]
+fn names_do_not_act_on_the_terminal() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let odd = scene.path("a\u{1b}[31m\n\u{202e}b.png");
+    std::fs::copy(scene.painting(), &odd)?;
+    let mut stylize = command(&scene, "stylize --model @model.safetensors");
+    let output = stylize.arg(&odd).assert().success().get_output().clone();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.contains(r"a\u{1b}[31m\n\u{202e}b.waves.png is ready"),
+        "{text}"
+    );
+    for line in [
+        "stylize --strength \u{1b}[31m --model a b",
+        "info \u{1b}[31m.safetensors",
+    ] {
+        let text = refusal(&mut command(&scene, line));
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn unusual_settings_are_warned_of() -> anyhow::Result<()> {
     let scene = scene()?;
     paint(&scene.path("dot.png"), 4, 4, 3)?;

@@ -14,7 +14,7 @@ use crate::cli::EvaluateArgs;
 use crate::commands::{Outcome, style};
 use crate::io::{output, picture, sheet};
 use crate::logging::progress::Progress;
-use crate::logging::say::say;
+use crate::logging::say::{say, say_lines};
 use crate::objective::Objective;
 use crate::objective::losses::Losses;
 use crate::objective::painting::{self, Painting};
@@ -236,7 +236,7 @@ fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) 
 
 /// The table on standard error, and the JSON to its file.
 fn tell(report: &Report, json: Option<&Path>) -> Result<()> {
-    say(report);
+    say_lines(report);
     if let Some(path) = json {
         let text = format!("{}\n", serde_json::to_string_pretty(report)?);
         write_atomically(path, text.as_bytes())

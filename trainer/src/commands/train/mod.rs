@@ -11,7 +11,7 @@ use crate::io::files::{Files, stem};
 use crate::io::output;
 use crate::logging::metrics::Row;
 use crate::logging::report::State;
-use crate::logging::say::say;
+use crate::logging::say::{say, say_lines};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::Trainer;
 use anyhow::Context;
@@ -125,7 +125,7 @@ pub fn to_the_end(
         log.report(&trainer, State::Stopped);
         say(format_args!("stopped after step {step} of {steps}"));
         match files.checkpoint.exists() {
-            true => say(format_args!("To resume:\n  {}", command_line(resume))),
+            true => say_lines(format_args!("To resume:\n  {}", command_line(resume))),
             false => say("nothing has been saved yet"),
         }
         return Ok(Outcome::Interrupted);

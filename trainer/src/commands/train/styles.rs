@@ -6,7 +6,7 @@ use crate::io::input;
 use crate::logging::say::say;
 use crate::objective::painting::{self, Crop};
 use crate::training::recipe::StyleRecipe;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use gstfaststyle::Style;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,11 @@ fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 
 fn file(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
     let text = input::read_text(path)?;
-    let file: StylesFile = toml::from_str(&text)?;
+    let file: StylesFile = toml::from_str(&text).map_err(|error| {
+        let before = text.bytes().take(error.span().map_or(0, |span| span.start));
+        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        anyhow!("line {line}: {}", error.message())
+    })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let styles = file.style.into_iter().map(|entry| entry.recipe(folder));
     let mut styles: Vec<StyleRecipe> = styles.collect::<anyhow::Result<_>>()?;
