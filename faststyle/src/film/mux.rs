@@ -1,0 +1,274 @@
+//! Joins files of packets into a film file.
+
+use super::codec::Codec;
+use super::container::{Container, Kind};
+use super::packets::{self, Packet, Reader, Record};
+use super::tracks::Tracks;
+use crate::gstreamer::pipeline::Pipeline;
+use crate::gstreamer::{make, pad};
+use crate::stop;
+use anyhow::{Context, Result, bail};
+use gst::prelude::*;
+use gst::{ClockTime, PadProbeReturn, PadProbeType};
+use gst_app::AppSrc;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+
+/// What is added to all times: some are before the film's beginning, and GStreamer
+/// has no negative ones.
+const EARLIER: ClockTime = ClockTime::from_seconds(3600);
+
+/// So many bytes of a stream wait for the muxer.
+const WAITING: u64 = 8 << 20;
+
+/// Writes the film `output`: the segments in `video`, in order, and the tracks in
+/// `folder`. Returns whether it was finished before a request to end.
+///
+/// # Errors
+/// Those of the system and of elements; no frames.
+pub fn write(
+    output: &Path,
+    container: Container,
+    codec: Codec,
+    video: &[PathBuf],
+    tracks: &Tracks,
+    folder: &Path,
+) -> Result<bool> {
+    let pipeline = Pipeline::new();
+    let (muxer, sink) = (container.muxer()?, make("filesink")?);
+    sink.set_property("location", output);
+    pipeline.chain(&[muxer.clone(), sink])?;
+    if let Some(setter) = muxer.dynamic_cast_ref::<gst::TagSetter>() {
+        let tags = packets::tags(&tracks.tags)?;
+        setter.merge_tags(&tags, gst::TagMergeMode::Replace);
+    }
+    let mut streams = vec![Stream::video(video)?];
+    for track in &tracks.tracks {
+        // One without a packet has no caps to tell the muxer.
+        streams.extend(Stream::track(track.kind, &folder.join(&track.file))?);
+    }
+    let mut feeders = Vec::new();
+    for stream in streams {
+        let parser = (stream.kind == Kind::Video)
+            .then(|| codec.parser())
+            .flatten();
+        let source = stream.connect(&pipeline, &muxer, parser)?;
+        feeders.push((stream, source));
+    }
+    pipeline.play()?;
+    let feeders: Vec<_> = feeders
+        .into_iter()
+        .map(|(stream, source)| stream.feed(source))
+        .collect();
+    let waited = pipeline.wait(|| match stop::requested() {
+        true => bail!("interrupted"),
+        false => Ok(()),
+    });
+    // Ends the feeders, too.
+    drop(pipeline);
+    let fed = feeders.into_iter().map(|feeder| feeder.join());
+    let fed = fed.map(|fed| fed.unwrap_or_else(|_| bail!("a thread has failed")));
+    let fed = fed.collect::<Result<Vec<_>>>();
+    if stop::requested() {
+        return Ok(false);
+    }
+    waited?;
+    fed?;
+    Ok(true)
+}
+
+/// A stream of the output.
+struct Stream {
+    kind: Kind,
+    files: Vec<PathBuf>,
+    caps: gst::Caps,
+    tags: Option<gst::TagList>,
+    /// When packets are decoded, where that is not when they are shown.
+    decoding: Option<Decoding>,
+}
+
+impl Stream {
+    fn video(files: &[PathBuf]) -> Result<Self> {
+        let (mut times, mut caps) = (Vec::new(), None);
+        for file in files {
+            let summary = packets::summary(file)?;
+            times.extend(summary.times);
+            caps = caps.or(summary.caps);
+        }
+        Ok(Stream {
+            kind: Kind::Video,
+            files: files.to_vec(),
+            caps: caps.context("there is no frame in this part of the film")?,
+            tags: None,
+            decoding: Some(Decoding::new(&times)),
+        })
+    }
+
+    fn track(kind: Kind, file: &Path) -> Result<Option<Self>> {
+        let summary = packets::summary(file)?;
+        Ok(summary.caps.map(|caps| Stream {
+            kind,
+            files: vec![file.to_path_buf()],
+            caps,
+            tags: summary.tags,
+            decoding: None,
+        }))
+    }
+
+    fn connect(
+        &self,
+        pipeline: &Pipeline,
+        muxer: &gst::Element,
+        parser: Option<&str>,
+    ) -> Result<AppSrc> {
+        let source = AppSrc::builder()
+            .caps(&self.caps)
+            .format(gst::Format::Time)
+            .handle_segment_change(true)
+            .block(true)
+            .max_bytes(WAITING)
+            .build();
+        let mut chain = vec![source.clone().upcast()];
+        if let Some(parser) = parser {
+            chain.push(make(parser)?);
+        }
+        pipeline.chain(&chain)?;
+        if let Some(tags) = self.tags.clone().filter(|tags| tags.n_tags() > 0) {
+            send_tags(&pad(&source, "src")?, tags);
+        }
+        let last = &chain[chain.len() - 1];
+        let input = muxer.request_pad_simple(self.kind.template());
+        let input = input.context("the container takes no more streams")?;
+        pad(last, "src")?.link(&input)?;
+        Ok(source)
+    }
+
+    /// Gives the packets to the muxer, in a thread.
+    fn feed(self, source: AppSrc) -> JoinHandle<Result<()>> {
+        thread::spawn(move || self.feed_all(&source))
+    }
+
+    fn feed_all(mut self, source: &AppSrc) -> Result<()> {
+        let mut segment = gst::FormattedSegment::<ClockTime>::new();
+        segment.set_start(EARLIER);
+        let mut caps = self.caps.clone();
+        for file in &self.files {
+            let mut reader = Reader::open(file)?;
+            loop {
+                match reader.next()? {
+                    Record::Caps(now) => caps = now,
+                    Record::Tags(_) => (),
+                    Record::End { .. } => break,
+                    Record::Packet(packet) => {
+                        let buffer = buffer(packet, self.decoding.as_mut());
+                        let sample = gst::Sample::builder()
+                            .buffer(&buffer)
+                            .caps(&caps)
+                            .segment(&segment)
+                            .build();
+                        if source.push_sample(&sample).is_err() {
+                            // The pipeline says why.
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        let _ = source.end_of_stream();
+        Ok(())
+    }
+}
+
+/// A buffer with the packet's data.
+fn buffer(packet: Packet, decoding: Option<&mut Decoding>) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_mut_slice(packet.data);
+    let new = buffer.make_mut();
+    let shown = packet.time.map(|time| time + EARLIER);
+    new.set_pts(shown);
+    new.set_dts(match decoding {
+        Some(decoding) => Some(decoding.next()),
+        None => shown,
+    });
+    new.set_duration(packet.duration);
+    new.set_flags(packet.flags);
+    buffer
+}
+
+/// Sends the tags after the pad's first events, before the first buffer.
+fn send_tags(pad: &gst::Pad, tags: gst::TagList) {
+    pad.add_probe(PadProbeType::BUFFER, move |pad, _| {
+        let mut tags = tags.clone();
+        tags.make_mut().set_scope(gst::TagScope::Stream);
+        pad.push_event(gst::event::Tag::new(tags));
+        PadProbeReturn::Remove
+    });
+}
+
+/// When packets are decoded: in their order, never after they are shown, and at the
+/// pace of the film. The encoders' own times begin anew with each segment.
+struct Decoding {
+    times: std::vec::IntoIter<ClockTime>,
+    end: ClockTime,
+}
+
+impl Decoding {
+    /// For packets shown at `shown`, in the order of decoding.
+    fn new(shown: &[ClockTime]) -> Self {
+        let mut sorted: Vec<usize> = (0..shown.len()).collect();
+        sorted.sort_by_key(|&packet| shown[packet]);
+        // The most places that a packet is decoded after its turn in being shown.
+        let places = sorted.iter().enumerate();
+        let late = places
+            .map(|(place, &packet)| packet.saturating_sub(place))
+            .max();
+        let late = late.unwrap_or(0);
+        let sorted: Vec<ClockTime> = sorted.iter().map(|&packet| shown[packet]).collect();
+        let step = match sorted[..] {
+            [first, second, ..] => second - first,
+            _ => ClockTime::ZERO,
+        };
+        let begin = sorted.first().copied().unwrap_or_default() + EARLIER;
+        let early = (1..=late as u64)
+            .rev()
+            .map(|steps| begin.saturating_sub(step * steps));
+        let rest = sorted.iter().map(|&time| time + EARLIER);
+        let times: Vec<ClockTime> = early.chain(rest).take(shown.len()).collect();
+        let end = sorted.last().copied().unwrap_or_default() + EARLIER;
+        Decoding {
+            times: times.into_iter(),
+            end,
+        }
+    }
+
+    fn next(&mut self) -> ClockTime {
+        self.times.next().unwrap_or(self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(shown: &[u64]) -> Vec<i64> {
+        let times: Vec<_> = shown.iter().map(|&s| ClockTime::from_mseconds(s)).collect();
+        let mut decoding = Decoding::new(&times);
+        let earlier = EARLIER.mseconds() as i64;
+        shown
+            .iter()
+            .map(|_| decoding.next().mseconds() as i64 - earlier)
+            .collect()
+    }
+
+    #[test]
+    fn packets_are_decoded_in_order_and_before_they_are_shown() {
+        assert_eq!(decoded(&[0, 40, 80]), [0, 40, 80]);
+        assert_eq!(decoded(&[0]), [0]);
+        assert_eq!(decoded(&[]), [0; 0]);
+        // Two levels of frames that refer to later ones, in two segments.
+        let shown = [0, 160, 80, 40, 120, 200, 360, 280, 240, 320];
+        let decoded = decoded(&shown);
+        assert_eq!(decoded, [-80, -40, 0, 40, 80, 120, 160, 200, 240, 280]);
+        assert!(decoded.iter().zip(shown).all(|(&d, s)| d <= s as i64));
+        assert!(decoded.is_sorted());
+    }
+}

@@ -1,0 +1,36 @@
+//! Messages on standard error.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes `text` and a line end. Failure, such as a closed pipe, is ignored: the
+/// work matters more.
+pub fn say(text: impl Display) {
+    let text = printable(&text.to_string());
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// `text` with control characters escaped, except line ends and tabs: file names
+/// and tags could otherwise control the terminal.
+pub fn printable(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harmless(c) {
+            true => shown.push(c),
+            false => shown.extend(c.escape_default()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("Wörter\tund\nZeilen"), "Wörter\tund\nZeilen");
+        assert_eq!(printable("\u{1b}[2J\r\u{7}"), r"\u{1b}[2J\r\u{7}");
+    }
+}
