@@ -17,7 +17,9 @@
  * `scream.safetensors` in the folders that the environment variable
  * `GST_FASTSTYLE_MODEL_PATH` names, in `faststyle/models` of the user's data
  * folder (`~/.local/share`) and of the system's (`/usr/local/share`,
- * `/usr/share`), and beside the plugin, in its folder and `models` therein.
+ * `/usr/share`), beside the plugin, in its folder and `models` therein, and above
+ * it, in `share/faststyle/models` where it is installed or in the repository's
+ * `models` where it has only been built.
  *
  * A model that is set in PAUSED or PLAYING is loaded in the background. The
  * previous model is used until then; no frame mixes the two. If loading fails, a
@@ -107,7 +109,6 @@ mod caps;
 mod cuda_memory;
 mod imp;
 mod loader;
-mod models;
 mod pace;
 mod report;
 mod settings;

@@ -1,11 +1,10 @@
 //! The element's properties, and the model that they name.
 
-use super::models::{self, Found};
 use super::pace::SizePolicy;
 use crate::engine::{
     DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain,
 };
-use crate::network::ModelError;
+use crate::network::{Found, Library, ModelError, printable, printable_path};
 use gst::glib;
 use std::io;
 use std::path::Path;
@@ -162,13 +161,22 @@ impl Settings {
             return Ok(None);
         };
         let not_found = |text| Fault::new(gst::ResourceError::NotFound, text);
-        let Found { path, style } = models::find(model, plugin).map_err(not_found)?;
+        let library = match plugin {
+            Some(plugin) => Library::beside(Some(plugin)),
+            // Linked into the program.
+            None => Library::of_executable(),
+        };
+        let found = library.find(model);
+        let Found { path, style } = found.map_err(|error| not_found(error.to_string()))?;
         let prepared = Prepared::load(&path, options).map_err(|error| fault(error, &path))?;
         let default_style = match style {
             None => 0,
             Some(style) => (prepared.styles().iter())
                 .position(|other| other.name == style)
-                .ok_or_else(|| not_found(format!("{}: no style `{style}`", path.display())))?,
+                .ok_or_else(|| {
+                    let (path, style) = (printable_path(&path), printable(style));
+                    not_found(format!("{path}: no style `{style}`"))
+                })?,
         };
         Ok(Some(Loaded {
             prepared,
@@ -238,7 +246,7 @@ fn fault(error: EngineError, path: &Path) -> Fault {
         }
         EngineError::Model(_) => gst::ResourceError::OpenRead,
         EngineError::Device { .. } => gst::ResourceError::NotFound,
-        _ => return Fault::failed(format!("{}: {text}", path.display())),
+        _ => return Fault::failed(format!("{}: {text}", printable_path(path))),
     };
     Fault::new(kind, text)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a model file.
 
+use super::printable::{printable, printable_path};
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
@@ -9,7 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ModelError {
     /// The file is missing or unreadable.
-    #[error("{}: cannot be read", path.display())]
+    #[error("{}: cannot be read", printable_path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,7 +19,7 @@ pub enum ModelError {
     },
 
     /// The file cannot be written.
-    #[error("{}: cannot be written", path.display())]
+    #[error("{}: cannot be written", printable_path(path))]
     Write {
         /// The file.
         path: PathBuf,
@@ -27,7 +28,10 @@ pub enum ModelError {
     },
 
     /// The file is larger than any model.
-    #[error("{}: {bytes} bytes are more than any model has ({limit})", path.display())]
+    #[error(
+        "{}: {bytes} bytes are more than any model has ({limit})",
+        printable_path(path)
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -38,7 +42,7 @@ pub enum ModelError {
     },
 
     /// The file ends before the data that its header announces.
-    #[error("{}: truncated: {reason}", path.display())]
+    #[error("{}: truncated: {}", printable_path(path), printable(reason))]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -47,7 +51,11 @@ pub enum ModelError {
     },
 
     /// The file is something else altogether.
-    #[error("{}: not a safetensors file: {reason}", path.display())]
+    #[error(
+        "{}: not a safetensors file: {}",
+        printable_path(path),
+        printable(reason)
+    )]
     NotSafetensors {
         /// The file.
         path: PathBuf,
@@ -56,14 +64,20 @@ pub enum ModelError {
     },
 
     /// A safetensors file, but not one of ours.
-    #[error("{}: a safetensors file, but not a faststyle model (no metadata `format` = `faststyle`)", path.display())]
+    #[error(
+        "{}: a safetensors file, but not a faststyle model (no metadata `format` = `faststyle`)",
+        printable_path(path)
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
     },
 
     /// Written by a later version of faststyle.
-    #[error("{}: model format {found}, but this version reads up to {supported}; update faststyle", path.display())]
+    #[error(
+        "{}: model format {found}, but this version reads up to {supported}; update faststyle",
+        printable_path(path)
+    )]
     FutureVersion {
         /// The file.
         path: PathBuf,
@@ -74,7 +88,7 @@ pub enum ModelError {
     },
 
     /// The metadata cannot be understood.
-    #[error("{}: metadata `{key}`: {reason}", path.display())]
+    #[error("{}: metadata `{key}`: {}", printable_path(path), printable(reason))]
     Metadata {
         /// The file.
         path: PathBuf,
@@ -85,7 +99,7 @@ pub enum ModelError {
     },
 
     /// The architecture has sizes that no network has.
-    #[error("{}: architecture: {reason}", path.display())]
+    #[error("{}: architecture: {}", printable_path(path), printable(reason))]
     Architecture {
         /// The file.
         path: PathBuf,
@@ -94,7 +108,7 @@ pub enum ModelError {
     },
 
     /// A tensor that the architecture needs is not there.
-    #[error("{}: tensor `{tensor}` is missing", path.display())]
+    #[error("{}: tensor `{}` is missing", printable_path(path), printable(tensor))]
     MissingTensor {
         /// The file.
         path: PathBuf,
@@ -103,7 +117,7 @@ pub enum ModelError {
     },
 
     /// A tensor that the architecture does not know.
-    #[error("{}: unexpected tensor `{tensor}`", path.display())]
+    #[error("{}: unexpected tensor `{}`", printable_path(path), printable(tensor))]
     ExtraTensor {
         /// The file.
         path: PathBuf,
@@ -112,7 +126,11 @@ pub enum ModelError {
     },
 
     /// A tensor of another shape than the architecture's.
-    #[error("{}: tensor `{tensor}` has shape {found:?}, expected {expected:?}", path.display())]
+    #[error(
+        "{}: tensor `{}` has shape {found:?}, expected {expected:?}",
+        printable_path(path),
+        printable(tensor)
+    )]
     WrongShape {
         /// The file.
         path: PathBuf,
@@ -125,7 +143,11 @@ pub enum ModelError {
     },
 
     /// A tensor of numbers other than `F32` or `F16`.
-    #[error("{}: tensor `{tensor}` is of type {found}, expected F32 or F16", path.display())]
+    #[error(
+        "{}: tensor `{}` is of type {found}, expected F32 or F16",
+        printable_path(path),
+        printable(tensor)
+    )]
     WrongType {
         /// The file.
         path: PathBuf,
@@ -136,7 +158,11 @@ pub enum ModelError {
     },
 
     /// A weight that is NaN or infinite.
-    #[error("{}: tensor `{tensor}` holds a number that is not finite", path.display())]
+    #[error(
+        "{}: tensor `{}` holds a number that is not finite",
+        printable_path(path),
+        printable(tensor)
+    )]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -145,7 +171,7 @@ pub enum ModelError {
     },
 
     /// Candle could not make or read a tensor.
-    #[error("{}: Candle cannot make or read a tensor", path.display())]
+    #[error("{}: Candle cannot make or read a tensor", printable_path(path))]
     Tensor {
         /// The file.
         path: PathBuf,

@@ -120,20 +120,19 @@ impl Model {
         })
     }
 
-    /// The styles of a model file that holds several; none of another. Reads the
-    /// file's header alone.
+    /// What the header of a model file says: nothing else of it is read.
     ///
     /// # Errors
     /// Whatever is wrong with the header: see [`ModelError`].
-    pub fn styles_in(path: impl AsRef<Path>) -> Result<Vec<Style>, ModelError> {
+    pub fn contents(path: impl AsRef<Path>) -> Result<Contents, ModelError> {
         let path = path.as_ref();
         let bytes = read_head(path)?;
         let header = split_header(&bytes);
         let listed = header.and_then(|(header, _)| parse_header(&header));
         let (architecture, styles) = listed.map_err(|fault| fault.at(path))?;
-        Ok(match architecture.styles {
-            1 => Vec::new(),
-            _ => styles,
+        Ok(Contents {
+            architecture,
+            styles,
         })
     }
 
@@ -202,6 +201,15 @@ impl Model {
             .collect::<Result<Vec<_>, SafeTensorError>>()?;
         Ok(safetensors::serialize(views, Some(metadata))?)
     }
+}
+
+/// What a model file holds beside its weights.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// What the network looks like.
+    pub architecture: Architecture,
+    /// What it has learned.
+    pub styles: Vec<Style>,
 }
 
 /// A model file as it was when it was read.

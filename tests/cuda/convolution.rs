@@ -3,9 +3,9 @@
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use candle_core::Tensor;
+use gstfaststyle::internals::ops::cuda::launches::{ConvTiling, padded};
 use gstfaststyle::internals::ops::cuda::pack;
 use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::internals::ops::cuda::shapes::{ConvTiling, padded};
 use gstfaststyle::internals::ops::cuda::{Gpu, HalfType, Limits};
 use gstfaststyle::internals::ops::{Step, plain};
 use gstfaststyle::{Padding, Size};

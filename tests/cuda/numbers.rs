@@ -1,7 +1,7 @@
 //! Random images, rounded and padded as the kernels have them.
 
 use candle_core::{Device, Tensor};
-use gstfaststyle::internals::ops::cuda::shapes::padded;
+use gstfaststyle::internals::ops::cuda::launches::padded;
 use half::f16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -4,9 +4,9 @@
 use crate::emulated::Emulated;
 use crate::numbers::{Random, assert_close, pad, rounded, tensor, unpad, values};
 use gstfaststyle::internals::ops::cuda::Gpu;
+use gstfaststyle::internals::ops::cuda::launches::{self, padded};
 use gstfaststyle::internals::ops::cuda::pack;
 use gstfaststyle::internals::ops::cuda::parameters::{Affine, Parameters};
-use gstfaststyle::internals::ops::cuda::shapes::{self, padded};
 use gstfaststyle::internals::ops::plain;
 use gstfaststyle::{Padding, Size};
 use half::f16;
@@ -42,7 +42,7 @@ fn the_first_layer() {
         let weights = random.values(outputs * 3 * 81, 0.1);
         let scales = pack::scales(&weights, outputs);
         let wide = padded(outputs);
-        let (mut launch, rows) = shapes::first(sized(picture), sized(size), wide, gpu.limits);
+        let (mut launch, rows) = launches::first(sized(picture), sized(size), wide, gpu.limits);
         let pixels = size.0 * size.1;
         let output = gpu.allocate(2 * pixels * wide).unwrap();
         let moments = gpu.allocate(8 * rows * wide).unwrap();
@@ -95,12 +95,12 @@ fn the_last_layer() {
             .for_each(|v| v.resize(padded(inputs), 0.0));
         let scales = pack::scales(&weights, 3);
         let wide = padded(inputs);
-        let (mut launch, rows) = shapes::last(sized(size), wide, gpu.limits);
+        let (mut launch, rows) = launches::last(sized(size), wide, gpu.limits);
         let pixels = size.0 * size.1;
         let output = gpu.allocate(8 * pixels).unwrap();
         let moments = gpu.allocate(8 * rows * 4).unwrap();
         let x_memory = gpu.hold(&pad(&x, inputs));
-        let chunk = shapes::last_chunk(wide, gpu.limits);
+        let chunk = launches::last_chunk(wide, gpu.limits);
         let packed = gpu.hold(&rounded(&pack::last(&weights, inputs, &scales, chunk)));
         let [factor, offset] = affine.each_ref().map(|v| gpu.hold(v));
         let Parameters::Last(p) = &mut launch.parameters else {
@@ -152,7 +152,7 @@ fn sums_of_residual_blocks() {
     for replace in [false, true] {
         let (sum, added) = (gpu.hold(&pad(&x, channels)), gpu.hold(&pad(&y, channels)));
         let affine = [&factor, &offset].map(|v| gpu.hold(v));
-        let mut launch = shapes::residual(pixels, channels, replace, gpu.limits);
+        let mut launch = launches::residual(pixels, channels, replace, gpu.limits);
         let Parameters::Residual(p) = &mut launch.parameters else {
             unreachable!()
         };
@@ -191,7 +191,7 @@ fn norms_of_moments() {
     let [scale, shift] = [(); 2].map(|()| random.values(channels, 2.0));
     let parameters = [&scale, &shift, &vec![0.11; channels]].map(|v| gpu.hold(v));
     let [factor, offset] = [(); 2].map(|()| gpu.allocate(4 * channels).unwrap());
-    let mut launch = shapes::finalize_norm(rows, channels, pixels);
+    let mut launch = launches::finalize_norm(rows, channels, pixels);
     let Parameters::FinalizeNorm(p) = &mut launch.parameters else {
         unreachable!()
     };

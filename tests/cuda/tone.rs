@@ -4,7 +4,7 @@ use crate::emulated::Emulated;
 use crate::network::{common, difference, network, reference};
 use gstfaststyle::internals::engine::tone::Tone;
 use gstfaststyle::internals::ops::cuda::parameters::Parameters;
-use gstfaststyle::internals::ops::cuda::{Gpu, Limits, shapes};
+use gstfaststyle::internals::ops::cuda::{Gpu, Limits, launches};
 use gstfaststyle::{Architecture, Image, Size};
 use half::f16;
 
@@ -34,7 +34,7 @@ fn tone(gpu: &Emulated, picture: &Image) -> [f32; 3] {
         kept[4 * pixel + c] = f16::from_f32((value - 128.0) / 128.0);
     }
     let kept = gpu.hold(&kept);
-    let mut launches = shapes::find_tone(picture.size(), gpu.limits());
+    let mut launches = launches::find_tone(picture.size(), gpu.limits());
     let rows = launches[0].blocks.0 as usize;
     let moments = gpu.allocate(rows * 3 * 8).unwrap();
     let tone = gpu.allocate(3 * 4).unwrap();

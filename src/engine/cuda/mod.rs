@@ -24,8 +24,8 @@ pub use weights::CudaWeights;
 use super::styles::MixedStyle;
 use super::{Blend, EngineError, Image, Precision, Size};
 use crate::network::StyleMix;
+use crate::ops::cuda::launches;
 use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
-use crate::ops::cuda::shapes;
 use crate::ops::cuda::{Gpu, GpuError, HalfType, Launch};
 use plan::{Plan, Sizes};
 use staging::Staging;
@@ -161,7 +161,7 @@ impl<G: Gpu> CudaNetwork<G> {
         let suffix = weights.half_type.suffix();
         let enter = Launch {
             kernel: format!("enter_network{suffix}"),
-            blocks: shapes::grid(sizes.frame.width, sizes.frame.height),
+            blocks: launches::grid(sizes.frame.width, sizes.frame.height),
             threads: 256,
             shared: 0,
             parameters: Parameters::Enter(Enter {
@@ -171,7 +171,7 @@ impl<G: Gpu> CudaNetwork<G> {
         };
         let leave = Launch {
             kernel: format!("leave_network{suffix}"),
-            blocks: shapes::grid(
+            blocks: launches::grid(
                 sizes
                     .frame
                     .width

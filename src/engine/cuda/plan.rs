@@ -4,8 +4,8 @@
 use super::weights::{CudaWeights, InnerLayer, OuterLayer, PackedNorm, PackedTail};
 use crate::engine::{Size, buffers, upsample};
 use crate::network::{LayerSpec, Residual, SIDE_MULTIPLE};
+use crate::ops::cuda::launches::{self, padded};
 use crate::ops::cuda::parameters::{Address, Affine, Parameters, Styled, Tone};
-use crate::ops::cuda::shapes::{self, padded};
 use crate::ops::cuda::{Gpu, Launch, Limits};
 
 /// The sizes that a plan depends on.
@@ -77,7 +77,7 @@ impl Planner {
             factor: self.take(channels * 4),
             offset: self.take(channels * 4),
         };
-        let mut launch = shapes::finalize_norm(rows, channels, pixels);
+        let mut launch = launches::finalize_norm(rows, channels, pixels);
         if let Parameters::FinalizeNorm(p) = &mut launch.parameters {
             p.moments = self.moments;
             p.scale = self.in_style(norm.scale);
@@ -130,7 +130,7 @@ impl Planner {
         affine: Affine,
     ) {
         let replace = sum == added;
-        let mut launch = shapes::residual(pixels, channels, replace, self.limits);
+        let mut launch = launches::residual(pixels, channels, replace, self.limits);
         if let Parameters::Residual(p) = &mut launch.parameters {
             p.sum = sum;
             p.added = added;
@@ -140,7 +140,7 @@ impl Planner {
     }
 
     fn shrink(&mut self, sizes: Sizes, (picture, small): (Address, Address)) {
-        let mut launch = shapes::shrink(sizes.frame, sizes.picture);
+        let mut launch = launches::shrink(sizes.frame, sizes.picture);
         if let Parameters::Shrink(p) = &mut launch.parameters {
             p.picture = picture;
             p.small = small;
@@ -150,7 +150,7 @@ impl Planner {
 
     /// Adds the kernels that find the tone of a painting of `picture`.
     fn find_tone(&mut self, size: Size, picture: Address) -> Address {
-        let mut launches = shapes::find_tone(size, self.limits);
+        let mut launches = launches::find_tone(size, self.limits);
         let moments = self.take(launches[0].blocks.0 as usize * 3 * size_of::<u64>());
         let tone = self.take(size_of::<Tone>());
         for launch in &mut launches {
@@ -165,7 +165,7 @@ impl Planner {
     }
 
     fn find_fields(&mut self, sizes: Sizes, picture: Address, styled: Styled, fields: Address) {
-        let mut launch = shapes::fields(sizes.picture);
+        let mut launch = launches::fields(sizes.picture);
         if let Parameters::Fields(p) = &mut launch.parameters {
             p.picture = picture;
             p.styled = styled;
@@ -236,7 +236,7 @@ impl Plan {
         }
         let tone = planner.find_tone(picture, input);
         let width = padded(layers.first.spec.outputs);
-        let (mut launch, rows) = shapes::first(picture, full, width, limits);
+        let (mut launch, rows) = launches::first(picture, full, width, limits);
         if let Parameters::First(p) = &mut launch.parameters {
             p.picture = input;
             p.weights = layers.first.weights;
@@ -278,7 +278,7 @@ impl Plan {
             }
         }
 
-        let (mut launch, rows) = shapes::last(full, padded(layers.last.spec.inputs), limits);
+        let (mut launch, rows) = launches::last(full, padded(layers.last.spec.inputs), limits);
         if let Parameters::Last(p) = &mut launch.parameters {
             p.input = from;
             p.weights = layers.last.weights;

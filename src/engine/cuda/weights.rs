@@ -4,9 +4,9 @@ use crate::engine::EngineError;
 use crate::engine::styles::StyleTable;
 use crate::network::{Architecture, LayerSpec, Model, OutputMap, Tail, Upsampling};
 use crate::ops::Padding;
+use crate::ops::cuda::launches::{self, ConvTiling, OUTER_SIDE, padded};
 use crate::ops::cuda::pack;
 use crate::ops::cuda::parameters::Address;
-use crate::ops::cuda::shapes::{self, ConvTiling, OUTER_SIDE, padded};
 use crate::ops::cuda::{Gpu, HalfType, Limits};
 use std::sync::Arc;
 
@@ -161,7 +161,7 @@ impl Packer<'_> {
     fn last(&mut self, layer: &LayerSpec) -> candle_core::Result<OuterLayer> {
         let weights = self.kernels(layer)?;
         let scales = pack::scales(&weights, layer.outputs);
-        let chunk = shapes::last_chunk(padded(layer.inputs), self.limits);
+        let chunk = launches::last_chunk(padded(layer.inputs), self.limits);
         let packed = pack::last(&weights, layer.inputs, &scales, chunk);
         Ok(OuterLayer {
             spec: layer.clone(),

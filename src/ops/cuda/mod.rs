@@ -2,19 +2,19 @@
 //!
 //! `kernels/` holds them in CUDA C++. With feature `cuda` nvcc compiles them
 //! for NVIDIA's devices; `testing/cuda-emulator` compiles the same files for the
-//! host. Here is what both ways share: the [launches](Launch), the kernels'
-//! [parameters], their [shapes] and how they want weights to be [packed](pack).
+//! host. Here is what both share: the kernels' [parameters], the [launches] of each
+//! layer, and how they want weights to be [packed](pack).
 //!
 //! Images are [16-bit floats](HalfType) `[height, width, channels]`, with as many
 //! channels of zeros behind the true ones as make their number a multiple of 16; sums
 //! are 32-bit floats. [`training`] has kernels of its own.
 
 mod half_type;
+pub mod launches;
 #[cfg(feature = "cuda")]
 pub mod modules;
 pub mod pack;
 pub mod parameters;
-pub mod shapes;
 pub mod training;
 
 pub use half_type::HalfType;

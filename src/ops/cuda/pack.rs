@@ -1,7 +1,7 @@
 //! Weights as the kernels read them.
 
 use super::HalfType;
-use super::shapes::{ConvTiling, OUTER_SIDE, first_columns, padded};
+use super::launches::{ConvTiling, OUTER_SIDE, first_columns, padded};
 use crate::ops::Step;
 
 /// What weights are multiplied by, a power of 2 for each output, before they

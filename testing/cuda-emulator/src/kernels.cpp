@@ -18,7 +18,7 @@ namespace {
 const Entry TRAINING[] = {
 #define PRODUCT(alignment, columns, ...) ENTRY(Product, multiply_##alignment##_##columns),
 #define WEIGHT_GRADIENT(alignment, columns, ...) ENTRY(WeightGradient, weight_gradient_##alignment##_##columns),
-#include "training/shapes.h"
+#include "training/product_tilings.h"
 #undef WEIGHT_GRADIENT
 #undef PRODUCT
     ENTRY(PackWeights, pack_weights),

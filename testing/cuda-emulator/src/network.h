@@ -10,8 +10,8 @@
 #include "tone.cu"
 
 const Entry NETWORK[] = {
-#define CONVOLUTION(kind, chunk, columns, ...) ENTRY(Convolution, NAMED(convolve_##kind##_##chunk##_##columns)),
-#include "shapes.h"
+#define CONVOLUTION(step, chunk, columns, ...) ENTRY(Convolution, NAMED(convolve_##step##_##chunk##_##columns)),
+#include "conv_tilings.h"
 #undef CONVOLUTION
     ENTRY(First, NAMED(convolve_picture_16)),
     ENTRY(First, NAMED(convolve_picture_32)),

@@ -19,7 +19,7 @@
 #include "result.cuh"
 
 // How the result's size compares to the input's.
-enum Kind {
+enum ConvStep {
     SAME,
     HALF,
     // Nearest x2, then 3x3: as the kernel's taps meet the same pixel twice, each
@@ -29,9 +29,9 @@ enum Kind {
     DOUBLE,
 };
 
-template <Kind KIND_, int CHUNK_, int WARPS_DOWN_, int WARPS_ACROSS_, int ROWS_, int WIDTH_>
-struct Shape {
-    static constexpr Kind KIND = KIND_;
+template <ConvStep STEP_, int CHUNK_, int WARPS_DOWN_, int WARPS_ACROSS_, int ROWS_, int WIDTH_>
+struct ConvTiling {
+    static constexpr ConvStep STEP = STEP_;
     static constexpr int CHUNK = CHUNK_;
     // A warp has ROWS rows of 16 pixels and WIDTH columns.
     static constexpr int WARPS_DOWN = WARPS_DOWN_, WARPS_ACROSS = WARPS_ACROSS_;
@@ -40,8 +40,8 @@ struct Shape {
     static constexpr int TILE_WIDTH = 16, TILE_HEIGHT = WARPS_DOWN * ROWS;
     static constexpr int COLUMNS = WARPS_ACROSS * WIDTH;
 
-    static constexpr int STRIDE = KIND == HALF ? 2 : 1;
-    static constexpr int SIDE = KIND == DOUBLE ? 2 : 3, TAPS = SIDE * SIDE;
+    static constexpr int STRIDE = STEP == HALF ? 2 : 1;
+    static constexpr int SIDE = STEP == DOUBLE ? 2 : 3, TAPS = SIDE * SIDE;
     static constexpr int HALO_WIDTH = (TILE_WIDTH - 1) * STRIDE + 3;
     static constexpr int HALO_HEIGHT = (TILE_HEIGHT - 1) * STRIDE + 3;
 
@@ -88,7 +88,7 @@ struct Convolver {
     static DEVICE int source(int first, int i, int length) {
         const int at = first * S::STRIDE + i - 1;
         // Mirrored at a doubled pixel's middle, that is itself.
-        return S::KIND == DOUBLE ? clamp_to(at, length) : mirror(min(at, 2 * length), length);
+        return S::STEP == DOUBLE ? clamp_to(at, length) : mirror(min(at, 2 * length), length);
     }
 
     DEVICE void load_halo(int tile, int chunk, int buffer) {
@@ -166,7 +166,7 @@ struct Convolver {
             const int y = top + row;
             x += left;
             if (y >= height || x >= width) return nullptr;
-            if (S::KIND != DOUBLE) return p.output + (size_t(y) * width + x) * p.outputs + column;
+            if (S::STEP != DOUBLE) return p.output + (size_t(y) * width + x) * p.outputs + column;
             const int phase = column / p.outputs;
             const size_t at = (2 * y + phase / 2) * size_t(2 * width) + 2 * x + phase % 2;
             return p.output + at * p.outputs + column % p.outputs;
@@ -179,7 +179,7 @@ struct Convolver {
         const int own_tiles = (p.tiles - int(blockIdx.x) + int(gridDim.x) - 1) / int(gridDim.x);
         const int steps = own_tiles * stages_of_tile;
         int phase_y = 0, phase_x = 0;
-        if (S::KIND == DOUBLE) {
+        if (S::STEP == DOUBLE) {
             const int phase = (blockIdx.y * S::COLUMNS + warp_across * S::WIDTH) / p.outputs;
             phase_y = phase / 2;
             phase_x = phase % 2;

@@ -18,7 +18,7 @@
 #include "result.cuh"
 
 template <int WIDTH_>
-struct FirstShape {
+struct FirstTiling {
     static constexpr int WIDTH = WIDTH_, ROWS = 2, WARPS = 8, THREADS = 32 * WARPS;
     static constexpr int TILE_WIDTH = 16, TILE_HEIGHT = WARPS * ROWS;
     static constexpr int SIDE = 9, REACH = SIDE / 2;

@@ -4,7 +4,7 @@
 // do: the loads of a warp lie side by side and meet in the first-level cache.
 #pragma once
 
-#include "picture.cuh"
+#include "rgb_pixels.cuh"
 
 DEVICE unsigned word32(const uint8_t* at) {
     return at[0] | unsigned(at[1]) << 8 | unsigned(at[2]) << 16 | unsigned(at[3]) << 24;

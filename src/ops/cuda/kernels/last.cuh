@@ -18,7 +18,7 @@
 #include "half8.cuh"
 
 template <int CHUNK_>
-struct LastShape {
+struct LastTiling {
     static constexpr int CHUNK = CHUNK_, PARTS = CHUNK / 8;
     static constexpr int WARPS = 8, THREADS = 32 * WARPS;
     static constexpr int SIDE = 9, REACH = SIDE / 2;

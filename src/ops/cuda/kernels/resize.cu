@@ -1,7 +1,7 @@
 // Down to the network's size, and the way back prepared: what
 // engine/resize.rs and engine/upsample.rs do on the CPU, and explain.
 #include "border.cuh"
-#include "picture.cuh"
+#include "rgb_pixels.cuh"
 
 // Which pixels of a line make one of a shorter line, and how much of each.
 struct Taps {

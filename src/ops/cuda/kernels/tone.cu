@@ -1,6 +1,6 @@
 // The tone of a painting, from the luma of the picture: what engine/tone.rs does
 // on the CPU, and explains.
-#include "picture.cuh"
+#include "rgb_pixels.cuh"
 
 typedef unsigned long long Whole;
 

@@ -1,6 +1,6 @@
 //! Convolutions and their gradients, as products of matrices.
 
-use super::shapes::{CHUNK, ProductKind, ProductTiling};
+use super::product_tiling::{CHUNK, ProductKind, ProductTiling};
 use super::{Scratch, pixels, pointwise};
 use crate::ops::cpu::conv::Conv;
 use crate::ops::cuda::parameters::{

@@ -14,14 +14,14 @@ pub mod convolution;
 pub mod custom;
 pub mod norm;
 pub mod pixels;
-mod shapes;
+mod product_tiling;
 #[cfg(feature = "cuda")]
 mod stream;
 
 use super::parameters::{Address, Parameters};
 use super::{Launch, Limits};
 
-pub use shapes::{ProductKind, ProductTiling};
+pub use product_tiling::{ProductKind, ProductTiling};
 
 /// Memory that is given out piece by piece, none of it ever back.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-// The kernels multiply_ALIGNMENT_COLUMNS of shapes.h, and what packs weights for
+// The kernels multiply_ALIGNMENT_COLUMNS of product_tilings.h, and what packs weights for
 // them.
 #include "training/product.cuh"
 
@@ -6,9 +6,9 @@
 #define PRODUCT(alignment, columns, down, across, groups, width)                                      \
     static_assert(across * width == columns, "the warps cover the block's columns");                 \
     KERNEL(32 * down * across, 2) multiply_##alignment##_##columns(const __grid_constant__ Product p) { \
-        Multiplier<ProductShape<alignment, down, across, groups, width>>(p).run();                    \
+        Multiplier<ProductTiling<alignment, down, across, groups, width>>(p).run();                   \
     }
-#include "training/shapes.h"
+#include "training/product_tilings.h"
 #undef PRODUCT
 #undef WEIGHT_GRADIENT
 

@@ -13,7 +13,7 @@
 enum Alignment { ANY = 0, ALIGNED = 1 };
 
 template <Alignment ALIGNMENT_, int WARPS_DOWN_, int WARPS_ACROSS_, int GROUPS_, int WIDTH_>
-struct ProductShape {
+struct ProductTiling {
     static constexpr bool IS_ALIGNED = ALIGNMENT_ == ALIGNED;
     // A warp has GROUPS times 16 rows and WIDTH columns.
     static constexpr int WARPS_DOWN = WARPS_DOWN_, WARPS_ACROSS = WARPS_ACROSS_;

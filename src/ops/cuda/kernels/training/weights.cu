@@ -1,4 +1,4 @@
-// The kernels weight_gradient_ALIGNMENT_COLUMNS of shapes.h, and what adds up
+// The kernels weight_gradient_ALIGNMENT_COLUMNS of product_tilings.h, and what adds up
 // their parts.
 #include "training/weights.cuh"
 
@@ -6,9 +6,9 @@
 #define WEIGHT_GRADIENT(alignment, columns, down, across, groups, width)                                            \
     static_assert(across * width == columns, "the warps cover the block's columns");                               \
     KERNEL(32 * down * across, 2) weight_gradient_##alignment##_##columns(const __grid_constant__ WeightGradient p) { \
-        WeightMultiplier<WeightShape<alignment, down, across, groups, width>>(p).run();                             \
+        WeightMultiplier<WeightTiling<alignment, down, across, groups, width>>(p).run();                            \
     }
-#include "training/shapes.h"
+#include "training/product_tilings.h"
 #undef WEIGHT_GRADIENT
 #undef PRODUCT
 

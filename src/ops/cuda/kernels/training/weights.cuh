@@ -10,7 +10,7 @@
 #include "training/product.cuh"
 
 template <Alignment ALIGNMENT_, int WARPS_DOWN_, int WARPS_ACROSS_, int GROUPS_, int WIDTH_>
-struct WeightShape {
+struct WeightTiling {
     static constexpr bool IS_ALIGNED = ALIGNMENT_ == ALIGNED;
     static constexpr int WARPS_DOWN = WARPS_DOWN_, WARPS_ACROSS = WARPS_ACROSS_;
     static constexpr int GROUPS = GROUPS_, WIDTH = WIDTH_;

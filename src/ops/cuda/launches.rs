@@ -1,5 +1,5 @@
 //! The convolutions that are compiled, and which of them is for which layer:
-//! `kernels/shapes.h` in Rust.
+//! `kernels/conv_tilings.h` in Rust.
 
 use super::parameters::{
     Convolution, Fields, FinalizeNorm, FindTone, First, Last, Parameters, Residual, Shrink,
@@ -80,7 +80,7 @@ pub struct ConvTiling {
 
 /// Lines `CONVOLUTION(step, number, ...)`.
 static SHAPES: LazyLock<Vec<ConvTiling>> = LazyLock::new(|| {
-    let table = include_str!("kernels/shapes.h");
+    let table = include_str!("kernels/conv_tilings.h");
     table.lines().filter_map(ConvTiling::parse).collect()
 });
 
@@ -165,7 +165,7 @@ impl ConvTiling {
         (self.warps_down * self.rows, TILE_WIDTH)
     }
 
-    /// Bytes of shared memory, as `Shape::SHARED` in `convolution.cuh`.
+    /// Bytes of shared memory, as `ConvTiling::SHARED` in `convolution.cuh`.
     fn shared(self) -> usize {
         let (tile_height, tile_width) = self.tile();
         let halo = |len| (len - 1) * stride(self.step) + 3;
@@ -244,7 +244,7 @@ pub fn first(picture: Size, size: Size, outputs: usize, limits: Limits) -> (Laun
         tiles: tiles as i32,
         ..First::default()
     };
-    // As `FirstShape::SHARED` in `first.cuh`.
+    // As `FirstTiling::SHARED` in `first.cuh`.
     let halo = (25 * 24 * 8usize).next_multiple_of(128);
     let shared = 2 * halo + 46 * columns * 16 + 8 * 16 * (2 * columns + 16) + 8 * columns * 8;
     let launch = Launch {
@@ -257,7 +257,7 @@ pub fn first(picture: Size, size: Size, outputs: usize, limits: Limits) -> (Laun
     (launch, blocks)
 }
 
-/// Bytes of shared memory of the last layer's kernel, as `LastShape::SHARED` in
+/// Bytes of shared memory of the last layer's kernel, as `LastTiling::SHARED` in
 /// `last.cuh`.
 fn last_shared(chunk: usize) -> usize {
     let pitch = 2 * chunk + 16;
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_is_read() {
-        let lines = include_str!("kernels/shapes.h").lines();
+        let lines = include_str!("kernels/conv_tilings.h").lines();
         let count = lines.filter(|l| l.starts_with("CONVOLUTION")).count();
         assert_eq!(ConvTiling::all().len(), count);
         assert!(count > 0);

@@ -1,6 +1,6 @@
 // The products of training that are compiled, by kind and columns of a block: how
 // many warps lie below and beside each other, and how many groups of 16 rows and
-// how many columns each of them has. shapes.rs reads this table too.
+// how many columns each of them has. product_tiling.rs reads this table too.
 //
 // ALIGNED ones want channels in multiples of 8, ANY ones take all. Warps of
 // 64 x 64 have 128 sums in registers; two blocks of four fit on a multiprocessor.

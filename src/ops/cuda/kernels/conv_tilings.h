@@ -1,13 +1,13 @@
-// The convolutions that are compiled, by kind, channels of a chunk and columns
+// The convolutions that are compiled, by step, channels of a chunk and columns
 // of a block: how many warps lie below and beside each other, how many rows of
 // 16 pixels and how many columns each of them has, and how many blocks are to
-// fit on a multiprocessor. shapes.rs reads this table too.
+// fit on a multiprocessor. launches.rs reads this table too.
 //
 // Wide blocks have warps of 64 x 64, whose 128 sums in registers leave no room
 // for a second block: then a matrix that is loaded serves 4 (a) or 8 (b)
 // products, and shared memory keeps pace with the tensor cores.
 //
-//     kind,  chunk, columns, warps down, across, rows, width, blocks
+//     step,  chunk, columns, warps down, across, rows, width, blocks
 CONVOLUTION(SAME,   32, 128, 4, 2, 4, 64, 1)
 CONVOLUTION(SAME,   32,  64, 8, 1, 2, 64, 2)
 CONVOLUTION(SAME,   32,  32, 8, 1, 2, 32, 2)

@@ -1,4 +1,4 @@
-//! The products that are compiled: `kernels/training/shapes.h` in Rust.
+//! The products that are compiled: `kernels/training/product_tilings.h` in Rust.
 
 use crate::ops::cuda::Limits;
 use std::sync::LazyLock;
@@ -35,7 +35,7 @@ const STAGES: usize = 3;
 
 /// Lines `KIND(alignment, number, ...)`.
 static SHAPES: LazyLock<Vec<ProductTiling>> = LazyLock::new(|| {
-    let table = include_str!("../kernels/training/shapes.h");
+    let table = include_str!("../kernels/training/product_tilings.h");
     table.lines().filter_map(ProductTiling::parse).collect()
 });
 
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_is_read() {
-        let lines = include_str!("../kernels/training/shapes.h").lines();
+        let lines = include_str!("../kernels/training/product_tilings.h").lines();
         let is_shape = |l: &&str| l.starts_with("PRODUCT") || l.starts_with("WEIGHT_GRADIENT");
         assert_eq!(ProductTiling::all().len(), lines.filter(is_shape).count());
     }
