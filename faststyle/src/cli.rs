@@ -1,9 +1,12 @@
 //! What the command line accepts. Parsing only.
 
 use crate::film::codec::{Codec, Quality};
+use crate::live::Size;
 use crate::look::Look;
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use gst::ClockTime;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Repaints films and live video in the style of a painting.
@@ -17,7 +20,18 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Repaint films, with their sound and subtitles
-    Film(FilmArgs),
+    Film(Box<FilmArgs>),
+    /// Repaint a camera, the screen or a stream while it plays
+    Live(Box<LiveArgs>),
+    /// List the styles that are installed
+    Styles(StylesArgs),
+    /// Say what this machine has and lacks, and how fast it will be
+    Doctor(DoctorArgs),
+    /// Print what a shell needs to complete this program's arguments
+    Completions { shell: Shell },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Manual { folder: PathBuf },
 }
 
 /// Repaints films. Sound tracks and subtitles are copied as they are. Work that was
@@ -72,6 +86,117 @@ pub struct Encoding {
     /// card's, or the best there is
     #[arg(long, value_name = "ELEMENT")]
     pub encoder: Option<String>,
+}
+
+/// Repaints live video, in a window and for others at the same time. Keys change the
+/// picture, in the window as well as in the terminal.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  faststyle live                              the first camera, or a clip without one
+  faststyle live --camera 2 --mirror --page
+  faststyle live --screen --rtmp rtmp://live.example.org/app/KEY --record show.mkv
+  faststyle live --virtual-camera /dev/video10
+
+Keys:
+  n, Right   next style           + , Up     more of the style
+  p, Left    previous style       - , Down   less of it
+  k          the video's colours  o          the original
+  f          time of a fade       s          statistics
+  m          mirror               q, Ctrl-C  quit")]
+pub struct LiveArgs {
+    #[command(flatten)]
+    pub look: Look,
+    /// The camera: its number, a part of its name, or its device file
+    #[arg(long, value_name = "CAMERA", help_heading = "Source")]
+    pub camera: Option<String>,
+    /// List the cameras
+    #[arg(long, help_heading = "Source")]
+    pub cameras: bool,
+    /// The screen (X11)
+    #[arg(long, conflicts_with_all = ["camera", "input"], help_heading = "Source")]
+    pub screen: bool,
+    /// A film, shown again and again, or an address such as rtsp://…
+    #[arg(
+        long,
+        short,
+        value_name = "FILE|URI",
+        conflicts_with = "camera",
+        help_heading = "Source"
+    )]
+    pub input: Option<String>,
+    /// Size of a camera's picture
+    #[arg(long, default_value = "640x480", value_parser = size, help_heading = "Source")]
+    pub size: Size,
+    /// Mirror the picture
+    #[arg(long, help_heading = "Source")]
+    pub mirror: bool,
+    /// Open no window
+    #[arg(long, help_heading = "Outputs")]
+    pub no_window: bool,
+    /// A page to control it by, from a browser
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "127.0.0.1:8642", help_heading = "Outputs")]
+    pub page: Option<SocketAddr>,
+    /// A camera for other programs, by v4l2loopback
+    #[arg(long, value_name = "DEVICE", help_heading = "Outputs")]
+    pub virtual_camera: Option<String>,
+    /// Stream to a server of RTMP
+    #[arg(long, value_name = "URI", help_heading = "Outputs")]
+    pub rtmp: Option<String>,
+    /// Stream over SRT; srt://:7001?mode=listener waits for callers
+    #[arg(long, value_name = "URI", help_heading = "Outputs")]
+    pub srt: Option<String>,
+    /// Stream into a folder of a web server
+    #[arg(long, value_name = "FOLDER", help_heading = "Outputs")]
+    pub hls: Option<PathBuf>,
+    /// Stream to a server of WebRTC
+    #[arg(long, value_name = "URI", help_heading = "Outputs")]
+    pub whip: Option<String>,
+    /// Record into a film (.mkv, .mp4)
+    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
+    pub record: Option<PathBuf>,
+    /// Replace a recording that is there
+    #[arg(long, help_heading = "Outputs")]
+    pub overwrite: bool,
+    /// Size of streams and recordings, in kbit/s
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(100..=100_000),
+          help_heading = "Outputs")]
+    pub bitrate: u32,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub duration: Option<ClockTime>,
+}
+
+#[derive(Args, Debug)]
+pub struct StylesArgs {
+    /// Print all that is known as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Paint a picture in each style, as one sheet (.png, .jpg)
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// Replace a sheet that is there
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Do not measure the speed
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// Reads `640x480`.
+fn size(text: &str) -> Result<Size, String> {
+    let sides = text
+        .split_once('x')
+        .map(|(width, height)| (width.parse(), height.parse()));
+    match sides {
+        Some((Ok(width @ 1..=16384), Ok(height @ 1..=16384))) => Ok(Size(width, height)),
+        _ => Err(format!("`{text}` is not a size such as 640x480")),
+    }
 }
 
 /// Reads `90`, `1:30`, `0:01:30.5`.

@@ -16,8 +16,14 @@ pub fn find() -> Result<PathBuf> {
     match places.iter().find(|path| path.is_file()) {
         Some(path) => Ok(path.clone()),
         None => {
-            let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
-            bail!("no demo clip in {}: name a film with --input", places.join(", "))
+            let places: Vec<_> = places
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            bail!(
+                "no demo clip in {}: name a film with --input",
+                places.join(", ")
+            )
         }
     }
 }
@@ -30,7 +36,9 @@ fn places() -> Vec<PathBuf> {
     {
         places.push(prefix.join("share/faststyle").join(NAME));
     }
-    let data = [glib::user_data_dir()].into_iter().chain(glib::system_data_dirs());
+    let data = [glib::user_data_dir()]
+        .into_iter()
+        .chain(glib::system_data_dirs());
     places.extend(data.map(|folder| folder.join("faststyle").join(NAME)));
     places.push(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/media/").into());
     if let Some(repository) = places.last_mut() {

@@ -1,7 +1,8 @@
 //! How the painting looks: the settings of the element that the commands share.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use gstfaststyle::internals::network::Library;
 use serde::Serialize;
 
 /// How the painting looks.
@@ -47,6 +48,20 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Look {
+    /// The same with the model's file in place of its name, and with the style that
+    /// the name is.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub fn found(mut self) -> Result<Self> {
+        let found = Library::of_executable().find(&self.model)?;
+        let path = found.path.to_str();
+        self.model = path.context("the model's path is not in UTF-8")?.to_owned();
+        self.style = self.style.or(found.style);
+        ensure!(found.path.exists(), "--model {}: no such file", self.model);
+        Ok(self)
+    }
+
     /// The element `faststyle` with these settings.
     ///
     /// # Errors

@@ -1,28 +1,26 @@
 //! `faststyle`: repaints films and live video from the command line.
 
 mod cli;
+mod demo_clip;
+mod doctor;
 mod film;
 mod gstreamer;
+mod live;
 mod look;
 mod messages;
+mod outcome;
 mod output;
+mod page;
+mod papers;
+mod sheet;
 mod stop;
+mod styles;
 
 use clap::Parser;
 use cli::{Cli, Command};
 use messages::say;
+use outcome::{INTERRUPTED, Outcome};
 use std::process::ExitCode;
-
-/// The exit status of an interrupted command, as of a program that Ctrl-C ends.
-const INTERRUPTED: u8 = 130;
-
-/// How a command ended that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Finished,
-    /// Ctrl-C, or another request to end, came first.
-    Interrupted,
-}
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -37,6 +35,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
-        Command::Film(args) => film::run(&args),
+        Command::Film(args) => film::run(args),
+        Command::Live(args) => live::run(args),
+        Command::Styles(args) => styles::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions { shell } => papers::completions(shell),
+        Command::Manual { folder } => papers::manual(&folder),
     }
 }

@@ -1,9 +1,10 @@
 //! Files to write: never over another one unasked, and never half of one.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The folder that a file is in.
 pub fn folder_of(path: &Path) -> &Path {
@@ -13,17 +14,17 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Whether `path` can be a new file, or replace one if `overwrite` allows it.
+/// Whether `path`, given by `flag`, can be a new file, or replace one if `overwrite` allows it.
 ///
 /// # Errors
 /// Its folder is not there; it is a folder, a device or a pipe; it is one of
 /// `inputs`; it is there.
-pub fn check(path: &Path, overwrite: bool, inputs: &[&Path]) -> Result<()> {
+pub fn check(flag: &str, path: &Path, overwrite: bool, inputs: &[&Path]) -> Result<()> {
     let folder = folder_of(path);
     let shown = path.display();
     ensure!(
         folder.is_dir(),
-        "--output {shown}: there is no folder {}; make it first",
+        "{flag} {shown}: there is no folder {}; make it first",
         folder.display()
     );
     let Ok(there) = fs::metadata(path) else {
@@ -31,21 +32,29 @@ pub fn check(path: &Path, overwrite: bool, inputs: &[&Path]) -> Result<()> {
     };
     ensure!(
         !there.is_dir(),
-        "--output {shown}: this is a folder; name a file"
+        "{flag} {shown}: this is a folder; name a file"
     );
     ensure!(
         there.is_file(),
-        "--output {shown}: this is no regular file; films are written to files"
+        "{flag} {shown}: this is no regular file; give a file's name"
     );
     let full = |path: &Path| path.canonicalize().ok();
     if inputs.iter().any(|input| full(input) == full(path)) {
-        bail!("--output {shown}: this is a file to read, which would be lost; choose another name");
+        bail!("{flag} {shown}: this is a file to read, which would be lost; choose another name");
     }
     ensure!(
         overwrite,
-        "--output {shown}: there is already such a file; --overwrite replaces it"
+        "{flag} {shown}: there is already such a file; --overwrite replaces it"
     );
     Ok(())
+}
+
+/// Where a file is written until it is whole: beside its name, hidden.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".part");
+    path.with_file_name(name)
 }
 
 /// Gives the whole file `from` the name `to`, in the same folder or below it, after
@@ -88,9 +97,9 @@ mod tests {
         let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
         fs::write(&from, "new").unwrap();
         fs::write(&to, "old").unwrap();
-        assert!(check(&to, false, &[]).is_err());
-        check(&to, true, &[]).unwrap();
-        assert!(check(&to, true, &[&to]).is_err());
+        assert!(check("-o", &to, false, &[]).is_err());
+        check("-o", &to, true, &[]).unwrap();
+        assert!(check("-o", &to, true, &[&to]).is_err());
         assert!(publish(&from, &to, false).is_err());
         assert_eq!(fs::read_to_string(&to).unwrap(), "old");
         publish(&from, &to, true).unwrap();
@@ -103,9 +112,9 @@ mod tests {
     fn folders_and_devices_are_no_films() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path(), Path::new("/dev/null")] {
-            assert!(check(path, true, &[]).is_err());
+            assert!(check("-o", path, true, &[]).is_err());
         }
-        let error = check(&folder.path().join("no/film.mkv"), true, &[]).unwrap_err();
+        let error = check("-o", &folder.path().join("no/film.mkv"), true, &[]).unwrap_err();
         assert!(error.to_string().contains("there is no folder"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub fn on_request() -> anyhow::Result<()> {
     Ok(ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
-            std::process::exit(crate::INTERRUPTED.into());
+            std::process::exit(crate::outcome::INTERRUPTED.into());
         }
     })?)
 }

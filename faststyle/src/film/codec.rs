@@ -136,11 +136,11 @@ impl Encoder {
                     bail!("--quality lossless: {name} is not encoded so; take --codec ffv1")
                 }
                 None => {
-                    let packages: Vec<_> = known.iter().map(|e| packages::of_element(e)).collect();
+                    let last = known.last().copied().unwrap_or_default();
                     bail!(
-                        "no encoder for {name}: install {} (Debian's package {})",
+                        "no encoder for {name}: install {} ({})",
                         known.join(" or "),
-                        packages.last().copied().unwrap_or_default()
+                        packages::place_of(last)
                     )
                 }
             }

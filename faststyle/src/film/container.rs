@@ -35,15 +35,15 @@ impl Container {
         })
     }
 
-    /// Chosen by the extension of an output.
+    /// Chosen by the extension of an output, given by `flag`.
     ///
     /// # Errors
     /// Another extension.
-    pub fn of_output(file: &Path) -> Result<Self> {
+    pub fn of_output(flag: &str, file: &Path) -> Result<Self> {
         match Container::of(file) {
             Some(container) => Ok(container),
             None => bail!(
-                "--output {}: give it a name that ends in .mkv, .mp4, .mov or .webm",
+                "{flag} {}: give it a name that ends in .mkv, .mp4, .mov or .webm",
                 file.display()
             ),
         }

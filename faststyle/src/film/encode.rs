@@ -33,15 +33,9 @@ impl SegmentEncoder {
     ///
     /// # Errors
     /// Those of the system and of elements.
-    pub fn start(
-        encoder: &Encoder,
-        frames: &gst::Caps,
-        from: ClockTime,
-        path: PathBuf,
-    ) -> Result<Self> {
+    pub fn start(encoder: &Encoder, from: ClockTime, path: PathBuf) -> Result<Self> {
         let pipeline = Pipeline::new();
         let source = AppSrc::builder()
-            .caps(frames)
             .format(gst::Format::Time)
             .max_bytes(0)
             .build();

@@ -6,7 +6,7 @@
 //! again after a crash.
 
 pub mod codec;
-mod container;
+pub mod container;
 mod encode;
 mod job;
 mod mux;
@@ -20,8 +20,9 @@ mod source;
 mod tracks;
 
 use crate::cli::FilmArgs;
-use crate::messages::say;
-use crate::{Outcome, gstreamer, output, stop};
+use crate::messages::{print, say};
+use crate::outcome::Outcome;
+use crate::{gstreamer, output, stop};
 use anyhow::{Context, Result, bail, ensure};
 use codec::{Codec, Encoder};
 use container::{Container, Kind};
@@ -29,6 +30,7 @@ use encode::SegmentEncoder;
 use gst::ClockTime;
 use job::Job;
 use names::Pair;
+use packets::Writer;
 use progress::{Progress, clock};
 use reader::{Next, Reader};
 use segment::Plan;
@@ -43,7 +45,9 @@ use std::time::UNIX_EPOCH;
 ///
 /// # Errors
 /// Those of a single film; of several, how many could not be painted.
-pub fn run(args: &FilmArgs) -> Result<Outcome> {
+pub fn run(mut args: Box<FilmArgs>) -> Result<Outcome> {
+    args.look = args.look.found()?;
+    let args = &*args;
     if let (Some(from), Some(to)) = (args.from, args.to) {
         ensure!(from < to, "--from must be before --to");
     }
@@ -97,8 +101,8 @@ struct Film<'a> {
 
 /// Paints one film.
 fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
-    let container = Container::of_output(output)?;
-    output::check(output, args.overwrite, &[input])?;
+    let container = Container::of_output("--output", output)?;
+    output::check("--output", output, args.overwrite, &[input])?;
     let source = Source::open(input)?;
     let plan = Plan {
         from: args.from.unwrap_or_default(),
@@ -225,8 +229,10 @@ impl Film<'_> {
         self.job.remove()?;
         let seconds = time.as_secs_f64();
         let speed = frames as f64 / seconds;
-        println!("{frames} frames in {seconds:.1} s: {speed:.2} frames/s");
-        println!("Written: {}", output.display());
+        print(format_args!(
+            "{frames} frames in {seconds:.1} s: {speed:.2} frames/s"
+        ));
+        print(format_args!("Written: {}", output.display()));
         Ok(Outcome::Finished)
     }
 
@@ -284,11 +290,11 @@ impl Film<'_> {
             };
             while frame.as_ref().is_none_or(|frame| frame.time >= segment.end) {
                 let last = frame.is_none();
-                let encoded = match encoder.take() {
-                    Some(encoder) => encoder,
-                    None => self.encoder(segment.index)?,
-                };
-                finishing.begin(encoded, last)?;
+                finishing.wait()?;
+                match encoder.take() {
+                    Some(encoder) => finishing.begin(encoder, last),
+                    None => Writer::create(self.job.segment(segment.index))?.finish(last)?,
+                }
                 let done = segment.index;
                 segment = self.plan.segment(done + 1);
                 if last || self.job.has(segment.index) {
@@ -309,7 +315,7 @@ impl Film<'_> {
 
     fn encoder(&self, index: usize) -> Result<SegmentEncoder> {
         let path = self.job.segment(index);
-        SegmentEncoder::start(&self.encoder, &self.frames, self.plan.from, path)
+        SegmentEncoder::start(&self.encoder, self.plan.from, path)
     }
 
     /// The times of the frames before a segment, from the film's beginning.
@@ -329,10 +335,8 @@ impl Film<'_> {
 struct Finishing(Option<JoinHandle<Result<()>>>);
 
 impl Finishing {
-    fn begin(&mut self, encoder: SegmentEncoder, last: bool) -> Result<()> {
-        self.wait()?;
+    fn begin(&mut self, encoder: SegmentEncoder, last: bool) {
         self.0 = Some(thread::spawn(move || encoder.finish(last)));
-        Ok(())
     }
 
     fn wait(&mut self) -> Result<()> {

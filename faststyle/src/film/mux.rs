@@ -89,18 +89,19 @@ struct Stream {
 
 impl Stream {
     fn video(files: &[PathBuf]) -> Result<Self> {
-        let (mut times, mut caps) = (Vec::new(), None);
+        let (mut times, mut caps, mut end) = (Vec::new(), None, ClockTime::ZERO);
         for file in files {
             let summary = packets::summary(file)?;
             times.extend(summary.times);
+            end = end.max(summary.end);
             caps = caps.or(summary.caps);
         }
         Ok(Stream {
             kind: Kind::Video,
             files: files.to_vec(),
-            caps: caps.context("there is no frame in this part of the film")?,
+            caps: for_muxer(caps.context("there is no frame in this part of the film")?),
             tags: None,
-            decoding: Some(Decoding::new(&times)),
+            decoding: Some(Decoding::new(&times, end)),
         })
     }
 
@@ -156,7 +157,7 @@ impl Stream {
             let mut reader = Reader::open(file)?;
             loop {
                 match reader.next()? {
-                    Record::Caps(now) => caps = now,
+                    Record::Caps(now) => caps = for_muxer(now),
                     Record::Tags(_) => (),
                     Record::End { .. } => break,
                     Record::Packet(packet) => {
@@ -179,17 +180,30 @@ impl Stream {
     }
 }
 
+/// The caps as muxers call them: Matroska's asks for FFV1 by another field than the
+/// encoder sets.
+fn for_muxer(mut caps: gst::Caps) -> gst::Caps {
+    let caps_mut = caps.make_mut();
+    if let Some(structure) = caps_mut.structure_mut(0)
+        && structure.name() == "video/x-ffv"
+    {
+        structure.set("ffversion", 1);
+    }
+    caps
+}
+
 /// A buffer with the packet's data.
 fn buffer(packet: Packet, decoding: Option<&mut Decoding>) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_mut_slice(packet.data);
     let new = buffer.make_mut();
     let shown = packet.time.map(|time| time + EARLIER);
     new.set_pts(shown);
-    new.set_dts(match decoding {
-        Some(decoding) => Some(decoding.next()),
-        None => shown,
-    });
-    new.set_duration(packet.duration);
+    let (dts, last) = match decoding {
+        Some(decoding) => decoding.next(),
+        None => (shown, None),
+    };
+    new.set_dts(dts);
+    new.set_duration(last.or(packet.duration));
     new.set_flags(packet.flags);
     buffer
 }
@@ -208,40 +222,47 @@ fn send_tags(pad: &gst::Pad, tags: gst::TagList) {
 /// pace of the film. The encoders' own times begin anew with each segment.
 struct Decoding {
     times: std::vec::IntoIter<ClockTime>,
-    end: ClockTime,
+    /// How long the last packet takes, so that all of them together take as long as
+    /// the film is shown.
+    last: ClockTime,
 }
 
 impl Decoding {
-    /// For packets shown at `shown`, in the order of decoding.
-    fn new(shown: &[ClockTime]) -> Self {
+    /// For packets shown at `shown`, in the order of decoding, up to `end`.
+    fn new(shown: &[ClockTime], end: ClockTime) -> Self {
         let mut sorted: Vec<usize> = (0..shown.len()).collect();
         sorted.sort_by_key(|&packet| shown[packet]);
         // The most places that a packet is decoded after its turn in being shown.
         let places = sorted.iter().enumerate();
-        let late = places
-            .map(|(place, &packet)| packet.saturating_sub(place))
-            .max();
-        let late = late.unwrap_or(0);
+        let late = places.map(|(place, &packet)| packet.saturating_sub(place));
+        let late = late.max().unwrap_or(0);
         let sorted: Vec<ClockTime> = sorted.iter().map(|&packet| shown[packet]).collect();
-        let step = match sorted[..] {
-            [first, second, ..] => second - first,
-            _ => ClockTime::ZERO,
-        };
-        let begin = sorted.first().copied().unwrap_or_default() + EARLIER;
-        let early = (1..=late as u64)
-            .rev()
-            .map(|steps| begin.saturating_sub(step * steps));
+        let steps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
+        let step = steps
+            .filter(|step| !step.is_zero())
+            .min()
+            .unwrap_or_default();
+        let first = sorted.first().copied().unwrap_or_default();
+        let begin = (first + EARLIER).saturating_sub(step * late as u64);
+        let early = (0..late as u64).map(|steps| begin + step * steps);
         let rest = sorted.iter().map(|&time| time + EARLIER);
         let times: Vec<ClockTime> = early.chain(rest).take(shown.len()).collect();
-        let end = sorted.last().copied().unwrap_or_default() + EARLIER;
+        let taken = times
+            .last()
+            .copied()
+            .unwrap_or_default()
+            .saturating_sub(begin);
         Decoding {
             times: times.into_iter(),
-            end,
+            last: end.saturating_sub(first).saturating_sub(taken),
         }
     }
 
-    fn next(&mut self) -> ClockTime {
-        self.times.next().unwrap_or(self.end)
+    /// When the next packet is decoded, and how long the last one takes.
+    fn next(&mut self) -> (Option<ClockTime>, Option<ClockTime>) {
+        let time = self.times.next();
+        let last = self.times.as_slice().is_empty() && !self.last.is_zero();
+        (time, last.then_some(self.last))
     }
 }
 
@@ -249,26 +270,34 @@ impl Decoding {
 mod tests {
     use super::*;
 
-    fn decoded(shown: &[u64]) -> Vec<i64> {
+    /// The times of decoding, and how long the last packet takes, in milliseconds.
+    fn decoded(shown: &[u64], end: u64) -> (Vec<i64>, u64) {
         let times: Vec<_> = shown.iter().map(|&s| ClockTime::from_mseconds(s)).collect();
-        let mut decoding = Decoding::new(&times);
+        let mut decoding = Decoding::new(&times, ClockTime::from_mseconds(end));
         let earlier = EARLIER.mseconds() as i64;
-        shown
-            .iter()
-            .map(|_| decoding.next().mseconds() as i64 - earlier)
-            .collect()
+        let times = shown.iter().map(|_| decoding.next().0.unwrap());
+        let times = times.map(|time| time.mseconds() as i64 - earlier).collect();
+        (times, decoding.last.mseconds())
     }
 
     #[test]
     fn packets_are_decoded_in_order_and_before_they_are_shown() {
-        assert_eq!(decoded(&[0, 40, 80]), [0, 40, 80]);
-        assert_eq!(decoded(&[0]), [0]);
-        assert_eq!(decoded(&[]), [0; 0]);
+        assert_eq!(decoded(&[0, 40, 80], 120), (vec![0, 40, 80], 40));
+        assert_eq!(decoded(&[0], 40), (vec![0], 40));
+        assert_eq!(decoded(&[], 0), (vec![], 0));
         // Two levels of frames that refer to later ones, in two segments.
         let shown = [0, 160, 80, 40, 120, 200, 360, 280, 240, 320];
-        let decoded = decoded(&shown);
-        assert_eq!(decoded, [-80, -40, 0, 40, 80, 120, 160, 200, 240, 280]);
-        assert!(decoded.iter().zip(shown).all(|(&d, s)| d <= s as i64));
-        assert!(decoded.is_sorted());
+        let (times, last) = decoded(&shown, 400);
+        assert_eq!(times, [-80, -40, 0, 40, 80, 120, 160, 200, 240, 280]);
+        assert!(times.iter().zip(shown).all(|(&d, s)| d <= s as i64));
+        assert_eq!(last, 40);
+    }
+
+    #[test]
+    fn all_of_a_variable_rate_is_shown() {
+        let (times, last) = decoded(&[100, 500, 200, 1500], 1600);
+        assert_eq!(times, [0, 100, 200, 500]);
+        // 1500 ms are shown.
+        assert_eq!(last, 1000);
     }
 }

@@ -177,10 +177,15 @@ impl Reader {
     /// # Errors
     /// Those of the system; a damaged file.
     pub fn next(&mut self) -> Result<Record> {
+        self.record(true)
+    }
+
+    /// The next record, a packet's `data` only if asked for.
+    fn record(&mut self, data: bool) -> Result<Record> {
         match self.number::<1>()? {
             [b'c'] => Ok(Record::Caps(self.text()?.parse()?)),
             [b't'] => tags(&self.text()?).map(Record::Tags),
-            [b'p'] => self.packet().map(Record::Packet),
+            [b'p'] => self.packet(data).map(Record::Packet),
             [b'e'] => {
                 let last = self.number::<1>()? != [0];
                 Ok(Record::End { last })
@@ -189,7 +194,7 @@ impl Reader {
         }
     }
 
-    fn packet(&mut self) -> Result<Packet> {
+    fn packet(&mut self, data: bool) -> Result<Packet> {
         let time = |bytes| Some(u64::from_le_bytes(bytes)).filter(|&time| time != u64::MAX);
         let shown = time(self.number()?).map(ClockTime::from_nseconds);
         let duration = time(self.number()?).map(ClockTime::from_nseconds);
@@ -198,7 +203,10 @@ impl Reader {
             time: shown,
             duration,
             flags: gst::BufferFlags::from_bits_truncate(flags),
-            data: self.data()?,
+            data: match data {
+                true => self.data()?,
+                false => self.skip_data()?,
+            },
         })
     }
 
@@ -207,13 +215,24 @@ impl Reader {
     }
 
     fn data(&mut self) -> Result<Vec<u8>> {
-        let length = u32::from_le_bytes(self.number()?);
-        if length > LONGEST {
-            return Err(self.damaged());
-        }
-        let mut data = vec![0; length as usize];
+        let mut data = vec![0; self.length()? as usize];
         self.read(&mut data)?;
         Ok(data)
+    }
+
+    fn skip_data(&mut self) -> Result<Vec<u8>> {
+        let length = self.length()?;
+        let skipped = self.file.seek_relative(length.into());
+        skipped.with_context(|| named(&self.path))?;
+        Ok(Vec::new())
+    }
+
+    fn length(&mut self) -> Result<u32> {
+        let length = u32::from_le_bytes(self.number()?);
+        match length <= LONGEST {
+            true => Ok(length),
+            false => Err(self.damaged()),
+        }
     }
 
     fn number<const BYTES: usize>(&mut self) -> Result<[u8; BYTES]> {
@@ -248,6 +267,8 @@ pub fn tags(text: &str) -> Result<gst::TagList> {
 pub struct Summary {
     /// The packets' times, in the order of decoding.
     pub times: Vec<ClockTime>,
+    /// When the last of them is over.
+    pub end: ClockTime,
     /// The caps of the first packet.
     pub caps: Option<gst::Caps>,
     /// The stream's tags.
@@ -264,9 +285,13 @@ pub fn summary(path: &Path) -> Result<Summary> {
     let mut reader = Reader::open(path)?;
     let mut summary = Summary::default();
     loop {
-        match reader.next()? {
+        match reader.record(false)? {
             Record::Caps(caps) => summary.caps = summary.caps.or(Some(caps)),
-            Record::Packet(packet) => summary.times.extend(packet.time),
+            Record::Packet(packet) => {
+                summary.times.extend(packet.time);
+                let end = packet.time.unwrap_or_default() + packet.duration.unwrap_or_default();
+                summary.end = summary.end.max(end);
+            }
             Record::Tags(tags) => summary.tags = Some(tags),
             Record::End { last } => {
                 summary.last = last;

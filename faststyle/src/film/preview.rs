@@ -3,20 +3,21 @@
 use super::reader::{Next, Reader};
 use super::segment::{Plan, Segment};
 use super::source::Source;
-use crate::Outcome;
 use crate::cli::FilmArgs;
-use crate::output;
+use crate::messages::print;
+use crate::outcome::Outcome;
+use crate::sheet;
 use anyhow::{Context, Result, bail, ensure};
 use gst::ClockTime;
 use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
+use image::RgbImage;
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, RgbImage};
 use std::path::Path;
 
 /// Stills on a sheet, and how many are in a row.
 const STILLS: u64 = 10;
-const COLUMNS: u64 = 2;
+const COLUMNS: u32 = 2;
 
 /// The width of a still on the sheet, and the space around it.
 const WIDTH: u32 = 640;
@@ -27,15 +28,7 @@ const SPACE: u32 = 8;
 /// # Errors
 /// Those of the film, of elements and of the system.
 pub fn run(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
-    let format = ImageFormat::from_path(output).ok();
-    let format = format.filter(|format| format.writing_enabled() && *format != ImageFormat::Gif);
-    let format = format.with_context(|| {
-        format!(
-            "--output {}: a preview is a picture; end its name in .png or .jpg",
-            output.display()
-        )
-    })?;
-    output::check(output, args.overwrite, &[input])?;
+    let format = sheet::check("--output", output, args.overwrite)?;
     let source = Source::open(input)?;
     let plan = Plan {
         from: args.from.unwrap_or_default(),
@@ -58,16 +51,13 @@ pub fn run(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
             None => return Ok(Outcome::Interrupted),
         }
     }
-    let part = tempfile::Builder::new()
-        .prefix(".faststyle")
-        .tempfile_in(output::folder_of(output))?;
-    sheet(&stills)
-        .save_with_format(part.path(), format)
-        .with_context(|| output.display().to_string())?;
-    // `publish` gives it its name.
-    let (_, part) = part.keep()?;
-    output::publish(&part, output, args.overwrite)?;
-    println!("Written: {}", output.display());
+    sheet::save(
+        &sheet::rows(&stills, COLUMNS, SPACE),
+        output,
+        format,
+        args.overwrite,
+    )?;
+    print(format_args!("Written: {}", output.display()));
     Ok(Outcome::Finished)
 }
 
@@ -76,13 +66,19 @@ fn painted(source: &Source, args: &FilmArgs, time: ClockTime) -> Result<Option<R
     let caps = gst_video::VideoCapsBuilder::new()
         .format(VideoFormat::Rgb)
         .build();
-    let segment = Segment {
+    let at = |time| Segment {
         index: 0,
         start: time,
         end: time,
     };
-    let reader = Reader::open(source, &args.look, &caps, segment, &[])?;
-    let frame = match reader.next()? {
+    let mut reader = Reader::open(source, &args.look, &caps, at(time), &[])?;
+    let mut next = reader.next()?;
+    if let (Next::End, Some(last)) = (&next, reader.last_skipped()) {
+        // The sound may be longer than the video.
+        reader = Reader::open(source, &args.look, &caps, at(last), &[])?;
+        next = reader.next()?;
+    }
+    let frame = match next {
         Next::Frame(frame) => frame,
         Next::Interrupted => return Ok(None),
         Next::End => bail!("{}: it is shorter than it says", source.path.display()),
@@ -108,19 +104,4 @@ fn picture_of(picture: &RgbImage, par: gst::Fraction) -> RgbImage {
         .round()
         .clamp(1.0, f64::from(4 * WIDTH));
     imageops::resize(picture, WIDTH, height as u32, FilterType::Triangle)
-}
-
-/// The stills in rows.
-fn sheet(stills: &[RgbImage]) -> RgbImage {
-    let height = stills.iter().map(RgbImage::height).max().unwrap_or(1);
-    let (columns, rows) = (COLUMNS as u32, STILLS.div_ceil(COLUMNS) as u32);
-    let size = |count: u32, side: u32| count * (side + SPACE) + SPACE;
-    let white = image::Rgb([255; 3]);
-    let mut sheet = RgbImage::from_pixel(size(columns, WIDTH), size(rows, height), white);
-    for (still, place) in stills.iter().zip(0_u32..) {
-        let x = SPACE + place % columns * (WIDTH + SPACE);
-        let y = SPACE + place / columns * (height + SPACE);
-        imageops::replace(&mut sheet, still, x.into(), y.into());
-    }
-    sheet
 }

@@ -3,7 +3,7 @@
 use super::segment::Segment;
 use super::source::Source;
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{make, pad};
+use crate::gstreamer::{decoder, make, pad};
 use crate::look::Look;
 use crate::stop;
 use anyhow::{Context, Result, bail};
@@ -97,7 +97,7 @@ impl Reader {
         chain.extend([style.clone(), sink.clone().upcast()]);
         pipeline.chain(&chain)?;
         let gate = Gate::at(&pad(&style, "sink")?, start);
-        Source::decode(&source.path, &pipeline, &queue)?;
+        decoder::file(&pipeline, &source.path, &queue)?;
         Ok(Reader {
             pipeline,
             sink,
@@ -138,6 +138,11 @@ impl Reader {
         };
         let expected = before.iter().filter(|time| *time > first);
         Ok(!skipped.is_empty() && expected.eq(skipped))
+    }
+
+    /// The time of the last frame before the start.
+    pub fn last_skipped(&self) -> Option<ClockTime> {
+        self.gate.lock().skipped.last().copied()
     }
 
     /// The next frame.
@@ -239,7 +244,8 @@ impl Gate {
         self.changed.notify_all();
         match passes {
             true => PadProbeReturn::Ok,
-            false => PadProbeReturn::Drop,
+            // The frame is dropped with the probe's data.
+            false => PadProbeReturn::Handled,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a film file holds.
 
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{make, packages, pad};
+use crate::gstreamer::{decoder, make, packages, pad};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 use gst::{ClockTime, glib};
@@ -42,7 +42,7 @@ impl Source {
         let discoverer = Discoverer::new(TIMEOUT)?;
         let info = match discoverer.discover_uri(&uri) {
             Ok(info) => info,
-            Err(error) if error.matches(gst::StreamError::TypeNotFound) => {
+            Err(error) if error.kind::<gst::StreamError>().is_some() => {
                 return Err(anyhow!("this is no film, or it is damaged ({error})"));
             }
             Err(error) => return Err(error.into()),
@@ -74,46 +74,6 @@ impl Source {
             turned: orientation.is_some_and(|orientation| orientation != "rotate-0"),
         })
     }
-
-    /// Elements that read the file: `filesrc ! decodebin`, in the pipeline. Of the
-    /// streams, `link` gets the first one of frames.
-    ///
-    /// # Errors
-    /// An element is missing.
-    pub fn decode(path: &Path, pipeline: &Pipeline, head: &gst::Element) -> Result<()> {
-        let (source, decoder) = (make("filesrc")?, make("decodebin")?);
-        source.set_property("location", path);
-        pipeline.chain(&[source, decoder.clone()])?;
-        // Sound and subtitles are not decoded.
-        decoder.connect("autoplug-continue", false, |values| {
-            let caps = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
-            let name = caps.and_then(|caps| Some(caps.structure(0)?.name().to_string()));
-            let video = name.is_none_or(|name| {
-                let others = [
-                    "audio/",
-                    "text/",
-                    "subpicture/",
-                    "closedcaption/",
-                    "application/x-ass",
-                ];
-                !others.iter().any(|other| name.starts_with(other))
-                    && !name.starts_with("application/x-ssa")
-            });
-            Some(video.to_value())
-        });
-        let sink = pad(head, "sink")?;
-        decoder.connect_pad_added(move |decoder, pad| {
-            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            let name = caps.structure(0).map(|caps| caps.name().to_string());
-            if name.as_deref() != Some("video/x-raw") || sink.is_linked() {
-                return;
-            }
-            if let Err(error) = pad.link(&sink) {
-                gst::element_error!(decoder, gst::CoreError::Pad, ("{error}"));
-            }
-        });
-        Ok(())
-    }
 }
 
 /// What the decoded frames are.
@@ -121,7 +81,7 @@ fn frames(path: &Path) -> Result<VideoInfo> {
     let pipeline = Pipeline::new();
     let sink = make("fakesink")?;
     pipeline.chain(std::slice::from_ref(&sink))?;
-    Source::decode(path, &pipeline, &sink)?;
+    decoder::file(&pipeline, path, &sink)?;
     pipeline.preroll()?;
     let caps = pad(&sink, "sink")?
         .current_caps()

@@ -9,7 +9,7 @@ use crate::gstreamer::{make, pad};
 use crate::stop;
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
-use gst::{ClockTime, PadProbeReturn, PadProbeType};
+use gst::{PadProbeReturn, PadProbeType};
 use gst_app::{AppSink, AppSinkCallbacks};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -122,20 +122,20 @@ fn connect(
     let name = caps.structure(0).map(|caps| caps.name().to_string());
     let name = name.context("a stream without a type")?;
     let kind = kind_of(&name);
-    let mut chain = Vec::new();
-    // It changes the packing to what the muxer takes.
-    if name == "audio/mpeg"
-        && caps
-            .structure(0)
-            .is_some_and(|s| s.get("mpegversion") == Ok(4))
-    {
-        chain.push(make("aacparse")?);
+    let aac = gst::Caps::builder("audio/mpeg")
+        .field("mpegversion", 4)
+        .build();
+    let (mut chain, mut packed) = (Vec::new(), caps.clone());
+    if caps.can_intersect(&aac) {
+        // It changes the packing to what the muxer takes.
+        (chain, packed) = (vec![make("aacparse")?], aac);
     }
-    let fits = kind.is_some_and(|kind| {
-        let taken = &taken[place(kind)];
-        taken.can_intersect(&caps) || !chain.is_empty()
-    });
-    let sink = AppSink::builder().sync(false).async_(false).build();
+    let strip = caps.can_intersect(&text("pango-markup"))
+        && !taken[place(Kind::Subtitles)].can_intersect(&caps);
+    if strip {
+        packed = text("utf8");
+    }
+    let fits = kind.is_some_and(|kind| taken[place(kind)].can_intersect(&packed));
     let mut here = lock(copies);
     let number = kind.map_or(0, |kind| {
         here.seen[place(kind)] += 1;
@@ -143,7 +143,10 @@ fn connect(
     });
     match kind.filter(|_| fits) {
         Some(kind) => {
-            sink.set_caps(Some(&taken[place(kind)]));
+            let sink = AppSink::builder().sync(false).async_(false).build();
+            if !strip {
+                sink.set_caps(Some(&taken[place(kind)]));
+            }
             let track = Track {
                 kind,
                 file: format!("track-{}.packets", here.copies.len()),
@@ -155,8 +158,9 @@ fn connect(
                 tags: gst::TagList::new(),
             });
             let index = here.copies.len() - 1;
-            write_packets(&sink, copies, index, plan.from, plan);
+            write_packets(&sink, copies, index, plan, strip);
             collect_tags(&pad(&sink, "sink")?, copies, Some(index));
+            chain.push(sink.upcast());
         }
         None => {
             if let Some(kind) = kind {
@@ -164,15 +168,14 @@ fn connect(
                 here.left_out
                     .push(left_out(kind, number, &codec, container));
             }
-            collect_tags(&pad(&sink, "sink")?, copies, None);
-            // Nothing is kept.
-            sink.set_max_buffers(1);
-            sink.set_drop(true);
-            chain.clear();
+            // Nothing of it is kept but the film's tags.
+            let nowhere = make("fakesink")?;
+            nowhere.set_property("async", false);
+            collect_tags(&pad(&nowhere, "sink")?, copies, None);
+            chain = vec![nowhere];
         }
     }
     drop(here);
-    chain.push(sink.upcast());
     bin.add_many(&chain)?;
     gst::Element::link_many(&chain)?;
     for element in &chain {
@@ -216,7 +219,7 @@ fn left_out(kind: Kind, number: usize, codec: &str, container: Container) -> Str
     format!("{what} {number} ({codec}) cannot be copied into {name}, and is left out{advice}")
 }
 
-fn write_packets(sink: &AppSink, copies: &Shared, index: usize, from: ClockTime, plan: Plan) {
+fn write_packets(sink: &AppSink, copies: &Shared, index: usize, plan: Plan, strip: bool) {
     let copies = copies.clone();
     let write = move |sink: &AppSink| -> Result<()> {
         let sample = sink.pull_sample()?;
@@ -225,11 +228,16 @@ fn write_packets(sink: &AppSink, copies: &Shared, index: usize, from: ClockTime,
         let time = sample
             .segment()
             .and_then(|segment| stream_time(segment, buffer.pts()));
-        if time.is_some_and(|time| time < from || plan.is_over(time)) {
+        if time.is_some_and(|time| time < plan.from || plan.is_over(time)) {
             return Ok(());
         }
-        let packet = Packet::new(buffer, time.map(|time| time - from))?;
-        lock(&copies).copies[index].writer.packet(caps, &packet)
+        let mut packet = Packet::new(buffer, time.map(|time| time - plan.from))?;
+        let mut caps = caps.to_owned();
+        if strip {
+            packet.data = without_markup(&packet.data);
+            caps = text("utf8");
+        }
+        lock(&copies).copies[index].writer.packet(&caps, &packet)
     };
     let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
         write(sink).map(|()| gst::FlowSuccess::Ok).map_err(|error| {
@@ -238,6 +246,38 @@ fn write_packets(sink: &AppSink, copies: &Shared, index: usize, from: ClockTime,
         })
     });
     sink.set_callbacks(callbacks.build());
+}
+
+/// The caps of subtitles in this format.
+fn text(format: &str) -> gst::Caps {
+    let caps = gst::Caps::builder("text/x-raw");
+    caps.field("format", format).build()
+}
+
+/// The text without tags such as `<i>`, and with `&amp;` as `&`.
+fn without_markup(markup: &[u8]) -> Vec<u8> {
+    let mut text = String::new();
+    let mut tag = false;
+    for c in String::from_utf8_lossy(markup).chars() {
+        match c {
+            '<' => tag = true,
+            '>' if tag => tag = false,
+            _ if tag => (),
+            c => text.push(c),
+        }
+    }
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    let replaced = entities
+        .iter()
+        .fold(text, |text, (entity, c)| text.replace(entity, c));
+    replaced.into_bytes()
 }
 
 /// Collects a stream's tags, and the film's.
@@ -300,4 +340,17 @@ fn keep(from: &gst::TagListRef, to: &mut gst::TagList, names: &[&str]) {
 
 fn lock(copies: &Shared) -> MutexGuard<'_, Copies> {
     copies.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_becomes_text() {
+        let plain = |markup: &str| String::from_utf8(without_markup(markup.as_bytes())).unwrap();
+        assert_eq!(plain("<i>Tom</i> &amp; Jerry &lt;3"), "Tom & Jerry <3");
+        assert_eq!(plain("&amp;lt; über"), "&lt; über");
+        assert_eq!(plain("1 > 0 <b"), "1 > 0 ");
+    }
 }

@@ -43,7 +43,9 @@ pub fn all() -> Vec<Camera> {
         let properties = device.properties();
         let path = properties.and_then(|properties| {
             let names = ["api.v4l2.path", "device.path"];
-            names.iter().find_map(|name| properties.get::<String>(*name).ok())
+            names
+                .iter()
+                .find_map(|name| properties.get::<String>(*name).ok())
         });
         Camera {
             name: device.display_name().into(),
@@ -72,13 +74,21 @@ pub fn find(wanted: &str) -> Result<Camera> {
     });
     match place {
         Some(place) => Ok(cameras.into_iter().nth(place).expect("it was found there")),
-        None if cameras.is_empty() => bail!("--camera {wanted}: there is no camera; without --camera a clip is shown"),
-        None => bail!("--camera {wanted}: not found. There are: {}", list(&cameras)),
+        None if cameras.is_empty() => {
+            bail!("--camera {wanted}: there is no camera; without --camera a clip is shown")
+        }
+        None => bail!(
+            "--camera {wanted}: not found. There are: {}",
+            list(&cameras)
+        ),
     }
 }
 
 /// The cameras with their numbers, in a line.
 pub fn list(cameras: &[Camera]) -> String {
-    let numbered = cameras.iter().zip(1..).map(|(camera, place)| format!("{place}: {camera}"));
+    let numbered = cameras
+        .iter()
+        .zip(1..)
+        .map(|(camera, place)| format!("{place}: {camera}"));
     numbered.collect::<Vec<_>>().join(", ")
 }

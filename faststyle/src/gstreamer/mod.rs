@@ -1,5 +1,7 @@
 //! GStreamer with this project's element: start, elements, pipelines, errors.
 
+pub mod cameras;
+pub mod decoder;
 pub mod packages;
 pub mod pipeline;
 
@@ -29,6 +31,20 @@ pub fn make(name: &str) -> Result<gst::Element> {
     gst::ElementFactory::make(name)
         .build()
         .with_context(|| packages::missing(name))
+}
+
+/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads.
+///
+/// # Errors
+/// An element that is not there; the message names its package.
+pub fn bin(line: &str) -> Result<gst::Bin> {
+    for element in line.split(" ! ").filter_map(|part| part.split(' ').next()) {
+        // Not a caps filter.
+        if !element.contains('/') {
+            make(element)?;
+        }
+    }
+    gst::parse::bin_from_description(line, true).with_context(|| line.to_owned())
 }
 
 /// The pad `name` of `element`, which always has it.

@@ -1,5 +1,8 @@
 //! Which Debian package holds what GStreamer misses.
 
+/// Plugins that Debian 12 does not have.
+const RUST: &str = "gst-plugins-rs";
+
 /// Elements, or beginnings of their names, and the packages they are in. The first
 /// that fits counts.
 const PACKAGES: &[(&str, &str)] = &[
@@ -17,8 +20,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("rtmp", "gstreamer1.0-plugins-bad"),
     ("hls", "gstreamer1.0-plugins-bad"),
     ("webrtcbin", "gstreamer1.0-plugins-bad"),
-    ("whip", "gst-plugins-rs (not in Debian 12)"),
-    ("ndi", "gst-plugins-rs (not in Debian 12)"),
+    ("whip", RUST),
+    ("ndi", RUST),
     ("fdkaacenc", "gstreamer1.0-plugins-bad"),
     ("voaacenc", "gstreamer1.0-plugins-bad"),
     ("va", "gstreamer1.0-plugins-bad"),
@@ -58,17 +61,23 @@ const DECODERS: &[(&str, &str)] = &[
 ];
 
 /// The package of an element.
-pub fn of_element(element: &str) -> &'static str {
+fn of_element(element: &str) -> &'static str {
     let found = PACKAGES.iter().find(|(name, _)| element.starts_with(name));
     found.map_or("gstreamer1.0-plugins-base", |(_, package)| package)
 }
 
+/// Where to get an element from, in words.
+pub fn place_of(element: &str) -> String {
+    match of_element(element) {
+        RUST => format!("{RUST}, which Debian 12 does not have"),
+        package => format!("Debian's package {package}"),
+    }
+}
+
 /// What to say if there is no such element.
 pub fn missing(element: &str) -> String {
-    format!(
-        "GStreamer's element {element} is missing: install Debian's package {}",
-        of_element(element)
-    )
+    let place = place_of(element);
+    format!("GStreamer's element {element} is missing: install {place}")
 }
 
 /// What to say of GStreamer's description of something missing, such as

@@ -71,7 +71,12 @@ pub struct Controls {
 
 impl Controls {
     /// Of a pipeline's elements. `choices` is not empty.
-    pub fn new(style: gst::Element, text: Option<gst::Element>, flip: gst::Element, choices: Vec<Choice>) -> Self {
+    pub fn new(
+        style: gst::Element,
+        text: Option<gst::Element>,
+        flip: gst::Element,
+        choices: Vec<Choice>,
+    ) -> Self {
         let strength = style.property("strength");
         Controls {
             style,
@@ -82,6 +87,11 @@ impl Controls {
             strength,
             original: false,
         }
+    }
+
+    /// The styles to choose from.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
     }
 
     /// Does what a key stands for. Returns whether to go on.
@@ -164,7 +174,8 @@ impl Controls {
 
     /// Sets the size of the strokes; 0 to follow the network's resolution.
     pub fn set_stroke_scale(&self, scale: f64) {
-        self.style.set_property("stroke-scale", scale.clamp(0.0, 4.0));
+        self.style
+            .set_property("stroke-scale", scale.clamp(0.0, 4.0));
     }
 
     /// Sets the size of the network's picture; 0 to adapt it to the machine.
@@ -180,7 +191,8 @@ impl Controls {
 
     fn is_mirrored(&self) -> bool {
         let direction = self.flip.property_value("video-direction");
-        direction.get::<gst_video::VideoOrientationMethod>() == Ok(gst_video::VideoOrientationMethod::Horiz)
+        direction.get::<gst_video::VideoOrientationMethod>()
+            == Ok(gst_video::VideoOrientationMethod::Horiz)
     }
 
     /// Shows the statistics in the window, if they are switched on.
@@ -194,7 +206,11 @@ impl Controls {
     /// All that the page shows.
     pub fn state(&self) -> State {
         State {
-            styles: self.choices.iter().map(|choice| choice.name.clone()).collect(),
+            styles: self
+                .choices
+                .iter()
+                .map(|choice| choice.name.clone())
+                .collect(),
             chosen: self.chosen,
             strength: self.strength,
             original: self.original,
@@ -210,7 +226,13 @@ impl Controls {
     /// The element's statistics.
     pub fn statistics(&self) -> Statistics {
         let stats = self.style.property::<gst::Structure>("stats");
-        let text = |name| stats.get::<Option<String>>(name).ok().flatten().unwrap_or_default();
+        let text = |name| {
+            stats
+                .get::<Option<String>>(name)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        };
         let count = |name| stats.get::<u64>(name).unwrap_or_default();
         let size = |name| stats.get::<u32>(name).unwrap_or_default();
         Statistics {
@@ -258,7 +280,11 @@ mod tests {
             model: model.into(),
             style: style.map(Into::into),
         };
-        let choices = vec![choice("a", None), choice("b", Some("x")), choice("b", Some("y"))];
+        let choices = vec![
+            choice("a", None),
+            choice("b", Some("x")),
+            choice("b", Some("y")),
+        ];
         Controls::new(style, None, flip, choices)
     }
 

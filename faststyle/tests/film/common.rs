@@ -45,7 +45,11 @@ pub const SOUND: &str = "audiotestsrc num-buffers=88 ! audio/x-raw,rate=44100,ch
 
 /// Frames of these caps, each different.
 pub fn video(frames: u32, caps: &str) -> String {
-    format!("videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,{caps}")
+    let format = match caps.contains("format=") {
+        true => "",
+        false => ",format=I420",
+    };
+    format!("videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,{caps}{format}")
 }
 
 pub fn path(name: &str) -> PathBuf {

@@ -26,29 +26,38 @@ fn hdr_keeps_its_bits_and_tags() {
         "width=160,height=96,framerate=25/1,format=I420_10LE,colorimetry=bt2100-pq,\
          mastering-display-info=(string){mastering},content-light-level=(string)1000:400"
     );
-    let input = clip("hdr.mkv", 10, &line, "x265enc ! h265parse ! matroskamux");
+    let input = clip("hdr.mp4", 10, &line, "x265enc ! h265parse ! mp4mux");
     let (before, info) = caps(&input);
     assert_eq!(info.comp_depth(0), 10);
-    for (name, more) in [
-        ("hdr.out.mkv", ""),
-        ("hdr.out.mp4", ""),
-        ("hdr.out.ffv1.mkv", "ffv1"),
+    let value =
+        |caps: &gst::Caps, field: &str| caps.structure(0).unwrap().get::<String>(field).ok();
+    for (name, codec) in [
+        ("hdr.out.mp4", "h265"),
+        ("hdr.out.mkv", "h265"),
+        ("hdr.ffv1.mkv", "ffv1"),
     ] {
         let output = path(name);
-        let mut film = film(&input, &output);
-        if !more.is_empty() {
-            film.args(["--codec", more]);
-        }
-        film.assert().success();
+        film(&input, &output)
+            .args(["--codec", codec])
+            .assert()
+            .success();
         let (after, info) = caps(&output);
         assert_eq!(info.comp_depth(0), 10, "{name}");
         assert_eq!(info.colorimetry().to_string(), "bt2100-pq", "{name}");
-        for field in ["mastering-display-info", "content-light-level"] {
-            let value = |caps: &gst::Caps| caps.structure(0).unwrap().get::<String>(field).ok();
-            assert!(value(&before).is_some());
-            assert_eq!(value(&before), value(&after), "{name} {field}");
+        let light = "content-light-level";
+        assert!(value(&before, light).is_some());
+        assert_eq!(value(&before, light), value(&after, light), "{name}");
+        let mastering = "mastering-display-info";
+        assert!(value(&after, mastering).is_some(), "{name}");
+        // GStreamer 1.22 writes another luminance into Matroska than it reads.
+        if name.ends_with(".mp4") {
+            assert_eq!(value(&before, mastering), value(&after, mastering));
         }
     }
+    // By itself, too.
+    let output = path("hdr.by itself.mp4");
+    film(&input, &output).assert().success();
+    assert_eq!(caps(&output).1.comp_depth(0), 10);
 }
 
 #[test]
@@ -70,11 +79,12 @@ fn pixel_shape_and_range_are_kept() {
                 colorimetry=1:4:5:4";
     let input = clip("wide.mkv", 5, line, "x264enc ! matroskamux");
     let (_, before) = caps(&input);
+    assert!(before.par() > gst::Fraction::from(1));
     for name in ["wide.out.mkv", "wide.out.mp4"] {
         let output = path(name);
         film(&input, &output).assert().success();
         let (_, after) = caps(&output);
-        assert_eq!(after.par(), gst::Fraction::new(16, 15), "{name}");
+        assert_eq!(after.par(), before.par(), "{name}");
         assert_eq!(after.fps(), before.fps(), "{name}");
         assert_eq!(
             after.colorimetry().range(),
@@ -99,7 +109,7 @@ fn a_variable_frame_rate_keeps_its_times() {
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             let number = number.fetch_add(1, Ordering::Relaxed) + 1;
             match number % 7 == 3 || (20..45).contains(&number) {
-                true => gst::PadProbeReturn::Drop,
+                true => gst::PadProbeReturn::Handled,
                 false => gst::PadProbeReturn::Ok,
             }
         });
@@ -123,22 +133,28 @@ fn a_variable_frame_rate_keeps_its_times() {
 
 #[test]
 fn a_phone_film_stands_upright() {
-    let input = path("phone.mp4");
-    let line = format!(
-        "{} ! x264enc ! taginject tags=image-orientation=rotate-90 ! mp4mux ! filesink name=file",
-        video(4, "width=80,height=48,framerate=25/1")
-    );
-    play(&line, &input, |_| ());
+    let line = "width=80,height=48,framerate=25/1";
+    let input = clip("phone.mp4", 4, line, "x264enc ! mp4mux");
+    turn(&input);
+    assert!(orientation(&input), "the clip has no tag");
     let output = path("upright.mp4");
     film(&input, &output).assert().success();
     let (_, info) = caps(&output);
-    let turned = orientation(&output);
-    // Either the pixels are upright or the tag is kept.
-    assert!(
-        (info.width(), info.height(), turned) == (48, 80, false),
-        "{info:?}"
-    );
-    assert!(orientation(&input), "the clip has no tag");
+    assert_eq!((info.width(), info.height()), (48, 80));
+    assert!(!orientation(&output));
+}
+
+/// Writes into an MP4 file that its video is to be turned by a right angle.
+fn turn(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let header = bytes.windows(4).position(|name| name == b"tkhd").unwrap();
+    let one = 0x1_0000_i32;
+    let matrix = [0, one, 0, -one, 0, 0, 48 * one, 0, 0x4000_0000];
+    let place = header + 44;
+    for (number, value) in matrix.into_iter().enumerate() {
+        bytes[place + 4 * number..][..4].copy_from_slice(&value.to_be_bytes());
+    }
+    std::fs::write(file, bytes).unwrap();
 }
 
 fn orientation(file: &Path) -> bool {
