@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorView};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -251,8 +251,17 @@ impl ModelFile {
 }
 
 /// Writes `bytes` to `path` so that a crash or a full disk on the way leaves
-/// what was there before.
+/// what was there before. What is no file, a device or a pipe, is written to, and so is
+/// the file that a link means.
+///
+/// # Errors
+/// Whatever keeps the file from being written. Nothing is left of it then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_stream(path) {
+        return OpenOptions::new().append(true).open(path)?.write_all(bytes);
+    }
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -267,6 +276,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether `path` is something that takes what is written to it, and that a new file
+/// must not replace: a device, a pipe, or this process's output.
+pub fn is_stream(path: &Path) -> bool {
+    let outputs = ["/dev/stdout", "/dev/stderr"].map(Path::new);
+    let of_process = ["/dev/fd", "/proc"];
+    let kind = fs::metadata(path).map(|info| info.file_type());
+    outputs.contains(&path)
+        || of_process.iter().any(|folder| path.starts_with(folder))
+        || kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
 }
 
 /// A fault of a model file whose path is not known yet.

@@ -1,11 +1,12 @@
 //! The command line of `faststyle-train`.
 
+use anyhow::Context;
 use faststyle_train::cli::{Cli, Command, config};
 use faststyle_train::commands::{
-    Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, interrupt, optimize,
+    Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, interrupt, list, optimize,
     sheet, styles, stylize, train,
 };
-use faststyle_train::logging::say::say;
+use faststyle_train::logging::say::{say, say_lines};
 use faststyle_train::memory;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if let Some(error) = error.downcast_ref::<clap::Error>() {
-                error.exit();
+                return explain(error);
             }
             say(format_args!("faststyle-train: {error:#}"));
             ExitCode::FAILURE
@@ -49,6 +50,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Optimize(args) => stoppable(|stop| optimize::run(&args, stop)),
         Command::Evaluate(args) => stoppable(|stop| evaluate::run(&args, stop)),
         Command::Stylize(args) => stoppable(|stop| stylize::run(&args, stop)),
+        Command::List => {
+            list::run()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Info(args) => {
             info::run(&args)?;
             Ok(ExitCode::SUCCESS)
@@ -68,6 +73,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Prints what is wrong with the command line, or the help that it asks for.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    // Without colours: what was typed may hold characters that act on the terminal.
+    say_lines(error.render().to_string().trim_end());
+    ExitCode::from(error.exit_code() as u8)
+}
+
 /// Runs a command that an interrupt stops cleanly.
 fn stoppable(
     command: impl FnOnce(&AtomicBool) -> anyhow::Result<Outcome>,
@@ -78,6 +93,10 @@ fn stoppable(
             std::process::exit(INTERRUPTED.into());
         }
     })?;
+    // Where threads cannot be started, the first that needs them would panic.
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .context("cannot start threads")?;
     match command(&STOP)? {
         Outcome::Finished => Ok(ExitCode::SUCCESS),
         Outcome::Interrupted => Ok(ExitCode::from(INTERRUPTED)),

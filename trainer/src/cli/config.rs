@@ -9,6 +9,7 @@
 
 use crate::cli::Cli;
 use crate::cli::preset::Preset;
+use crate::io::input;
 use anyhow::{Context, bail};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -124,8 +125,7 @@ fn settings(preset: Preset) -> Vec<ConfigSetting> {
 /// The settings in the config file `path`.
 fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     let name = path.display();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read --config {name}"))?;
+    let text = input::read_text(path).with_context(|| format!("cannot read --config {name}"))?;
     let line = |start: usize| {
         let before = text.bytes().take(start);
         1 + before.filter(|byte| *byte == b'\n').count()
@@ -228,6 +228,8 @@ fn in_file(error: clap::Error, path: &Path, settings: &[ConfigSetting]) -> anyho
     let text = error.to_string();
     let reason = text.split("\n\n").next().unwrap_or(&text);
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    // In one line.
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     anyhow::anyhow!("{}, line {}: {reason}", path.display(), setting.line)
 }
 

@@ -43,6 +43,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Repaint pictures with a trained network
     Stylize(StylizeArgs),
+    /// Show the models and styles that are found by their names
+    List,
     /// Show what a model file contains and how it was trained
     Info(InfoArgs),
     /// Convert a model to ONNX
@@ -58,14 +60,16 @@ pub enum Command {
 #[command(after_help = "\
 Results are called NAME.STYLE.png, for example photo.scream.png. They are written beside
 the picture, or into the folder OUT with the same subfolders as the input folder. Earlier
-results in an input folder are skipped. Input files are never overwritten.
+results in an input folder are skipped, and so are pictures of a folder whose results are
+there. Input files are never overwritten. Orientation, transparency, colour profile and
+EXIF data are kept; what is not, more than 8 bits or animation, is said.
 Ctrl-C stops the program; no file is left incomplete.")]
 pub struct StylizeArgs {
     /// Pictures (JPEG, PNG, WebP, BMP, GIF, TIFF) or folders of them, including
     /// subfolders
     #[arg(value_name = "PICTURE", required = true)]
     pub pictures: Vec<PathBuf>,
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3 [default: the
@@ -76,6 +80,9 @@ pub struct StylizeArgs {
     /// picture]
     #[arg(long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+    /// Overwrite results that exist
+    #[arg(long)]
+    pub overwrite: bool,
 
     /// Strength of the style, from 0 (none) to 1 (full)
     #[arg(long, value_name = "S", value_parser = fraction, default_value = "1")]
@@ -134,7 +141,7 @@ pub enum PictureFormat {
 /// The arguments of `info`.
 #[derive(Clone, Debug, Args)]
 pub struct InfoArgs {
-    /// The model files
+    /// The models: files, or names that `list` shows
     #[arg(value_name = "MODEL", required = true)]
     pub models: Vec<PathBuf>,
     /// Show this style alone
@@ -148,7 +155,7 @@ pub struct InfoArgs {
 /// The arguments of `extract-style`.
 #[derive(Clone, Debug, Args)]
 pub struct ExtractStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3
@@ -165,7 +172,7 @@ pub struct ExtractStyleArgs {
 /// The arguments of `remove-style`.
 #[derive(Clone, Debug, Args)]
 pub struct RemoveStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style
@@ -185,12 +192,15 @@ pub struct SheetArgs {
     /// The photos
     #[arg(value_name = "PHOTO", required = true)]
     pub photos: Vec<PathBuf>,
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The PNG file to write [default: NAME.sheet.png beside each photo]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
     /// Scale photos down if their longer side has more pixels than this
     #[arg(long, value_name = "PX", value_parser = count(16, 4096), default_value = "512")]
     pub max_size: u64,
@@ -208,7 +218,7 @@ files like those of `train`, named after MODEL and the style (here atelier.waves
 its end the style is added to MODEL. Ctrl-C finishes the step and saves; --resume
 continues.")]
 pub struct AddStyleArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The painting to learn from (JPEG, PNG, WebP, BMP, GIF, TIFF); repeat it to
@@ -274,7 +284,7 @@ pub struct AddStyleArgs {
 Input and output of the graph, `input` and `output`, are f32 [1, 3, height, width], RGB
 in 0..255. Without --size, height and width must be multiples of 4.")]
 pub struct ExportOnnxArgs {
-    /// The model file to read
+    /// The model: a file, or a name that `list` shows
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
@@ -284,6 +294,9 @@ pub struct ExportOnnxArgs {
     /// The file to write [default: MODEL with the extension .onnx]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
     /// Fix the picture size; any size is allowed
     #[arg(long, value_name = "WxH", value_parser = picture_size)]
     pub size: Option<(usize, usize)>,
@@ -298,6 +311,9 @@ pub struct ImportVggArgs {
     /// The file to write
     #[arg(long, value_name = "OUT", default_value = "vgg19.safetensors")]
     pub output: PathBuf,
+    /// Overwrite OUT if it exists
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// The arguments of `train`.
@@ -337,10 +353,11 @@ pub struct TrainArgs {
     /// and the data about the painting
     #[arg(long, conflicts_with_all = ["init", "overwrite"])]
     pub resume: bool,
-    /// Start a new training even if OUTPUT or its checkpoint exists
+    /// Start a new training even if OUTPUT or another file that it writes exists
     #[arg(long)]
     pub overwrite: bool,
-    /// Start from the weights of another style's model instead of random ones; a
+    /// Start from the weights of another style's model (a file, or a name that `list`
+    /// shows) instead of random ones; a
     /// multiple of its width as --width starts from a wider network that paints
     /// the same
     #[arg(long, value_name = "MODEL")]
@@ -459,7 +476,8 @@ pub struct AboutArgs {
 #[command(after_help = "\
 Supported networks, of any width:
   TransformerNet of pytorch/examples (fast_neural_style), as a state_dict that torch.save
-  wrote (*.pth, *.model, *.pt; alone or in a checkpoint) or as a safetensors file;
+  wrote (*.pth, *.model, *.pt; alone or in a checkpoint), as a safetensors file, or as an
+  ONNX file such as the model zoo's candy, mosaic, rain_princess, udnie and pointilism;
   lengstrom/fast-style-transfer, as a safetensors file of its variables (Variable,
   Variable_1 and so on).")]
 pub struct ImportArgs {
@@ -472,6 +490,10 @@ pub struct ImportArgs {
     /// Overwrite OUTPUT if it exists
     #[arg(long)]
     pub overwrite: bool,
+    /// What the names of the network's tensors begin with, if the file holds several
+    /// networks, such as model_ema
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
 
     #[command(flatten)]
     pub about: AboutArgs,
@@ -495,6 +517,9 @@ pub struct OptimizeArgs {
     /// The PNG file to write
     #[arg(long, value_name = "PICTURE")]
     pub output: PathBuf,
+    /// Overwrite PICTURE and the file of --metrics if they exist
+    #[arg(long)]
+    pub overwrite: bool,
 
     /// Maximum number of iterations, one L-BFGS step each
     #[arg(long, value_name = "N", value_parser = count(1, 1_000_000), default_value = "500")]
@@ -538,7 +563,7 @@ Defaults for loss weights, layers, --style-size and crops of the paintings come 
 model file, if it was trained with them. The table is printed to standard error. Ctrl-C
 stops after the current photo and reports the finished ones.")]
 pub struct EvaluateArgs {
-    /// The model file
+    /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
@@ -563,13 +588,16 @@ pub struct EvaluateArgs {
     /// saves nearly all of the time
     #[arg(long, value_name = "N", value_parser = count(0, 1_000_000), default_value = "150")]
     pub max_iterations: u64,
-    /// Write the results to this JSON file instead of standard output
+    /// Also write the results to this JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write a PNG file with the painting and, for each photo, the photo, the
     /// network's picture and the optimized picture of the same loss
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
+    /// Overwrite the files of --json and --sheet if they exist
+    #[arg(long)]
+    pub overwrite: bool,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
@@ -731,6 +759,7 @@ mod tests {
             "remove-style --model a --style b",
             "sheet --model a b",
             "stylize a --model b",
+            "list",
             "info a",
             "export-onnx a",
             "import a",

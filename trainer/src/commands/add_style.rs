@@ -2,8 +2,8 @@
 //! are learned.
 
 use crate::cli::{AddStyleArgs, LossArgs, TrainArgs};
-use crate::commands::Outcome;
 use crate::commands::train::{self, recipe};
+use crate::commands::{Outcome, style};
 use crate::data;
 use crate::io::files::{Files, stem};
 use crate::io::{output, picture};
@@ -17,7 +17,7 @@ use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Model, Network, Style, StyleMix};
-use std::path::Path;
+use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 /// Photos that the best start is looked for with.
@@ -29,6 +29,14 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    let args = &AddStyleArgs {
+        model: style::find(&args.model)?.path,
+        output: match &args.output {
+            Some(output) => Some(output::model_file("--output", output)?),
+            None => None,
+        },
+        ..args.clone()
+    };
     let base = Model::load(&args.model)?;
     let name = style_name(args)?;
     check_output(args, &base, &name)?;
@@ -119,15 +127,14 @@ fn training_args(args: &AddStyleArgs, base: &Model, name: &str) -> anyhow::Resul
         },
     };
     let fresh = |value: f64| (!args.resume).then_some(value);
-    let stem = stem(&args.model)?;
+    let mut file = args.model.file_stem().unwrap_or_default().to_os_string();
+    file.push(format!(".{name}.safetensors"));
     let mut about = args.about.clone();
     about.name = Some(name.into());
     Ok(TrainArgs {
         style: args.style.clone(),
         photos: args.photos.clone(),
-        output: args
-            .model
-            .with_file_name(format!("{stem}.{name}.safetensors")),
+        output: args.model.with_file_name(file),
         resume: args.resume,
         steps: args.steps.or((!args.resume).then_some(600)),
         batch: args.batch.or((!args.resume).then_some(1)),
@@ -232,13 +239,12 @@ fn insert(base: &Model, added: Model) -> anyhow::Result<Model> {
 }
 
 /// The command that resumes the training.
-fn resume_command(args: &AddStyleArgs, name: &str) -> Vec<String> {
-    let path = |path: &Path| path.to_string_lossy().into_owned();
-    let mut words = vec!["add-style".into(), "--resume".into()];
-    words.extend(["--model".into(), path(&args.model)]);
+fn resume_command(args: &AddStyleArgs, name: &str) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["add-style".into(), "--resume".into()];
+    words.extend(["--model".into(), args.model.clone().into()]);
     words.extend(["--name".into(), name.into()]);
     if let Some(output) = &args.output {
-        words.extend(["--output".into(), path(output)]);
+        words.extend(["--output".into(), output.clone().into()]);
     }
     words.extend(train::device_words(args.device));
     words

@@ -15,14 +15,14 @@ use gstfaststyle::internals::network::write_atomically;
 pub fn run(args: &ExportOnnxArgs) -> Result<()> {
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => args.model.with_extension("onnx"),
+        None => style::beside(&args.model, |model| model.with_extension("onnx"))?,
     };
-    output::check("--output", &path)?;
     ensure!(
         path != args.model,
         "--output {}: this is the model itself",
         path.display()
     );
+    output::check_new("--output", &path, args.overwrite)?;
     let model = style::load_named(&args.model, args.style.as_deref())?;
     let size = args.size.map(|(width, height)| Size::new(width, height));
     let bytes = onnx::export(&model, size)?;

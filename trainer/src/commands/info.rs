@@ -1,12 +1,13 @@
 //! The command `info`: what a model file contains and how it was trained.
 
 use crate::cli::InfoArgs;
+use crate::commands::list::about;
 use crate::commands::style;
 use crate::logging::say::{printable, say};
 use crate::objective::losses::Losses;
 use crate::training::recipe;
 use anyhow::{Context, ensure};
-use gstfaststyle::{Architecture, Model, OutputMap, Padding, Style, Upsampling};
+use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -23,9 +24,10 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for (i, path) in args.models.iter().enumerate() {
         let text = match Card::read(path, args.style.as_deref()) {
-            Ok(card) if args.json => format!("{:#}\n", card.json()),
+            Ok(card) if args.json => format!("{}\n", printable_json(&card.json())),
             Ok(card) if i > 0 => format!("\n{}", card.text()),
             Ok(card) => card.text(),
+            Err(error) if args.models.len() == 1 => return Err(error),
             Err(error) => {
                 failed += 1;
                 say(format_args!("{error:#}"));
@@ -40,6 +42,19 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// JSON with every character escaped that would act on a terminal.
+fn printable_json(value: &Value) -> String {
+    let acts = |c: char| c.is_control() && c != '\n';
+    let mut text = String::new();
+    for c in format!("{value:#}").chars() {
+        match acts(c) {
+            true => text += &format!("\\u{:04x}", u32::from(c)),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
 /// The information about a model.
 struct Card {
     file: String,
@@ -49,10 +64,12 @@ struct Card {
 
 impl Card {
     fn read(path: &Path, style: Option<&str>) -> anyhow::Result<Self> {
-        let model = match style {
-            Some(_) => style::load(path, style)?,
-            None => Model::load(path)?,
+        let found = style::find(path)?;
+        let model = match style.or(found.style.as_deref()) {
+            Some(style) => style::load(&found.path, Some(style))?,
+            None => Model::load(&found.path)?,
         };
+        let path = found.path;
         let info = path
             .metadata()
             .with_context(|| path.display().to_string())?;
@@ -104,7 +121,7 @@ impl Card {
         }
         recipe_lines(&mut Facts::new(&recipe), &mut add);
         training_lines(&mut training, &mut add);
-        let mut text = format!("{}\n", self.file);
+        let mut text = format!("{}\n", self.file.replace('\n', " "));
         for (what, line) in lines {
             // Writing to a string cannot fail.
             let line = line.replace('\n', " ");
@@ -146,17 +163,6 @@ fn word(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-fn about(style: &Style) -> String {
-    let mut text = style.name.clone();
-    if let Some(title) = &style.title {
-        text += &format!(": \"{title}\"");
-    }
-    for more in [&style.artist, &style.year].into_iter().flatten() {
-        text += &format!(", {more}");
-    }
-    text
 }
 
 fn network(architecture: &Architecture) -> String {

@@ -8,6 +8,7 @@ pub mod import;
 pub mod import_vgg;
 pub mod info;
 pub mod interrupt;
+pub mod list;
 pub mod optimize;
 pub mod sheet;
 pub mod style;

@@ -2,6 +2,7 @@
 
 use crate::cli::{OptimizeArgs, Start};
 use crate::commands::Outcome;
+use crate::commands::train::warnings;
 use crate::io::{output, picture};
 use crate::logging::metrics::SearchMetrics;
 use crate::logging::progress::Progress;
@@ -28,9 +29,9 @@ use std::time::Instant;
 pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let paintings = args.style.iter().map(|path| path.as_path());
     let inputs: Vec<&Path> = paintings.chain([args.photo.as_path()]).collect();
-    output::check_png("--output", &args.output, &inputs)?;
+    output::check_png("--output", &args.output, &inputs, args.overwrite)?;
     if let Some(metrics) = &args.metrics {
-        output::check("--metrics", metrics)?;
+        output::check_new("--metrics", metrics, args.overwrite)?;
     }
     let device = args.device.open()?;
     let photo = picture::load_scaled(&args.photo, args.size as usize, &device)?;
@@ -40,10 +41,16 @@ pub fn run(args: &OptimizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         &args.loss.style_crop,
         &[],
     )?;
+    let style_size = args.loss.style_size.unwrap_or(args.size);
+    for painting in &paintings {
+        if let Some(warning) = warnings::small(painting, style_size)? {
+            say(format_args!("warning: {warning}"));
+        }
+    }
     let objective = Objective::of(
         Vgg19::open(args.loss.vgg.as_deref(), Products::Exact, &device)?,
         &paintings,
-        args.loss.style_size.unwrap_or(args.size) as usize,
+        style_size as usize,
         args.loss.weights(LossWeights::default()),
         &device,
     )?;

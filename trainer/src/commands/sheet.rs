@@ -1,8 +1,7 @@
 //! The command `sheet`: photos in all styles of a model, as one picture.
 
 use crate::cli::SheetArgs;
-use crate::commands::Outcome;
-use crate::io::files::stem;
+use crate::commands::{Outcome, style};
 use crate::io::{output, picture, sheet};
 use crate::logging::progress::PictureProgress;
 use crate::logging::say::say;
@@ -18,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # Errors
 /// A file that cannot be read or written.
 pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let model = Model::load(&args.model)?;
+    let model = Model::load(style::find(&args.model)?.path)?;
     let outputs = outputs(args)?;
     let options = Options {
         device: args.device,
@@ -62,9 +61,13 @@ fn outputs(args: &SheetArgs) -> anyhow::Result<Vec<PathBuf>> {
         let output = match (&args.output, &args.photos[..]) {
             (Some(output), [_]) => output.clone(),
             (Some(_), _) => bail!("--output names one file: leave it out for several photos"),
-            (None, _) => photo.with_file_name(format!("{}.sheet.png", stem(photo)?)),
+            (None, _) => {
+                let mut name = photo.file_stem().unwrap_or_default().to_os_string();
+                name.push(".sheet.png");
+                photo.with_file_name(name)
+            }
         };
-        output::check_png("--output", &output, &inputs)?;
+        output::check_png("--output", &output, &inputs, args.overwrite)?;
         Ok(output)
     };
     args.photos.iter().map(output).collect()

@@ -21,10 +21,10 @@ pub fn extract(args: &ExtractStyleArgs) -> anyhow::Result<()> {
     let model = style::load(&args.model, Some(&args.style))?;
     let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
     let output = match &args.output {
-        Some(output) => output.clone(),
-        None => args
-            .model
-            .with_file_name(format!("{}.safetensors", names.join("+"))),
+        Some(output) => output::model_file("--output", output)?,
+        None => style::beside(&args.model, |model| {
+            model.with_file_name(format!("{}.safetensors", names.join("+")))
+        })?,
     };
     save(&alone(model), &output, args.overwrite)
 }
@@ -35,12 +35,13 @@ pub fn extract(args: &ExtractStyleArgs) -> anyhow::Result<()> {
 /// A model that cannot be read, a style that it lacks, its only style, a file
 /// that is there already or cannot be written.
 pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
-    let model = Model::load(&args.model)?;
+    let path = style::find(&args.model)?.path;
+    let model = Model::load(&path)?;
     let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
     let index = model.style_index(&args.style).with_context(|| {
         format!(
             "{} has no style {}, only {}",
-            args.model.display(),
+            path.display(),
             args.style,
             names.join(", ")
         )
@@ -49,7 +50,7 @@ pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
         names.len() > 1,
         "{} is the only style of {}",
         args.style,
-        args.model.display()
+        path.display()
     );
     let mut rest = split(&model)?;
     rest.remove(index);
@@ -57,8 +58,11 @@ pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
         1 => alone(rest.remove(0)),
         _ => stack(&rest)?,
     };
-    let output = args.output.as_ref().unwrap_or(&args.model);
-    save(&rest, output, args.overwrite || args.output.is_none())
+    let output = match &args.output {
+        Some(output) => output::model_file("--output", output)?,
+        None => path,
+    };
+    save(&rest, &output, args.overwrite || args.output.is_none())
 }
 
 /// `model`, of one style, with that style's record as its own.

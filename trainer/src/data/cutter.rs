@@ -1,6 +1,6 @@
 //! Random square crops of photos.
 
-use crate::io::photo;
+use crate::io::photo::{self, Bound};
 use anyhow::{Result, ensure};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -47,7 +47,7 @@ impl Cutter {
         random: &mut impl Rng,
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
-        let photo = photo::read(path)?;
+        let photo = photo::read(path, Bound::TRAINING)?;
         let (width, height) = photo.dimensions();
         ensure!(
             width.min(height) >= self.size.div_ceil(2),

@@ -6,8 +6,8 @@
 
 pub mod cutter;
 
-use crate::io::files;
 use crate::io::fingerprint::fingerprint_of;
+use crate::io::{files, foreign};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use cutter::Cutter;
@@ -177,7 +177,8 @@ impl Drop for Batches {
     }
 }
 
-/// The photos under a folder, in order, and what of it could not be read.
+/// The photos under a folder, in order, and what of it cannot be read, pictures of other
+/// formats among it.
 type Listing = (Vec<PathBuf>, Vec<(PathBuf, String)>);
 
 pub(crate) fn list(dir: &Path) -> Result<Listing> {
@@ -196,17 +197,28 @@ pub(crate) fn list(dir: &Path) -> Result<Listing> {
             Ok(entry) if entry.file_type().is_file() && is_photo(entry.path()) => {
                 photos.push(entry.into_path());
             }
-            Ok(_) => {}
+            Ok(entry) => {
+                let reason = foreign::by_name(entry.path());
+                unread.extend(reason.map(|reason| (entry.into_path(), reason)));
+            }
             Err(error) => {
                 let path = error.path().unwrap_or(dir).to_path_buf();
                 unread.push((path, error.to_string()));
             }
         }
     }
+    unread.sort();
     if photos.is_empty() {
-        let reason = match unread.first() {
-            Some((_, reason)) => format!("; {reason}"),
-            None => String::new(),
+        let reason = match &unread[..] {
+            [(path, reason), others @ ..] => format!(
+                "; {}: {reason}{}",
+                path.display(),
+                match others.len() {
+                    0 => String::new(),
+                    count => format!("; and {count} more are not read"),
+                }
+            ),
+            [] => String::new(),
         };
         bail!("{name} holds no photos ({}){reason}", EXTENSIONS.join(", "));
     }

@@ -110,6 +110,34 @@ fn only_photos_are_listed() {
 }
 
 #[test]
+fn other_pictures_are_named() {
+    let folder = folder_of(2);
+    fs::write(folder.path().join("a/IMG_1.HEIC"), b"something").unwrap();
+    fs::write(folder.path().join("b.avif"), b"something").unwrap();
+    let batches = open(folder.path(), 0, 0, 2);
+    assert_eq!(batches.photos(), 2);
+    let skipped = batches.skipped();
+    assert_eq!(skipped.len(), 2);
+    assert!(
+        skipped[0].1.contains("HEIC, which is not read"),
+        "{skipped:?}"
+    );
+    assert!(
+        skipped[1].1.contains("AVIF, which is not read"),
+        "{skipped:?}"
+    );
+    for photo in list(folder.path()).unwrap().0 {
+        fs::remove_file(photo).unwrap();
+    }
+    let text = refusal(folder.path());
+    assert!(
+        text.contains("IMG_1.HEIC: a picture in the format HEIC"),
+        "{text}"
+    );
+    assert!(text.contains("1 more"), "{text}");
+}
+
+#[test]
 fn bad_photos_are_replaced_the_same_way_each_time() {
     let folder = folder_of(5);
     let whole = fs::read(folder.path().join("1.PNG")).unwrap();

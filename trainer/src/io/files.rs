@@ -2,6 +2,8 @@
 
 use crate::io::output;
 use anyhow::{Context, ensure};
+use gstfaststyle::internals::network::is_stream;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// What the checkpoint has in its name after the model's.
@@ -15,17 +17,31 @@ const PREVIEW: &str = ".preview-";
 /// Whether this is a preview of a training whose model or checkpoint lies beside it, or
 /// the folder of them.
 pub fn is_preview(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = name.strip_suffix(PREVIEWS);
-    let latest = || name.strip_suffix(".png")?.split_once(PREVIEW);
-    let Some(stem) = folder.or_else(|| Some(latest()?.0)) else {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let folder = name.strip_suffix(PREVIEWS.as_bytes());
+    let latest = || {
+        let name = name.strip_suffix(b".png")?;
+        let mut places = name.windows(PREVIEW.len());
+        name.get(..places.position(|place| place == PREVIEW.as_bytes())?)
+    };
+    let Some(stem) = folder.or_else(latest) else {
         return false;
     };
-    let beside = |end: &str| path.with_file_name(format!("{stem}{end}")).exists();
-    beside(".safetensors") || beside(CHECKPOINT)
+    // SAFETY: these are bytes of a file's name, up to a text that is UTF-8.
+    let stem = unsafe { OsStr::from_encoded_bytes_unchecked(stem) };
+    let exists = |end: &str| path.with_file_name(with_end(stem, end)).exists();
+    exists(".safetensors") || exists(CHECKPOINT)
 }
 
-/// The file's name without folder and extension.
+/// The file's name `stem`, whatever its bytes are, followed by `end`.
+fn with_end(stem: &OsStr, end: &str) -> OsString {
+    let mut name = stem.to_os_string();
+    name.push(end);
+    name
+}
+
+/// The file's name without folder and extension; what is not Unicode in it becomes
+/// U+FFFD.
 pub fn stem(path: &Path) -> anyhow::Result<String> {
     path.file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
@@ -45,25 +61,30 @@ pub struct Files {
     /// The folder of what the previews were at each checkpoint.
     pub previews: PathBuf,
     /// The model's name without its extension.
-    pub stem: String,
+    pub stem: OsString,
 }
 
 impl Files {
     /// The files beside `model`.
     ///
     /// # Errors
-    /// `model` cannot be a file to write.
+    /// `model` is no file's name.
     pub fn beside(model: &Path) -> anyhow::Result<Self> {
-        let stem = stem(model)?;
-        output::check("--output", model)?;
-        let beside = |end: &str| model.with_file_name(format!("{stem}{end}"));
+        let stem = model.file_stem();
+        let stem = stem.with_context(|| format!("{}: not a file name", model.display()))?;
+        ensure!(
+            !is_stream(model),
+            "--output {}: several files are written beside a model; name a file",
+            model.display()
+        );
+        let beside = |end: &str| model.with_file_name(with_end(stem, end));
         Ok(Files {
             model: model.to_path_buf(),
             checkpoint: beside(CHECKPOINT),
             metrics: beside(".metrics"),
             report: beside(".report.html"),
             previews: beside(PREVIEWS),
-            stem,
+            stem: stem.to_os_string(),
         })
     }
 
@@ -77,12 +98,21 @@ impl Files {
             "there is already a training {}: --resume continues it, --overwrite starts a new one",
             self.checkpoint.display()
         );
+        let metrics = ["csv", "jsonl"].map(|end| format!(".metrics.{end}"));
+        let metrics = metrics.map(|end| self.model.with_file_name(with_end(&self.stem, &end)));
+        for path in metrics.iter().chain([&self.model, &self.report]) {
+            ensure!(
+                !output::is_there(path, overwrite),
+                "{}",
+                output::already(path)
+            );
+        }
         Ok(())
     }
 
     /// The latest picture of the preview called `name`.
     pub fn preview(&self, name: &str) -> PathBuf {
-        self.model
-            .with_file_name(format!("{}{PREVIEW}{name}.png", self.stem))
+        let end = format!("{PREVIEW}{name}.png");
+        self.model.with_file_name(with_end(&self.stem, &end))
     }
 }

@@ -1,11 +1,13 @@
 //! Short fingerprints that tell one file from another.
 
+use crate::io::input;
+use crate::io::photo::MAX_FILE_BYTES;
 use anyhow::Context;
 use std::path::Path;
 
 /// 64 bits that tell one file from another, as 16 hexadecimal digits (FNV-1a).
 pub fn fingerprint(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path)
+    let bytes = input::read(path, MAX_FILE_BYTES)
         .with_context(|| format!("cannot read the painting {}", path.display()))?;
     Ok(fingerprint_of(bytes))
 }

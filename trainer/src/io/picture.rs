@@ -1,6 +1,6 @@
 //! Pictures from and to files.
 
-use crate::io::photo;
+use crate::io::photo::{self, Bound};
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::Image;
@@ -21,7 +21,8 @@ const MAX_PIXELS: f64 = (1 << 26) as f64;
 /// # Errors
 /// What keeps it from being read, with the path.
 pub fn read(path: &Path) -> anyhow::Result<RgbImage> {
-    photo::read(path).with_context(|| format!("cannot read the picture {}", path.display()))
+    photo::read(path, Bound::free_memory())
+        .with_context(|| format!("cannot read the picture {}", path.display()))
 }
 
 /// A picture with its shorter side scaled to `shorter` pixels: RGB in 0..255,

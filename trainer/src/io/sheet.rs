@@ -6,8 +6,9 @@ use image::{Rgb, RgbImage, imageops};
 /// Pixels between two pictures, and around all.
 const GAP: u32 = 8;
 
-/// Height of a letter in a label, and of the label, in pixels.
-const LETTER: u32 = 16;
+/// Side of a letter in the font, and height of a label, in pixels. Letters are drawn at
+/// twice their size where the label has room for them.
+const LETTER: u32 = 8;
 const LABEL: u32 = 24;
 
 /// The rows below one another on white, each row's pictures side by side.
@@ -34,18 +35,20 @@ pub fn labelled(picture: &RgbImage, text: &str) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut labelled = RgbImage::from_pixel(width, height + LABEL, Rgb([255; 3]));
     imageops::replace(&mut labelled, picture, 0, 0);
-    let top = height + (LABEL - LETTER) / 2;
+    let length = text.chars().count() as u32;
+    let scale = if 2 * LETTER * length <= width { 2 } else { 1 };
+    let top = height + (LABEL - scale * LETTER) / 2;
     for (i, character) in text.chars().enumerate() {
         let glyph = BASIC_FONTS.get(character).or(BASIC_FONTS.get('?'));
         let pixels = glyph
             .into_iter()
             .flat_map(|rows| (0..64).map(move |at| (rows, at)));
         for (_, at) in pixels.filter(|(rows, at)| rows[at / 8] >> (at % 8) & 1 == 1) {
-            let (x, y) = (8 * i as u32 + at as u32 % 8, at as u32 / 8);
-            for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| (2 * x + dx, 2 * y + dy))
-            {
+            let (x, y) = (LETTER * i as u32 + at as u32 % 8, at as u32 / 8);
+            for (dx, dy) in (0..scale).flat_map(|dx| (0..scale).map(move |dy| (dx, dy))) {
+                let x = scale * x + dx;
                 if x < width {
-                    labelled.put_pixel(x, top + y, Rgb([0; 3]));
+                    labelled.put_pixel(x, top + scale * y + dy, Rgb([0; 3]));
                 }
             }
         }

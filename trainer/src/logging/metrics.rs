@@ -1,5 +1,6 @@
 //! The losses of every step or iteration, as a file with a row for each.
 
+use crate::io::input;
 use crate::objective::losses::Losses;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -7,8 +8,11 @@ use gstfaststyle::internals::network::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// More than a row has, for each of the steps that a training can have in practice.
+const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -171,15 +175,13 @@ impl Metrics {
         let mut path = path.as_os_str().to_owned();
         path.push(format!(".{extension}"));
         let path = Path::new(&path);
-        let old = match std::fs::read_to_string(path) {
-            Ok(text) if step > 0 => text,
-            Ok(_) => String::new(),
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read the metrics {}", path.display()));
-            }
+        let old = match step > 0 && path.exists() {
+            true => input::read(path, MAX_FILE_BYTES)
+                .with_context(|| format!("cannot read the metrics {}", path.display()))?,
+            false => Vec::new(),
         };
+        // Lines that have been spoilt count no more than those that were cut off.
+        let old = String::from_utf8_lossy(&old);
         let mut kept = format.rows(&old);
         kept.retain(|row| row.step <= step);
         let names = Row::default().fields();
@@ -188,6 +190,13 @@ impl Metrics {
         text.extend(kept.iter().map(|row| format.line(&row.fields())));
         let rows = Some(Rows::create(path, &text)?);
         Ok((Metrics { format, rows }, kept))
+    }
+
+    /// Removes the file. A failure does no harm.
+    pub fn discard(self) {
+        if let Some(rows) = self.rows {
+            let _ = std::fs::remove_file(rows.path);
+        }
     }
 
     /// Adds the row of a step.

@@ -31,6 +31,8 @@ pub struct Preview {
     pub latest: Option<Painted>,
     /// RGB in 0..255, `[1, h, w, 3]`.
     pixels: Tensor,
+    /// The names of the model's styles.
+    styles: Vec<String>,
     /// The PNG file of the latest picture.
     path: PathBuf,
     /// The folder of the small pictures.
@@ -48,14 +50,19 @@ pub struct Painted {
 }
 
 impl Preview {
-    /// The previews of `photos`, of a training of which `step` steps are
+    /// The previews of `photos` in `styles`, of a training of which `step` steps are
     /// done. Small pictures of later steps are removed: they belong to a
     /// training that is lost.
     ///
     /// # Errors
     /// A photo that cannot be read, unless steps are done; a picture that cannot be
     /// removed.
-    pub fn open(photos: &[PathBuf], files: &Files, step: u64) -> anyhow::Result<Vec<Self>> {
+    pub fn open(
+        photos: &[PathBuf],
+        styles: &[String],
+        files: &Files,
+        step: u64,
+    ) -> anyhow::Result<Vec<Self>> {
         let mut previews: Vec<Preview> = Vec::with_capacity(photos.len());
         for photo in photos {
             let stem = stem(photo)?;
@@ -77,6 +84,7 @@ impl Preview {
                 photo: jpeg(&picture::rgb(&pixels)?)?,
                 latest: None,
                 pixels,
+                styles: styles.to_vec(),
                 path: files.preview(&name),
                 folder: files.previews.clone(),
                 name,
@@ -118,7 +126,10 @@ impl Preview {
             1 => in_style(0)?,
             _ => {
                 let side = (SHEET / sheet::columns(styles)) as u32;
-                let pictures = (0..styles).map(|i| Ok(picture::fit(&in_style(i)?, side, side)));
+                let pictures = (0..styles).map(|i| {
+                    let painted = picture::fit(&in_style(i)?, side, side);
+                    Ok(sheet::labelled(&painted, &self.styles[i]))
+                });
                 sheet::grid(pictures.collect::<anyhow::Result<_>>()?)
             }
         };
@@ -188,7 +199,11 @@ mod tests {
             picture::save(photo, &RgbImage::new(4, 4))?;
         }
         let files = Files::beside(&path("m.safetensors"))?;
-        assert!(Preview::open(&photos, &files, 0)?[0].history()?.is_empty());
+        assert!(
+            Preview::open(&photos, &[], &files, 0)?[0]
+                .history()?
+                .is_empty()
+        );
         std::fs::create_dir(&files.previews)?;
         let small = |name: &str| files.previews.join(name);
         for name in [
@@ -201,7 +216,7 @@ mod tests {
         ] {
             std::fs::write(small(name), "")?;
         }
-        let previews = Preview::open(&photos, &files, 6)?;
+        let previews = Preview::open(&photos, &[], &files, 6)?;
         let names: Vec<&str> = previews.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["a", "a-2", "a-00000007"]);
         let steps = |preview: &Preview| -> anyhow::Result<Vec<u64>> {

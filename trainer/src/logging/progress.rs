@@ -1,8 +1,9 @@
 //! Progress on standard error: a bar on a terminal, otherwise a line now and
 //! then.
 
-use crate::logging::say::{printable, say};
+use crate::logging::say::say;
 use crate::objective::losses::Losses;
+use gstfaststyle::internals::network::printable;
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ impl Display {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(printable(text)),
+            Some(bar) => bar.println(printable(text).to_string()),
             None => say(text),
         }
     }

@@ -1,5 +1,6 @@
 //! The paintings to learn from: their files, crops and weights.
 
+use crate::io::any_path;
 use crate::io::fingerprint::fingerprint;
 use crate::io::picture;
 use anyhow::{Context, ensure};
@@ -14,6 +15,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Painting {
     /// The picture's file.
+    #[serde(with = "any_path")]
     pub file: PathBuf,
     /// A fingerprint of that file: see [`fingerprint`].
     pub fingerprint: String,

@@ -14,6 +14,7 @@
 //!
 //! [`Batches::fingerprint`]: crate::data::Batches::fingerprint
 
+use crate::io::input;
 use crate::objective::loss_scale::LossScale;
 use crate::objective::losses::Losses;
 use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
@@ -24,11 +25,13 @@ use gstfaststyle::internals::network::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::Path;
 
 const FORMAT: &str = "faststyle-checkpoint";
 const VERSION: u64 = 1;
+
+/// More than weights, moments and basis of the largest network have.
+const MAX_FILE_BYTES: u64 = 16 << 30;
 
 /// Names of the optimiser's tensors.
 const MEAN: &str = "adam.mean";
@@ -124,17 +127,13 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, damaged or something else.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let file = match std::fs::read(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                "there is no checkpoint {}: leave out --resume to start a new training",
-                path.display()
-            ),
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read the checkpoint {}", path.display()));
-            }
-        };
+        ensure!(
+            path.symlink_metadata().is_ok(),
+            "there is no checkpoint {}: leave out --resume to start a new training",
+            path.display()
+        );
+        let file = input::read(path, MAX_FILE_BYTES)
+            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
         parse(&file).with_context(|| format!("cannot use the checkpoint {}", path.display()))
     }
 }

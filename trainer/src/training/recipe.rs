@@ -1,5 +1,6 @@
 //! The recipe: everything that determines the result of a training.
 
+use crate::io::any_path;
 use crate::logging::metrics::MetricsFormat;
 use crate::objective::layers::LayerWeights;
 use crate::objective::painting::Painting;
@@ -72,12 +73,16 @@ pub struct Recipe {
     #[serde(default)]
     pub learn: Learn,
     /// The folder of photos.
+    #[serde(with = "any_path")]
     pub photos: PathBuf,
     /// VGG-19's weights, if not the built-in ones.
+    #[serde(with = "any_path::optional", default)]
     pub vgg: Option<PathBuf>,
     /// The model whose weights were the first, if they were not random.
+    #[serde(with = "any_path::optional", default)]
     pub init: Option<PathBuf>,
     /// Photos to repaint at every checkpoint.
+    #[serde(with = "any_path::list")]
     pub preview: Vec<PathBuf>,
     /// Steps in total.
     pub steps: u64,
@@ -128,7 +133,7 @@ pub struct Recipe {
     #[serde(default)]
     pub metrics: MetricsFormat,
     /// The folder for TensorBoard.
-    #[serde(default)]
+    #[serde(with = "any_path::optional", default)]
     pub tensorboard: Option<PathBuf>,
 }
 

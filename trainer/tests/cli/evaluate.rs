@@ -33,11 +33,18 @@ fn evaluate(scene: &Scene, more: &[&str]) -> Command {
     command
 }
 
-/// The JSON on standard output, and the text on standard error.
-fn report(command: &mut Command) -> anyhow::Result<(Value, String)> {
+/// The JSON, and the text on standard error.
+fn report(scene: &Scene, more: &[&str]) -> anyhow::Result<(Value, String)> {
+    let json = scene.path("report.json");
+    let mut command = evaluate(scene, &["--max-iterations", "0", "--count", "1"]);
+    command
+        .args(more)
+        .arg("--overwrite")
+        .arg("--json")
+        .arg(&json);
     let output = command.assert().success().get_output().clone();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok((serde_json::from_slice(&output.stdout)?, text))
+    Ok((serde_json::from_slice(&std::fs::read(json)?)?, text))
 }
 
 #[test]
@@ -76,54 +83,55 @@ fn reports_losses_equivalent_iterations_and_flicker() -> anyhow::Result<()> {
     let ratio = number(&first["network_losses"]["total"]) / number(&first["photo_losses"]["total"]);
     assert!((ratio / number(&first["ratio"]) - 1.0).abs() < 1e-5);
 
-    // The painting, 40x36, above three rows of three.
-    let sheet = image::open(&sheet)?;
-    assert_eq!(sheet.width(), 3 * 32 + 4 * 8);
-    assert_eq!(sheet.height(), 4 * 32 + 5 * 8);
+    // The painting, 40x36, above three rows of three, each with a caption.
+    let drawn = image::open(&sheet)?;
+    assert_eq!(drawn.width(), 3 * 32 + 4 * 8);
+    assert_eq!(drawn.height(), 4 * (32 + 24) + 5 * 8);
+    // Neither is lost unasked.
+    for path in [&json, &sheet] {
+        let text = refusal(&mut command);
+        assert!(text.contains("--overwrite"), "{text}");
+        std::fs::remove_file(path)?;
+    }
     Ok(())
 }
 
 #[test]
 fn flags_override_the_recipe() -> anyhow::Result<()> {
     let scene = scene(json!({ "style_size": 48, "style_weight": 7.0, "vgg": null }))?;
-    let only = ["--max-iterations", "0", "--count", "1"];
-    let (known, _) = report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?;
+    let (known, _) = report(&scene, &["--tv-weight", "0"])?;
     let weights = &known["setting"]["weights"];
     assert_eq!(
         (&weights["content"], &weights["style"], &weights["tv"]),
         (&json!(10.0), &json!(7.0), &json!(0.0))
     );
     let flags = ["--style-weight", "14", "--style-size", "48"];
-    let (given, _) = report(evaluate(&scene, &only).args(flags))?;
+    let (given, _) = report(&scene, &flags)?;
     let style = |report: &Value| report["mean"]["photo_losses"]["style"].as_f64();
     assert_eq!(style(&given), style(&known).map(|style| 2.0 * style));
-    let (larger, _) = report(evaluate(&scene, &only).args(["--style-size", "32"]))?;
+    let (larger, _) = report(&scene, &["--style-size", "32"])?;
     assert_ne!(style(&larger), style(&known));
 
-    let (fewer, _) = report(evaluate(&scene, &only).args(["--style-layers", "conv1_1"]))?;
+    let (fewer, _) = report(&scene, &["--style-layers", "conv1_1"])?;
     assert!(style(&fewer) < style(&known));
 
     // Without the slow method there is nothing to tell of it.
     assert!(known["photos"][0].get("equivalent").is_none());
     assert_eq!(known["photos"].as_array().map(Vec::len), Some(1));
     // The figures are the same each time.
-    assert_eq!(
-        report(evaluate(&scene, &only).args(["--tv-weight", "0"]))?.0,
-        known
-    );
+    assert_eq!(report(&scene, &["--tv-weight", "0"])?.0, known);
     Ok(())
 }
 
 #[test]
 fn another_painting_is_noted() -> anyhow::Result<()> {
-    let only = ["--max-iterations", "0", "--count", "1"];
     let known = scene(json!({ "style_fingerprint": "00", "style": "sea.jpg" }))?;
-    let (_, text) = report(&mut evaluate(&known, &only))?;
+    let (_, text) = report(&known, &[])?;
     assert!(
         text.contains("learned from another picture (sea.jpg)"),
         "{text}"
     );
-    let (_, text) = report(&mut evaluate(&scene(Value::Null)?, &only))?;
+    let (_, text) = report(&scene(Value::Null)?, &[])?;
     assert!(!text.contains("learned"), "{text}");
     Ok(())
 }

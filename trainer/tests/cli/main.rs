@@ -4,6 +4,7 @@
 mod common;
 mod evaluate;
 mod export_onnx;
+mod files;
 mod import;
 mod info;
 mod optimize;

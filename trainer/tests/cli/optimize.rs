@@ -51,7 +51,7 @@ fn every_iteration_makes_the_loss_smaller() -> anyhow::Result<()> {
 fn can_start_from_noise() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let repaint = |more: &[&str]| {
-        optimize(&scene, &["--iterations", "1"])
+        optimize(&scene, &["--iterations", "1", "--overwrite"])
             .args(more)
             .assert()
             .success();
@@ -69,7 +69,7 @@ fn can_start_from_noise() -> anyhow::Result<()> {
 fn loss_weights_and_sizes_have_an_effect() -> anyhow::Result<()> {
     let scene = Scene::new()?;
     let first = |more: &[&str]| {
-        optimize(&scene, &["--iterations", "1"])
+        optimize(&scene, &["--iterations", "1", "--overwrite"])
             .args(more)
             .assert()
             .success();

@@ -123,11 +123,14 @@ fn folders_keep_their_structure() -> anyhow::Result<()> {
     let jpeg = RgbImage::new(12, 12);
     jpeg.save(scene.path("photos/a.jpg"))?;
     let (out, photos) = (scene.path("new/out"), scene.path("photos"));
-    for _ in 0..2 {
+    for (overwrite, expected) in [
+        (&[][..], "6 of 6 pictures"),
+        (&["--overwrite"], "6 of 6 pictures"),
+    ] {
         let painting = scene.painting();
-        let mut command = stylize(&scene, &[], &[&photos, &painting]);
+        let mut command = stylize(&scene, overwrite, &[&photos, &painting]);
         let text = said(command.arg("--output").arg(&out));
-        assert!(text.contains("6 of 6 pictures"), "{text}");
+        assert!(text.contains(expected), "{text}");
         let expected = [
             "a-2.waves.png",
             "a.waves.png",
@@ -139,11 +142,15 @@ fn folders_keep_their_structure() -> anyhow::Result<()> {
         assert_eq!(files(&out)?, expected);
         assert_eq!(files(&out.join("more/deep"))?, ["d.waves.png"]);
     }
-    // Beside the pictures, twice: results are not repainted.
-    for _ in 0..2 {
+    // Beside the pictures, twice: results are not repainted, and what is there stays.
+    for expected in ["5 of 5 pictures", "5 results are there already"] {
         let text = said(&mut stylize(&scene, &[], &[&photos]));
-        assert!(text.contains("5 of 5 pictures"), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
+    std::fs::remove_file(photos.join("b.waves.png"))?;
+    let text = said(&mut stylize(&scene, &[], &[&photos]));
+    assert!(text.contains("4 results are there already"), "{text}");
+    assert!(text.contains("b.waves.png is ready"), "{text}");
     assert_eq!(files(&photos.join("more/deep"))?, ["d.png", "d.waves.png"]);
     assert_eq!(files(&photos)?.len(), 4 + 4 + 1);
     Ok(())
@@ -171,7 +178,7 @@ fn strength_and_size_have_an_effect() -> anyhow::Result<()> {
     let out = scene.path("out.png");
     let result = |more: &[&str]| -> anyhow::Result<RgbImage> {
         let mut command = stylize(&scene, more, &[&photo]);
-        said(command.arg("--output").arg(&out));
+        said(command.arg("--overwrite").arg("--output").arg(&out));
         Ok(image::open(&out)?.into_rgb8())
     };
     let original = image::open(&photo)?.into_rgb8();
@@ -196,7 +203,7 @@ fn colours_can_be_kept() -> anyhow::Result<()> {
     let out = scene.path("out.png");
     let colours = |more: &[&str]| -> anyhow::Result<u8> {
         let mut command = stylize(&scene, more, &[&photo]);
-        said(command.arg("--output").arg(&out));
+        said(command.arg("--overwrite").arg("--output").arg(&out));
         let pixels = image::open(&out)?.into_rgb8();
         let spread = |pixel: &Rgb<u8>| pixel.0[0].abs_diff(pixel.0[1]);
         Ok(pixels.pixels().map(spread).max().unwrap_or(0))
@@ -254,6 +261,81 @@ fn transparency_and_profile_are_kept() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A JPEG file of a photo held upright, with its date, and what a phone appends.
+fn phone_photo(path: &Path) -> anyhow::Result<()> {
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    RgbImage::from_fn(40, 24, |x, y| Rgb([(6 * x) as u8, (9 * y) as u8, 90]))
+        .write_to(&mut jpeg, ImageFormat::Jpeg)?;
+    let jpeg = jpeg.into_inner();
+    // Orientation 6, and a date after the directory.
+    let mut exif = b"Exif\0\0II\x2a\0\x08\0\0\0\x02\0".to_vec();
+    exif.extend(b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0");
+    exif.extend(b"\x32\x01\x02\0\x14\0\0\0\x26\0\0\0\0\0\0\0");
+    exif.extend(b"2024:05:06 07:08:09\0");
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let film = b"\0\0\0\x18ftypmp42 \xff\xda";
+    let file = [&jpeg[..2], b"\xff\xe1", &length, &exif, &jpeg[2..], film].concat();
+    Ok(std::fs::write(path, file)?)
+}
+
+#[test]
+fn a_phones_photo_keeps_its_date_and_stands_upright() -> anyhow::Result<()> {
+    let scene = scene()?;
+    let photo = scene.path("photos/phone.jpg");
+    phone_photo(&photo)?;
+    for name in ["out.png", "out.jpg", "out.webp"] {
+        let out = scene.path(name);
+        let text = said(stylize(&scene, &[], &[&photo]).arg("--output").arg(&out));
+        assert!(!text.contains("phone.jpg: "), "{text}");
+        let mut decoder = image::ImageReader::open(&out)?.into_decoder()?;
+        let size = image::ImageDecoder::dimensions(&decoder);
+        assert_eq!(size, (24, 40), "{name}");
+        let turned = image::ImageDecoder::orientation(&mut decoder)?;
+        assert_eq!(turned, image::metadata::Orientation::NoTransforms, "{name}");
+        let exif = image::ImageDecoder::exif_metadata(&mut decoder)?.unwrap_or_default();
+        let date = b"2024:05:06 07:08:09";
+        assert!(exif.windows(date.len()).any(|text| text == date), "{name}");
+    }
+    // What is missing of a photo is missing, and said to be.
+    let whole = std::fs::read(&photo)?;
+    std::fs::write(&photo, &whole[..whole.len() - 80])?;
+    let text = said(&mut stylize(&scene, &[], &[&photo]));
+    assert!(text.contains("phone.jpg: the file is cut off"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn other_pictures_in_a_folder_are_named_and_counted() -> anyhow::Result<()> {
+    let scene = scene()?;
+    std::fs::write(scene.path("photos/IMG_1.HEIC"), b"\0\0\0\x18ftypheic")?;
+    std::fs::write(scene.path("photos/d.avif"), b"\0\0\0\x18ftypavif")?;
+    let photos = scene.path("photos");
+    let text = refusal(
+        stylize(&scene, &[], &[&photos])
+            .arg("--output")
+            .arg(scene.path("out/")),
+    );
+    assert!(
+        text.contains("IMG_1.HEIC: a picture in the format HEIC"),
+        "{text}"
+    );
+    assert!(
+        text.contains("d.avif: a picture in the format AVIF"),
+        "{text}"
+    );
+    assert!(text.contains("3 of 5 pictures are ready"), "{text}");
+    let film = scene.path("film.mp4");
+    std::fs::write(&film, b"\0\0\0\x18ftypisom and so on")?;
+    let text = refusal(&mut stylize(&scene, &[], &[&film]));
+    assert!(
+        text.contains("films are repainted by the GStreamer element"),
+        "{text}"
+    );
+    // Once.
+    assert_eq!(text.matches("film.mp4").count(), 1, "{text}");
+    Ok(())
+}
+
 #[test]
 fn tiles_give_the_same_picture() -> anyhow::Result<()> {
     let scene = scene()?;
@@ -261,7 +343,8 @@ fn tiles_give_the_same_picture() -> anyhow::Result<()> {
     paint(&photo, 190, 170, 5)?;
     let result = |name: &str, more: &[&str]| -> anyhow::Result<RgbImage> {
         let out = scene.path(name);
-        said(stylize(&scene, more, &[&photo]).arg("--output").arg(&out));
+        let mut command = stylize(&scene, more, &[&photo]);
+        said(command.arg("--overwrite").arg("--output").arg(&out));
         Ok(image::open(&out)?.into_rgb8())
     };
     for more in [&["--strength", "1"][..], &["--keep-color"]] {

@@ -223,11 +223,14 @@ fn a_config_file_is_a_recipe() -> anyhow::Result<()> {
     evaluate.arg(scene.painting()).arg("--photos");
     evaluate.arg(scene.path("photos")).arg("--sheet");
     evaluate.arg(scene.path("sheet.png"));
-    evaluate.args(["--count", "1", "--max-iterations", "0"]);
+    evaluate.args(["--count", "1", "--max-iterations", "0", "--json"]);
+    evaluate.arg(scene.path("report.json"));
     let output = evaluate.assert().success().get_output().clone();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!text.contains("another picture"), "{text}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert!(output.stdout.is_empty());
+    let report = std::fs::read(scene.path("report.json"))?;
+    let report: serde_json::Value = serde_json::from_slice(&report)?;
     assert_eq!(report["style"], "second.png, painting.png");
     assert_eq!(report["setting"]["weights"]["style_layers"], layers);
 
@@ -355,6 +358,8 @@ fn previews_are_not_used_as_photos() -> anyhow::Result<()> {
     };
     let text = resume("3")?;
     assert!(text.contains("3 photos, "), "{text}");
+    // It has been said before.
+    assert!(!text.contains("warning"), "{text}");
     assert!(!text.contains("have changed"), "{text}");
     // One more, and one preview less.
     std::fs::rename(scene.path("photos/a.png"), scene.path("photos/d.png"))?;
@@ -410,6 +415,8 @@ fn writes_report_metrics_and_previews() -> anyhow::Result<()> {
     let report = || std::fs::read_to_string(scene.path("out.report.html"));
     let html = report()?;
     assert!(html.contains("8 of 8"), "{html}");
+    // It changes no more.
+    assert!(!html.contains("http-equiv"), "{html}");
     assert!(html.contains("alert("), "{html}");
     assert!(!html.contains("<script"), "{html}");
     assert!(html.contains("x&#38;y.jpg"), "{html}");
@@ -552,7 +559,7 @@ fn errors_explain_the_mistake() -> anyhow::Result<()> {
         (&["--style-crop", "none,none"], "2 values for 1 --style"),
         (&["--style-blend", "1,1"], "2 values for 1 --style"),
         (&["--style-blend", "0"], "above 0"),
-        (&["--preset", "none"], "paper, live, quality"),
+        (&["--preset", "none"], "paper, live, quality, quick"),
         (&["--config", "nowhere.toml"], "nowhere.toml"),
         (&["--resume", "--init", "x"], "cannot be used with"),
         (&["--init", "nowhere.safetensors"], "nowhere.safetensors"),

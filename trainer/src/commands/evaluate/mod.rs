@@ -14,7 +14,7 @@ use crate::cli::EvaluateArgs;
 use crate::commands::{Outcome, style};
 use crate::io::{output, picture, sheet};
 use crate::logging::progress::Progress;
-use crate::logging::say::say;
+use crate::logging::say::{say, say_lines};
 use crate::objective::Objective;
 use crate::objective::losses::Losses;
 use crate::objective::painting::{self, Painting};
@@ -31,7 +31,6 @@ use image::RgbImage;
 use photos::EvaluationPhoto;
 use report::{Figures, Report};
 use setting::Setting;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -43,11 +42,11 @@ use std::time::Instant;
 /// Files that cannot be read or written; a loss that is not finite.
 pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
     if let Some(json) = &args.json {
-        output::check("--json", json)?;
+        output::check_new("--json", json, args.overwrite)?;
     }
     if let Some(sheet) = &args.sheet {
         let paintings: Vec<&Path> = args.painting.iter().map(|path| path.as_path()).collect();
-        output::check_png("--sheet", sheet, &paintings)?;
+        output::check_png("--sheet", sheet, &paintings, args.overwrite)?;
     }
     let model = style::load_named(&args.model, args.style.as_deref())?;
     let setting = Setting::new(args, &model)?;
@@ -151,7 +150,10 @@ impl Evaluation {
         let content = self.objective.content(&square)?;
         let photo_losses = self.losses(&square, &content)?;
         let network_losses = self.losses(&painted, &content)?;
-        let mut pictures = vec![photo.square.clone(), picture::rgb(&painted)?];
+        let mut pictures = vec![
+            sheet::labelled(&photo.square, &photo.name),
+            sheet::labelled(&picture::rgb(&painted)?, "network"),
+        ];
 
         let mut equivalent = None;
         if self.setting.max_iterations > 0 {
@@ -160,7 +162,8 @@ impl Evaluation {
                 return Ok(None);
             };
             equivalent = Some(iterations);
-            pictures.push(picture::rgb(&slow)?);
+            let caption = format!("slow, {iterations} iterations");
+            pictures.push(sheet::labelled(&picture::rgb(&slow)?, &caption));
         }
         let engine = &mut self.engine;
         let pumping = flicker::pumping(&photo.square, |frame| paint(engine, frame))?;
@@ -231,24 +234,25 @@ fn other_paintings(args: &EvaluateArgs, learned: &[Painting], now: &[Painting]) 
     })
 }
 
-/// The table on standard error, the JSON to its file or to standard output.
+/// The table on standard error, and the JSON to its file.
 fn tell(report: &Report, json: Option<&Path>) -> Result<()> {
-    say(report);
-    let text = format!("{}\n", serde_json::to_string_pretty(report)?);
-    match json {
-        Some(path) => write_atomically(path, text.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display())),
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .context("cannot write to standard output"),
+    say_lines(report);
+    if let Some(path) = json {
+        let text = format!("{}\n", serde_json::to_string_pretty(report)?);
+        write_atomically(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    Ok(())
 }
 
 /// The sheet: the paintings, and below them each photo's pictures.
 fn draw(path: &Path, paintings: &[Painting], mut rows: Vec<Vec<RgbImage>>) -> Result<()> {
-    let size = rows.iter().flatten().map(|p| p.height()).max().unwrap_or(1);
+    let size = rows.iter().flatten().map(|p| p.width()).max().unwrap_or(1);
     let width = (3 * size / paintings.len().max(1) as u32).max(1);
-    let fitted = |painting: &Painting| Ok(picture::fit(&painting.picture()?, width, size));
+    let fitted = |painting: &Painting| {
+        let picture = picture::fit(&painting.picture()?, width, size);
+        Ok(sheet::labelled(&picture, &painting.name()))
+    };
     rows.insert(0, paintings.iter().map(fitted).collect::<Result<_>>()?);
     picture::save(path, &sheet::sheet(&rows))
 }

@@ -2,7 +2,8 @@
 
 use super::flicker;
 use crate::data;
-use crate::io::{photo, picture};
+use crate::io::photo::{self, Bound};
+use crate::io::picture;
 use anyhow::{Result, bail, ensure};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
@@ -72,7 +73,7 @@ fn first_usable(
 }
 
 fn read(path: &Path, dir: &Path, size: u32) -> Result<EvaluationPhoto> {
-    let photo = photo::read(path)?;
+    let photo = photo::read(path, Bound::free_memory())?;
     let (width, height) = photo.dimensions();
     // As in training.
     let least = size.div_ceil(2);

@@ -7,7 +7,7 @@
 //! in, out]`, and `[height, width, out, in]` where they are transposed. Widths,
 //! kernels and blocks other than the original's are taken too.
 
-use super::tensors::{Converted, Tensors, numbers};
+use super::tensors::{Converted, Tensors, choose, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -33,16 +33,18 @@ type Network<'t, 'a> = BTreeMap<usize, (&'t str, &'t SavedTensor<'a>)>;
 /// alike (`generator/Variable_1:0`).
 ///
 /// # Errors
-/// There are several networks, or there is a tensor that is none of theirs.
-pub fn find<'t, 'a>(tensors: &'t Tensors<'a>) -> Result<Option<Network<'t, 'a>>> {
+/// There are several networks, and `prefix` does not say which, or there is a tensor that is none of theirs.
+pub fn find<'t, 'a>(
+    tensors: &'t Tensors<'a>,
+    prefix: Option<&str>,
+) -> Result<Option<Network<'t, 'a>>> {
     let prefixes: Vec<&str> = tensors
         .keys()
         .map(|name| split(name))
         .filter(|(_, own)| *own == "Variable")
         .map(|(prefix, _)| prefix)
         .collect();
-    let [prefix] = prefixes[..] else {
-        ensure!(prefixes.is_empty(), "several networks: {prefixes:?}");
+    let Some(prefix) = choose(&prefixes, prefix)? else {
         return Ok(None);
     };
     let mut network = Network::new();

@@ -4,13 +4,14 @@
 //! file is refused with what was found in it.
 
 mod fast_style_transfer;
+mod onnx;
 mod tensors;
 mod transformer_net;
 mod unsupported;
 
 use crate::cli::ImportArgs;
 use crate::commands::about;
-use crate::io::input::read_bounded;
+use crate::io::input;
 use crate::io::output;
 use crate::io::safetensors_file::Safetensors;
 use crate::io::torch_file::{self, ElementType, SavedTensor};
@@ -36,19 +37,16 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         Some(path) => path.clone(),
         None => input.with_extension("safetensors"),
     };
-    output::check("--output", &output)?;
+    let output = output::model_file("--output", &output)?;
     ensure!(
         output != *input,
         "--output {}: this is the file to import; name another",
         output.display()
     );
-    ensure!(
-        args.overwrite || !output.exists(),
-        "{} already exists: --overwrite replaces it",
-        output.display()
-    );
+    output::check_new("--output", &output, args.overwrite)?;
     let style = about::style(&args.about, &output, Style::default())?;
-    let (model, family) = read(input, style).with_context(|| input.display().to_string())?;
+    let (model, family) =
+        read(input, args.prefix.as_deref(), style).with_context(|| input.display().to_string())?;
     model.save(&output).context("cannot write the model")?;
     say(format_args!(
         "{} is ready: width {}, from {family}",
@@ -59,13 +57,13 @@ pub fn run(args: &ImportArgs) -> Result<()> {
 }
 
 /// The model of the network in a file, and the network's family.
-fn read(path: &Path, style: Style) -> Result<(Model, &'static str)> {
-    let bytes = read_bounded(path, MAX_FILE_BYTES)?;
+fn read(path: &Path, prefix: Option<&str>, style: Style) -> Result<(Model, &'static str)> {
+    let bytes = input::read(path, MAX_FILE_BYTES)?;
     let Converted {
         family,
         architecture,
         weights,
-    } = network(&bytes)?;
+    } = network(&bytes, prefix)?;
     let model = Model {
         architecture,
         styles: vec![style],
@@ -81,13 +79,14 @@ fn read(path: &Path, style: Style) -> Result<(Model, &'static str)> {
     Ok((model, family))
 }
 
-/// The network in the bytes of a file, as one of ours.
-fn network(bytes: &[u8]) -> Result<Converted> {
+/// The network in the bytes of a file, as one of ours: of several, the one whose
+/// tensors' names begin with `prefix`.
+fn network(bytes: &[u8], prefix: Option<&str>) -> Result<Converted> {
     let tensors = read_tensors(bytes)?;
-    if let Some(network) = transformer_net::find(&tensors)? {
+    if let Some(network) = transformer_net::find(&tensors, prefix)? {
         return transformer_net::convert(&network).context(transformer_net::FAMILY);
     }
-    match fast_style_transfer::find(&tensors).context(fast_style_transfer::FAMILY)? {
+    match fast_style_transfer::find(&tensors, prefix).context(fast_style_transfer::FAMILY)? {
         Some(network) => {
             fast_style_transfer::convert(&network).context(fast_style_transfer::FAMILY)
         }
@@ -95,10 +94,13 @@ fn network(bytes: &[u8]) -> Result<Converted> {
     }
 }
 
-/// The tensors of a file of `torch.save` or a safetensors file.
+/// The tensors of a file of `torch.save`, a safetensors file or an ONNX file.
 fn read_tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
     if torch_file::is_torch_file(bytes) {
         return torch_file::read(bytes);
+    }
+    if onnx::is_one(bytes) {
+        return onnx::read(bytes);
     }
     if !Safetensors::is_one(bytes) {
         bail!("{}; {}", unsupported::format(bytes), unsupported::KNOWN);
@@ -121,7 +123,7 @@ fn read_tensors(bytes: &[u8]) -> Result<Tensors<'_>> {
                 other => bail!("tensor `{name}` is of type {other:?}, which no network uses"),
             };
             let shape = view.shape().to_vec();
-            let data = view.data();
+            let data = view.data().into();
             Ok((
                 name.to_string(),
                 SavedTensor {

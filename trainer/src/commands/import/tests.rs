@@ -1,6 +1,7 @@
 //! Tiny checkpoints, made as PyTorch would write them, and spoilt.
 
 mod fast_style_transfer;
+mod onnx;
 
 use super::*;
 use crate::io::torch_file::tests::{Sample, save, save_zip};
@@ -115,7 +116,7 @@ fn import(bytes: &[u8]) -> Result<Model> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("theirs.pth");
     fs::write(&path, bytes)?;
-    Ok(read(&path, Style::default())?.0)
+    Ok(read(&path, None, Style::default())?.0)
 }
 
 fn refusal(bytes: &[u8]) -> String {
@@ -264,7 +265,29 @@ fn faulty_networks_are_refused() {
         assert!(extra.contains("unexpected tensor"), "{extra}");
     }
     let two = refusal_of(|samples| samples.extend(self::samples("ema.")));
-    assert!(two.contains("several networks"), "{two}");
+    assert!(two.contains("begin with `` and `ema.`"), "{two}");
+}
+
+#[test]
+fn one_of_several_networks_is_chosen() {
+    let mut both = samples("model.");
+    let mut averaged = samples("model_ema.");
+    averaged[2] = sample("model_ema.in1.weight", &[2], &[7.0, 8.0]);
+    both.extend(averaged);
+    let file = save_zip(&both);
+    let text = refusal(&file);
+    for part in ["`model.` and `model_ema.`", "--prefix model_ema"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let scale = |prefix: &str| -> Result<Vec<f32>> {
+        let weights = network(&file, Some(prefix))?.weights;
+        Ok(weights["down.0.norm.weight"].to_vec1()?)
+    };
+    assert_eq!(scale("model_ema.").unwrap(), [7.0, 8.0]);
+    assert_eq!(scale("model_ema").unwrap(), [7.0, 8.0]);
+    assert_eq!(scale("model").unwrap(), values(2, &[2]));
+    let none = format!("{:#}", scale("other").unwrap_err());
+    assert!(none.contains("`model.` and `model_ema.`"), "{none}");
 }
 
 #[test]
@@ -320,7 +343,7 @@ fn corrupt_bytes_cause_no_panic() {
                 spoilt[at] = random.random();
             }
             // A changed number is no error.
-            let _ = network(&spoilt);
+            let _ = network(&spoilt, None);
         }
     }
 }

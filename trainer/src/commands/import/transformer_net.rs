@@ -4,7 +4,7 @@
 //! entrance and its result are RGB in 0..255, the latter to be cut to that
 //! range. Widths, kernels and blocks other than the original's are taken too.
 
-use super::tensors::{Converted, Tensors, numbers};
+use super::tensors::{Converted, Tensors, choose, numbers};
 use crate::io::torch_file::SavedTensor;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -24,15 +24,17 @@ type Network<'t, 'a> = BTreeMap<&'t str, &'t SavedTensor<'a>>;
 /// checkpoint, among others (`state_dict.module.conv1.conv2d.weight`).
 ///
 /// # Errors
-/// There are several.
-pub fn find<'t, 'a>(tensors: &'t Tensors<'a>) -> Result<Option<Network<'t, 'a>>> {
+/// There are several, and `prefix` does not say which.
+pub fn find<'t, 'a>(
+    tensors: &'t Tensors<'a>,
+    prefix: Option<&str>,
+) -> Result<Option<Network<'t, 'a>>> {
     let prefixes: Vec<&str> = tensors
         .keys()
         .filter_map(|name| name.strip_suffix(SIGNATURE))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
-    let [prefix] = prefixes[..] else {
-        ensure!(prefixes.is_empty(), "several networks: {prefixes:?}");
+    let Some(prefix) = choose(&prefixes, prefix)? else {
         return Ok(None);
     };
     // Before normalisations were PyTorch's, they had scales and shifts.

@@ -5,7 +5,7 @@ use anyhow::{Error, anyhow};
 
 /// What can be imported.
 pub const KNOWN: &str = "what can be imported is TransformerNet of pytorch/examples \
-    fast_neural_style, as torch.save or safetensors wrote it, and the network of \
+    fast_neural_style, as torch.save, safetensors or ONNX wrote it, and the network of \
     lengstrom/fast-style-transfer, its variables by their names in a safetensors file";
 
 /// Tensors that a message names.
@@ -64,8 +64,6 @@ pub fn format(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file (Keras)",
-        // Version of the format, then who wrote it.
-        [0x08, _, 0x12, ..] => "an ONNX file, it seems",
         // A table or an object, the first one.
         [3 | 4, 0, 0, 0, 1, 0, 0, 0, ..] => "a file of Lua Torch (*.t7), it seems",
         _ if bytes.ends_with(&TENSORFLOW_TABLE) => {

@@ -17,6 +17,8 @@ pub struct Job {
     pub output: PathBuf,
     /// Its format.
     pub format: PictureFormat,
+    /// Whether the picture itself was asked for, not only its folder.
+    named: bool,
 }
 
 /// All there is to do.
@@ -26,6 +28,8 @@ pub struct Jobs {
     pub jobs: Vec<Job>,
     /// What cannot be done, with the reason.
     pub failed: Vec<String>,
+    /// Pictures of folders whose results are there already.
+    pub done_before: usize,
 }
 
 impl Jobs {
@@ -45,8 +49,12 @@ impl Jobs {
                         picture: picture.clone(),
                         output: output.clone(),
                         format: file_format(output, args.format)?,
+                        named: true,
                     });
                     plan.protect_inputs();
+                    if !plan.jobs.is_empty() {
+                        output::check_new("--output", output, args.overwrite)?;
+                    }
                     return Ok(plan);
                 }
                 _ => {
@@ -61,7 +69,7 @@ impl Jobs {
         };
         let format = args.format.unwrap_or(PictureFormat::Png);
         let mut taken = HashSet::new();
-        for Found { path, below } in pictures {
+        for Found { path, below, named } in pictures {
             let place = match folder {
                 Some(folder) => folder.join(below),
                 None => path.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -73,9 +81,13 @@ impl Jobs {
                 picture: path,
                 output,
                 format,
+                named,
             });
         }
         plan.protect_inputs();
+        if !args.overwrite {
+            plan.keep_results();
+        }
         Ok(plan)
     }
 
@@ -87,6 +99,7 @@ impl Jobs {
                 found.push(Found {
                     path: path.clone(),
                     below: PathBuf::new(),
+                    named: true,
                 });
                 continue;
             }
@@ -99,6 +112,7 @@ impl Jobs {
                     found.extend(new.map(|picture| Found {
                         below: below(&picture, path),
                         path: picture,
+                        named: false,
                     }));
                 }
                 Err(error) => self.failed.push(format!("{error:#}")),
@@ -130,6 +144,19 @@ impl Jobs {
             },
         );
     }
+
+    /// Leaves out pictures whose results are there.
+    fn keep_results(&mut self) {
+        let (failed, done_before) = (&mut self.failed, &mut self.done_before);
+        self.jobs.retain(|job| {
+            let there = output::is_there(&job.output, false);
+            match job.named {
+                true if there => failed.push(output::already(&job.output)),
+                _ => *done_before += usize::from(there),
+            }
+            !there
+        });
+    }
 }
 
 /// A picture that was asked for.
@@ -137,6 +164,8 @@ struct Found {
     path: PathBuf,
     /// Its folder, within the one that was named.
     below: PathBuf,
+    /// Whether it was named itself.
+    named: bool,
 }
 
 /// Whether `output` means a folder: one that is there, or a name that ends as
@@ -183,6 +212,6 @@ fn name(picture: &Path, number: u32, style: &str, format: PictureFormat) -> OsSt
 
 /// Whether the name is that of a result in this style.
 fn is_painted(path: &Path, style: &str) -> bool {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
-    stem.is_some_and(|stem| stem.ends_with(&format!(".{style}")))
+    let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
+    stem.ends_with(format!(".{style}").as_bytes())
 }

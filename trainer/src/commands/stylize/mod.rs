@@ -6,9 +6,10 @@ mod picture_file;
 
 use crate::cli::StylizeArgs;
 use crate::commands::{Outcome, style};
+use crate::io::files::stem;
 use crate::logging::progress::PictureProgress;
 use crate::logging::say::say;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use canvas::{Interrupted, PictureCanvas};
 use gstfaststyle::Model;
 use gstfaststyle::internals::engine::memory;
@@ -27,7 +28,11 @@ use std::time::Instant;
 /// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let model = style::load(&args.model, args.style.as_deref())?;
-    let Jobs { jobs, failed } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
+    let Jobs {
+        jobs,
+        failed,
+        done_before,
+    } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
     let options = Options {
         device: args.device,
         precision: args.precision,
@@ -40,10 +45,19 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         stop,
         progress: PictureProgress::new(jobs.len() as u64),
     };
+    if let ([], [reason]) = (&jobs[..], &failed[..]) {
+        bail!("{reason}");
+    }
     for reason in &failed {
         painter.progress.say(reason);
     }
+    if done_before > 0 {
+        painter.progress.say(&format!(
+            "{done_before} results are there already: --overwrite replaces them"
+        ));
+    }
     let (all, mut failed) = (jobs.len() + failed.len(), failed.len());
+    let single = all == 1;
     let (started, mut done) = (Instant::now(), 0);
     let mut interrupted = false;
     for job in &jobs {
@@ -52,6 +66,10 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
             Err(error) if error.is::<Interrupted>() => {
                 interrupted = true;
                 break;
+            }
+            Err(error) if single => {
+                painter.progress.finish();
+                return Err(error.context(job.picture.display().to_string()));
             }
             Err(error) => {
                 failed += 1;
@@ -64,6 +82,7 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     painter.progress.finish();
     let seconds = started.elapsed().as_secs_f64();
     match (done, &jobs[..]) {
+        _ if all == 0 => {}
         (1, [job]) if all == 1 => say(format_args!(
             "{} is ready: {seconds:.1} s",
             job.output.display()
@@ -87,7 +106,7 @@ fn style_name(model: &Model, path: &Path) -> anyhow::Result<String> {
     let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
     let name = names.join("+");
     match name.is_empty() || name.contains(['/', '\\', '\0']) {
-        true => crate::io::files::stem(path),
+        true => stem(&style::find(path)?.path),
         false => Ok(name),
     }
 }
@@ -113,6 +132,10 @@ impl Painter<'_> {
     fn paint(&mut self, job: &Job) -> anyhow::Result<()> {
         ensure!(!self.stop.load(Ordering::SeqCst), Interrupted);
         let mut picture = Picture::read(&job.picture, job.format)?;
+        for note in &picture.notes {
+            let text = format!("{}: {note}", job.picture.display());
+            self.progress.say(&text);
+        }
         if let Some(longest) = self.args.max_size {
             picture.shrink(longest as u32)?;
         }

@@ -1,7 +1,7 @@
 //! Reads, scales and writes picture files.
 
 use crate::cli::PictureFormat;
-use crate::io::photo::{self, Photo};
+use crate::io::photo::{self, Bound, Photo};
 use anyhow::ensure;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8x3, U8x4};
@@ -12,6 +12,10 @@ use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageResult};
 use std::path::Path;
+
+/// The most bytes of EXIF data in a JPEG file: what a segment has room for beside its
+/// length and the word `Exif`.
+const JPEG_EXIF: usize = 65_535 - 2 - 6;
 
 impl PictureFormat {
     /// What names of such files end in, the first being ours.
@@ -62,6 +66,10 @@ pub struct Picture {
     pub alpha: bool,
     /// What its colours are.
     icc_profile: Option<Vec<u8>>,
+    /// When, where and how it was taken.
+    exif: Option<Vec<u8>>,
+    /// What of the file is not in the result, for people.
+    pub notes: Vec<&'static str>,
 }
 
 impl Picture {
@@ -71,14 +79,20 @@ impl Picture {
     /// # Errors
     /// What keeps it from being read, without the path.
     pub fn read(path: &Path, format: PictureFormat) -> anyhow::Result<Self> {
-        // Opening a pipe would wait for its writer.
-        if let Ok(info) = path.metadata() {
-            ensure!(info.is_file(), "not a file");
-        }
         let Photo {
             pixels,
             icc_profile,
-        } = photo::read_whole(path)?;
+            mut exif,
+            lost: mut notes,
+            cut,
+        } = photo::read_whole(path, Bound::free_memory())?;
+        if cut {
+            notes.push("the file is cut off: the rest of the picture is not there");
+        }
+        if format == PictureFormat::Jpeg && exif.as_ref().is_some_and(|e| e.len() > JPEG_EXIF) {
+            exif = None;
+            notes.push("its EXIF data are too long for a JPEG file and are left out");
+        }
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         ensure!(width > 0 && height > 0, "a picture without pixels");
         let (bytes, alpha) = match pixels {
@@ -91,6 +105,8 @@ impl Picture {
             bytes,
             alpha,
             icc_profile,
+            exif,
+            notes,
         })
     }
 
@@ -170,8 +186,11 @@ impl Picture {
 
     fn write(&self, mut encoder: impl ImageEncoder) -> ImageResult<()> {
         if let Some(profile) = &self.icc_profile {
-            // All of our formats can hold one.
+            // All of our formats can hold both.
             let _ = encoder.set_icc_profile(profile.clone());
+        }
+        if let Some(exif) = &self.exif {
+            let _ = encoder.set_exif_metadata(exif.clone());
         }
         let kind = match self.alpha {
             true => ExtendedColorType::Rgba8,

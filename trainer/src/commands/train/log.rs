@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Longer side of a painting in the report, in pixels.
 const PAINTING: u32 = 480;
 
+/// So many photos that are left out are named while training runs.
+const NAMED: usize = 20;
+
 /// All outputs of a training.
 pub struct Log {
     progress: Progress,
@@ -47,23 +50,28 @@ impl Log {
     /// Files that cannot be read or written.
     pub fn open(trainer: &Trainer, files: &Files) -> anyhow::Result<Self> {
         let (recipe, step) = (trainer.recipe(), trainer.step_count());
-        let previews = Preview::open(&recipe.preview, files, step)?;
-        let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
+        let styles = recipe.styles.iter().map(|style| style.about.name.clone());
+        let styles: Vec<String> = styles.collect();
+        let previews = Preview::open(&recipe.preview, &styles, files, step)?;
         let events = recipe.tensorboard.as_ref();
         let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
+        let events = events.transpose()?;
         let paintings = recipe.styles.iter().flat_map(|style| &style.paintings);
         let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
+        let paintings = paintings.collect::<anyhow::Result<_>>()?;
+        // Last, so that no file is left of a training that cannot begin.
+        let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         Ok(Log {
             progress: Progress::new(step, recipe.steps),
             metrics,
-            events: events.transpose()?,
+            events,
             previews,
             history: History::new(&rows),
-            paintings: paintings.collect::<anyhow::Result<_>>()?,
+            paintings,
             about: match &recipe.styles[..] {
                 [style] => style.about.clone(),
                 _ => Style {
-                    name: files.stem.clone(),
+                    name: files.stem.to_string_lossy().into_owned(),
                     ..Style::default()
                 },
             },
@@ -97,8 +105,14 @@ impl Log {
     pub fn left_out(&mut self, photos: Vec<(PathBuf, String)>) {
         for (path, reason) in photos {
             if !self.left_out.contains_key(&path) {
-                let text = format!("left out {}: {reason}", path.display());
-                self.progress.say(&text);
+                match self.left_out.len() {
+                    ..NAMED => {
+                        let text = format!("left out {}: {reason}", path.display());
+                        self.progress.say(&text);
+                    }
+                    NAMED => self.progress.say("the report names what else is left out"),
+                    _ => (),
+                }
                 self.left_out.insert(path, reason);
             }
         }
@@ -152,6 +166,11 @@ impl Log {
         if let Err(error) = report.write(&self.report) {
             self.progress.say(&format!("{error:#}"));
         }
+    }
+
+    /// Removes what a training without a checkpoint has written.
+    pub fn discard(self) {
+        self.metrics.discard();
     }
 
     /// Ends the display of progress.

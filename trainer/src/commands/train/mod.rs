@@ -3,22 +3,27 @@
 pub mod log;
 pub mod recipe;
 pub mod styles;
+pub mod warnings;
 
 use crate::cli::TrainArgs;
 use crate::commands::Outcome;
-use crate::io::files::Files;
+use crate::io::files::{Files, stem};
 use crate::io::output;
 use crate::logging::metrics::Row;
 use crate::logging::report::State;
-use crate::logging::say::say;
+use crate::logging::say::{say, say_lines};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::trainer::Trainer;
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use gstfaststyle::DeviceChoice;
 use log::Log;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+/// The steps with the first checkpoints, where they are not more frequent.
+const EARLY: [u64; 4] = [10, 30, 60, 120];
 
 /// Runs the command `train`, until its last step or until `stop` is set.
 ///
@@ -30,6 +35,11 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
             "{preset}; flags and the config file override it"
         ));
     }
+    let output = output::model_file("--output", &args.output)?;
+    let args = &TrainArgs {
+        output,
+        ..args.clone()
+    };
     let files = Files::beside(&args.output)?;
     let device = args.device.open()?;
     let trainer = if args.resume {
@@ -45,8 +55,9 @@ pub fn run(args: &TrainArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         }
         trainer
     };
-    let output = args.output.to_string_lossy().into_owned();
-    let mut resume = vec!["train".into(), "--resume".into(), "--output".into(), output];
+    let words = ["train", "--resume", "--output"].map(OsString::from);
+    let mut resume: Vec<OsString> = words.into();
+    resume.push(args.output.clone().into());
     resume.extend(device_words(args.device));
     to_the_end(trainer, &files, args.resume, &resume, stop)
 }
@@ -61,7 +72,7 @@ pub fn to_the_end(
     mut trainer: Trainer,
     files: &Files,
     resumed: bool,
-    resume: &[String],
+    resume: &[OsString],
     stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
     let steps = trainer.recipe().steps;
@@ -77,6 +88,11 @@ pub fn to_the_end(
             "CUDA"
         },
     ));
+    if first == 0 {
+        for warning in warnings::of(trainer.recipe(), trainer.photos())? {
+            say(format_args!("warning: {warning}"));
+        }
+    }
     if first >= steps {
         say(format_args!(
             "all {steps} steps are done: a larger --steps continues the training"
@@ -91,14 +107,16 @@ pub fn to_the_end(
     }
     if let Err(error) = result {
         log.finish();
+        if saved == 0 {
+            // Nothing is left that would be in the way of another try.
+            log.discard();
+            return Err(error);
+        }
         log.report(&trainer, State::Failed(format!("{error:#}")));
-        return Err(match saved {
-            0 => error,
-            _ => error.context(format!(
-                "{} still holds the training as it was after step {saved}",
-                files.checkpoint.display()
-            )),
-        });
+        return Err(error.context(format!(
+            "{} still holds the training as it was after step {saved}",
+            files.checkpoint.display()
+        )));
     }
     log.finish();
 
@@ -107,7 +125,7 @@ pub fn to_the_end(
         log.report(&trainer, State::Stopped);
         say(format_args!("stopped after step {step} of {steps}"));
         match files.checkpoint.exists() {
-            true => say(format_args!("To resume:\n  {}", command_line(resume))),
+            true => say_lines(format_args!("To resume:\n  {}", command_line(resume))),
             false => say("nothing has been saved yet"),
         }
         return Ok(Outcome::Interrupted);
@@ -128,11 +146,10 @@ fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
     let given: Vec<&Path> = given.map(PathBuf::as_path).collect();
     output::spare("--output", &files.model, &given)?;
     files.check_training(args.overwrite)?;
-    ensure!(
-        args.overwrite || !files.model.exists(),
-        "there is already a model {}: --overwrite replaces it",
-        files.model.display()
-    );
+    for photo in &args.preview {
+        let preview = files.preview(&stem(photo)?);
+        output::check_new("--preview", &preview, args.overwrite)?;
+    }
     Ok(())
 }
 
@@ -163,12 +180,18 @@ fn improve(
             return Err(error);
         }
         log.left_out(trainer.left_out());
-        if row.step.is_multiple_of(trainer.recipe().checkpoint_every) && row.step < steps {
+        if is_due(row.step, trainer.recipe().checkpoint_every) && row.step < steps {
             save(trainer, files, log, saved)?;
             log.report(trainer, State::Running);
         }
     }
     Ok(())
+}
+
+/// Whether there is a checkpoint after `step`: every so many steps, and some earlier
+/// ones, since nobody wants to wait long for the first preview.
+fn is_due(step: u64, every: u64) -> bool {
+    step.is_multiple_of(every) || EARLY.contains(&step) && step < every
 }
 
 /// Writes the checkpoint, the model, and the previews.
@@ -182,16 +205,16 @@ fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> any
 }
 
 /// The words that choose `device` on a command line.
-pub fn device_words(device: DeviceChoice) -> Vec<String> {
+pub fn device_words(device: DeviceChoice) -> Vec<OsString> {
     match device {
         DeviceChoice::Auto => Vec::new(),
-        device => vec!["--device".into(), device.to_string()],
+        device => vec!["--device".into(), device.to_string().into()],
     }
 }
 
 /// This program with the arguments `words`, for a shell.
-fn command_line(words: &[String]) -> String {
-    let program = std::env::args()
+fn command_line(words: &[OsString]) -> String {
+    let program = std::env::args_os()
         .next()
         .unwrap_or_else(|| "faststyle-train".into());
     let all = [&program].into_iter().chain(words);
@@ -199,11 +222,23 @@ fn command_line(words: &[String]) -> String {
     quoted.join(" ")
 }
 
-fn shell_quoted(word: &str) -> String {
+/// `word` as a shell takes it, in characters that a terminal shows.
+fn shell_quoted(word: &OsStr) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_string(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(plain) => word.to_string(),
+        Some(word) if !word.chars().any(char::is_control) => {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+        _ => {
+            let bytes = word.as_encoded_bytes().iter();
+            let shown = bytes.map(|&byte| match byte {
+                b'\\' | b'\'' => format!("\\{}", char::from(byte)),
+                b' '..=b'~' => char::from(byte).to_string(),
+                byte => format!("\\x{byte:02x}"),
+            });
+            format!("$'{}'", shown.collect::<String>())
+        }
     }
 }
 
@@ -213,11 +248,15 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_the_shell() {
-        assert_eq!(
-            shell_quoted("out/scream.safetensors"),
-            "out/scream.safetensors"
-        );
-        assert_eq!(shell_quoted("the scream"), "'the scream'");
-        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+        let quoted = |word: &str| shell_quoted(word.as_ref());
+        assert_eq!(quoted("out/scream.safetensors"), "out/scream.safetensors");
+        assert_eq!(quoted("the scream"), "'the scream'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a\n'b'"), r"$'a\x0a\'b\''");
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            assert_eq!(shell_quoted(OsStr::from_bytes(b"caf\xe9")), r"$'caf\xe9'");
+        }
     }
 }

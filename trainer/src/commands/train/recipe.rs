@@ -1,8 +1,8 @@
 //! Makes a recipe from the command line.
 
 use crate::cli::TrainArgs;
-use crate::commands::about;
 use crate::commands::train::styles;
+use crate::commands::{about, style};
 use crate::data;
 use crate::objective::LossWeights;
 use crate::objective::painting::{self, Crop, Painting};
@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 /// contradicts.
 pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
     let photos = args.photos.as_deref().context("--photos is missing")?;
+    let init = args.init.as_deref().map(style::find).transpose()?;
+    let init = init.map(|found| found.path);
     let size = args.size.unwrap_or(256);
     let weights = args.loss.weights(LossWeights::default());
     let styles = match &args.styles {
@@ -28,13 +30,13 @@ pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
     let mut recipe = Recipe {
         architecture: Architecture {
             styles: styles.len(),
-            ..architecture(args)?
+            ..architecture(args, init.as_deref())?
         },
         styles,
         learn: Learn::All,
         photos: absolute(photos)?,
         vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
-        init: args.init.as_deref().map(absolute).transpose()?,
+        init: init.as_deref().map(absolute).transpose()?,
         preview: absolutes(&args.preview)?,
         steps: 40_000,
         epochs: None,
@@ -144,8 +146,8 @@ fn set_length(recipe: &mut Recipe, args: &TrainArgs) -> anyhow::Result<()> {
 }
 
 /// The network: new, or that of the model of `--init`, perhaps wider.
-fn architecture(args: &TrainArgs) -> anyhow::Result<Architecture> {
-    let Some(init) = &args.init else {
+fn architecture(args: &TrainArgs, init: Option<&Path>) -> anyhow::Result<Architecture> {
+    let Some(init) = init else {
         let default = Architecture::default();
         let blocks = args.residual_blocks.map(|n| n as usize);
         return Ok(Architecture {

@@ -2,9 +2,11 @@
 
 use crate::data;
 use crate::io::files::stem;
+use crate::io::input;
+use crate::logging::say::say;
 use crate::objective::painting::{self, Crop};
 use crate::training::recipe::StyleRecipe;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use gstfaststyle::Style;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -85,7 +87,10 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 
 /// Each painting of the folder is a style, called like its file.
 fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let (files, _) = data::list(path)?;
+    let (files, unread) = data::list(path)?;
+    for (file, reason) in unread {
+        say(format_args!("left out {}: {reason}", file.display()));
+    }
     let style = |file: &PathBuf| {
         let about = Style {
             name: stem(file)?.replace([':', ','], "-"),
@@ -100,8 +105,12 @@ fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 }
 
 fn file(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let text = std::fs::read_to_string(path)?;
-    let file: StylesFile = toml::from_str(&text)?;
+    let text = input::read_text(path)?;
+    let file: StylesFile = toml::from_str(&text).map_err(|error| {
+        let before = text.bytes().take(error.span().map_or(0, |span| span.start));
+        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        anyhow!("line {line}: {}", error.message())
+    })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let styles = file.style.into_iter().map(|entry| entry.recipe(folder));
     let mut styles: Vec<StyleRecipe> = styles.collect::<anyhow::Result<_>>()?;

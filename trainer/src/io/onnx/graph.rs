@@ -63,6 +63,7 @@ impl Builder {
                 data_type: Some(data_type),
                 name: Some(name.into()),
                 raw_data: Some(data),
+                ..Tensor::default()
             });
         }
         name.into()

@@ -1,7 +1,7 @@
 //! Style networks as ONNX, the format that most inference engines read.
 
 mod graph;
-mod proto;
+pub mod proto;
 
 use anyhow::{Result, ensure};
 use candle_core::Tensor;

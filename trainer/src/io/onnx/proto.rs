@@ -1,11 +1,12 @@
-//! The messages of an ONNX file that are needed to write a network, with the
+//! The messages of an ONNX file that are needed for a network, with the
 //! field numbers of `onnx.proto` (<https://onnx.ai/onnx/api/classes.html>).
 
 use prost::{Message, Oneof};
 
-/// `TensorProto.FLOAT` and `TensorProto.INT64`.
+/// `TensorProto.FLOAT`, `TensorProto.INT64` and `TensorProto.FLOAT16`.
 pub const FLOAT: i32 = 1;
 pub const INT64: i32 = 7;
+pub const FLOAT16: i32 = 10;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
@@ -73,8 +74,14 @@ pub struct Attribute {
     pub name: Option<String>,
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, optional, tag = "20")]
@@ -116,6 +123,10 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
     pub data_type: Option<i32>,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]

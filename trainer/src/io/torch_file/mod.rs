@@ -17,6 +17,7 @@ pub use saved_tensor::{ElementType, SavedTensor};
 
 use anyhow::{Context, Result, bail, ensure};
 use pickle::{StorageData, TensorInfo, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -85,11 +86,25 @@ fn locate<'a>(info: &TensorInfo, storages: &StorageData<'a>) -> Result<SavedTens
     let data = storages
         .get(&info.storage.key)
         .context("its storage is not in the file")?;
-    let end = info.offset.checked_add(contiguous_count(info)?);
-    let byte = |element: usize| element.checked_mul(element_type.bytes());
-    let data = end
-        .and_then(|end| data.get(byte(info.offset)?..byte(end)?))
-        .context("it reaches beyond its storage")?;
+    ensure!(
+        info.shape.len() == info.strides.len(),
+        "shape and strides differ in length"
+    );
+    let bytes = element_type.bytes();
+    let count = info
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size));
+    let count = count.context("it is larger than memory")?;
+    // Every element has its own place: a small file cannot stand for a large tensor.
+    let beyond = "it reaches beyond its storage";
+    ensure!(count <= data.len() / bytes, beyond);
+    let first = info.offset.checked_mul(bytes).context(beyond)?;
+    let data = data.get(first..).context(beyond)?;
+    let data = match count == 0 || is_contiguous(info) {
+        true => Cow::from(data.get(..count * bytes).context(beyond)?),
+        false => Cow::from(gather(data, info, bytes).context(beyond)?),
+    };
     Ok(SavedTensor {
         element_type,
         shape: info.shape.clone(),
@@ -97,20 +112,38 @@ fn locate<'a>(info: &TensorInfo, storages: &StorageData<'a>) -> Result<SavedTens
     })
 }
 
-/// The number of a tensor's elements, if they lie one after the other.
-fn contiguous_count(info: &TensorInfo) -> Result<usize> {
-    ensure!(
-        info.shape.len() == info.strides.len(),
-        "shape and strides differ in length"
-    );
+/// Whether a tensor's elements lie one after the other, row by row.
+fn is_contiguous(info: &TensorInfo) -> bool {
+    let dimensions = info.shape.iter().zip(&info.strides).rev();
     let mut count = 1usize;
-    for (&size, &stride) in info.shape.iter().zip(&info.strides).rev() {
-        ensure!(size == 1 || stride == count, "it is not contiguous");
-        count = count
-            .checked_mul(size)
-            .context("it is larger than memory")?;
+    for (&size, &stride) in dimensions {
+        if size != 1 && stride != count {
+            return false;
+        }
+        count = count.saturating_mul(size);
     }
-    Ok(count)
+    true
+}
+
+/// The elements of a tensor, row by row, that its strides find in `data`: of one whose
+/// channels were the last dimension, for example. `None` if one is not there.
+fn gather(data: &[u8], info: &TensorInfo, bytes: usize) -> Option<Vec<u8>> {
+    let mut places = vec![0usize];
+    for (&size, &stride) in info.shape.iter().zip(&info.strides) {
+        let mut next = Vec::with_capacity(places.len().checked_mul(size)?);
+        for place in places {
+            for i in 0..size {
+                next.push(place.checked_add(i.checked_mul(stride)?)?);
+            }
+        }
+        places = next;
+    }
+    let mut gathered = Vec::with_capacity(places.len() * bytes);
+    for place in places {
+        let start = place.checked_mul(bytes)?;
+        gathered.extend(data.get(start..start.checked_add(bytes)?)?);
+    }
+    Some(gathered)
 }
 
 #[cfg(test)]

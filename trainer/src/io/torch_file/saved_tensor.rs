@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
+use std::borrow::Cow;
 
 /// The type of a tensor's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ impl ElementType {
         })
     }
 
-    pub(super) fn bytes(self) -> usize {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
         match self {
             ElementType::Byte => 1,
             ElementType::Half | ElementType::BFloat16 => 2,
@@ -52,7 +54,7 @@ pub struct SavedTensor<'a> {
     /// Its dimensions.
     pub shape: Vec<usize>,
     /// Its numbers, row-major and little-endian.
-    pub data: &'a [u8],
+    pub data: Cow<'a, [u8]>,
 }
 
 impl SavedTensor<'_> {
@@ -69,7 +71,7 @@ impl SavedTensor<'_> {
             ElementType::Byte | ElementType::Long => bail!("it does not hold floats"),
         };
         let count = self.data.len() / self.element_type.bytes();
-        let tensor = Tensor::from_raw_buffer(self.data, dtype, &[count], &Device::Cpu)?;
+        let tensor = Tensor::from_raw_buffer(&self.data, dtype, &[count], &Device::Cpu)?;
         Ok(tensor.to_dtype(DType::F32)?.to_vec1()?)
     }
 }

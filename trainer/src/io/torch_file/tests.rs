@@ -234,11 +234,52 @@ fn reads_saved_tensors() {
         let tensors = read(&file).unwrap();
         assert_eq!(tensors.len(), 2);
         assert_eq!(tensors["a"].shape, [2, 3]);
-        assert_eq!(tensors["a"].data, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(tensors["a"].data[..], [1, 2, 3, 4, 5, 6]);
         assert!(tensors["a"].floats().is_err());
         assert_eq!(tensors["b"].floats().unwrap(), [0.5, -1.5]);
     }
     assert!(is_legacy(&save(&samples())));
+}
+
+/// The tensor of these sizes and strides in a storage of six bytes.
+fn strided(offset: usize, shape: &[usize], strides: &[usize]) -> Result<Vec<u8>> {
+    let info = TensorInfo {
+        storage: Rc::new(pickle::StorageInfo {
+            key: "0".into(),
+            element_type: ElementType::Byte,
+            count: 6,
+        }),
+        offset,
+        shape: shape.to_vec(),
+        strides: strides.to_vec(),
+    };
+    let storages = StorageData::from([("0".into(), &[1, 2, 3, 4, 5, 6][..])]);
+    Ok(locate(&info, &storages)?.data.into_owned())
+}
+
+#[test]
+fn strides_are_followed() {
+    // Channels last: two channels of three pixels, pixel by pixel.
+    assert_eq!(strided(0, &[2, 3], &[1, 2]).unwrap(), [1, 3, 5, 2, 4, 6]);
+    assert_eq!(strided(1, &[2, 2], &[3, 1]).unwrap(), [2, 3, 5, 6]);
+    assert_eq!(strided(1, &[2, 1, 2], &[2, 99, 1]).unwrap(), [2, 3, 4, 5]);
+    assert_eq!(strided(5, &[1], &[1]).unwrap(), [6]);
+    assert!(strided(0, &[usize::MAX, 0], &[1, 7]).unwrap().is_empty());
+    for (offset, shape, strides) in [
+        (0, &[2, 3][..], &[1, 3][..]),
+        (2, &[2, 3], &[1, 2]),
+        (usize::MAX, &[1], &[1]),
+        (0, &[2], &[usize::MAX]),
+        (0, &[usize::MAX, 2], &[1, 1]),
+        // One number for a thousand.
+        (0, &[1000], &[0]),
+        (0, &[2, 3], &[1]),
+    ] {
+        assert!(
+            strided(offset, shape, strides).is_err(),
+            "{shape:?} {strides:?}"
+        );
+    }
 }
 
 #[test]
@@ -272,7 +313,7 @@ fn dictionaries_of_python_2_are_read() {
     for object in [object, first] {
         let file = save_object(&object, &samples);
         let tensors = read(&file).unwrap();
-        assert_eq!(tensors["a"].data, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(tensors["a"].data[..], [1, 2, 3, 4, 5, 6]);
         assert_eq!(tensors["b"].floats().unwrap(), [0.5, -1.5]);
     }
 }

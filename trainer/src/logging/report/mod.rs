@@ -3,6 +3,7 @@
 pub mod history;
 mod plot;
 
+use crate::io::input;
 use crate::logging::previews::Preview;
 use crate::objective::losses::Losses;
 use anyhow::Context;
@@ -24,6 +25,12 @@ const SMALL: usize = 12;
 
 /// Photos that are named with the reason why they were left out, at most.
 const LEFT_OUT: usize = 200;
+
+/// Seconds after which a browser reads the page of a running training again.
+const REFRESH: u32 = 20;
+
+/// More than a small picture of a preview has.
+const MAX_PICTURE_BYTES: u64 = 16 << 20;
 
 /// What a training is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +114,7 @@ impl Report<'_> {
                 State::Stopped => "stopped",
                 State::Failed(_) => "failed",
             },
+            refresh: (self.state == State::Running).then_some(REFRESH),
             error: match &self.state {
                 State::Failed(error) => Some(error.clone()),
                 _ => None,
@@ -135,8 +143,7 @@ impl Report<'_> {
         }
         let waited = format!("{:.1} % of the time", 100.0 * self.waited);
         facts.push(("waited for photos", waited));
-        let left_out = format!("{} of {}", self.left_out.len(), self.photos);
-        facts.push(("photos left out", left_out));
+        facts.push(("photos left out", self.left_out.len().to_string()));
         facts.push(("mean of the last steps", self.losses.to_string()));
         let facts = facts.into_iter().map(|(name, value)| (name.into(), value));
         let styles = self.styles.iter();
@@ -166,6 +173,8 @@ struct Page {
     by: String,
     paintings: Vec<String>,
     state: &'static str,
+    /// Seconds until the page is to be read again, while it changes.
+    refresh: Option<u32>,
     error: Option<String>,
     percent: f64,
     facts: Vec<(String, String)>,
@@ -188,7 +197,7 @@ impl Pictures {
     fn of(preview: &Preview) -> anyhow::Result<Self> {
         let history: Vec<(u64, PathBuf)> = preview.history()?.into_iter().collect();
         let small = evenly(&history, SMALL).map(|(step, path)| {
-            let file = std::fs::read(path)
+            let file = input::read(path, MAX_PICTURE_BYTES)
                 .with_context(|| format!("cannot read the picture {}", path.display()))?;
             Ok((*step, data_url(&file)))
         });

