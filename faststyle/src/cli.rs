@@ -53,7 +53,7 @@ pub struct FilmArgs {
     pub look: Look,
     #[command(flatten)]
     pub encoding: Encoding,
-    /// Begin here: seconds, or [hours:]minutes:seconds
+    /// Begin here: seconds, as in 90, or 1:30, or 0:01:30
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<ClockTime>,
     /// End before this time

@@ -66,25 +66,18 @@ impl Codec {
 
     /// What the encoders deliver.
     pub fn caps(self) -> gst::Caps {
-        let caps = |name, stream| {
-            let caps = gst::Caps::builder(name).field("stream-format", stream);
-            // What a decoder needs is then in the stream: it does not differ
-            // between segments.
-            caps.field(
-                "alignment",
-                if stream == "byte-stream" { "au" } else { "tu" },
-            )
-            .build()
+        // What a decoder needs is then in the stream: it does not differ between
+        // segments.
+        let in_stream = |name| {
+            let caps = gst::Caps::builder(name).field("stream-format", "byte-stream");
+            caps.field("alignment", "au").build()
         };
         match self {
-            Codec::H264 => caps("video/x-h264", "byte-stream"),
-            Codec::H265 => caps("video/x-h265", "byte-stream"),
-            Codec::Av1 => caps("video/x-av1", "obu-stream"),
+            Codec::H264 => in_stream("video/x-h264"),
+            Codec::H265 => in_stream("video/x-h265"),
+            Codec::Av1 => gst::Caps::new_empty_simple("video/x-av1"),
             Codec::Prores => gst::Caps::new_empty_simple("video/x-prores"),
-            Codec::Ffv1 => {
-                let caps = gst::Caps::builder("video/x-ffv");
-                caps.field("ffvversion", 1).build()
-            }
+            Codec::Ffv1 => gst::Caps::new_empty_simple("video/x-ffv"),
         }
     }
 

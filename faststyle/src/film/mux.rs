@@ -12,6 +12,7 @@ use gst::prelude::*;
 use gst::{ClockTime, PadProbeReturn, PadProbeType};
 use gst_app::AppSrc;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 /// What is added to all times: some are before the film's beginning, and GStreamer
@@ -140,7 +141,11 @@ impl Stream {
         let last = &chain[chain.len() - 1];
         let input = muxer.request_pad_simple(self.kind.template());
         let input = input.context("the container takes no more streams")?;
-        pad(last, "src")?.link(&input)?;
+        let last = pad(last, "src")?;
+        if let Some(decoding) = &self.decoding {
+            decoding.set_last_duration(&last);
+        }
+        last.link(&input)?;
         Ok(source)
     }
 
@@ -198,12 +203,11 @@ fn buffer(packet: Packet, decoding: Option<&mut Decoding>) -> gst::Buffer {
     let new = buffer.make_mut();
     let shown = packet.time.map(|time| time + EARLIER);
     new.set_pts(shown);
-    let (dts, last) = match decoding {
-        Some(decoding) => decoding.next(),
-        None => (shown, None),
-    };
-    new.set_dts(dts);
-    new.set_duration(last.or(packet.duration));
+    new.set_dts(match decoding {
+        Some(decoding) => decoding.times.next(),
+        None => shown,
+    });
+    new.set_duration(packet.duration);
     new.set_flags(packet.flags);
     buffer
 }
@@ -258,11 +262,20 @@ impl Decoding {
         }
     }
 
-    /// When the next packet is decoded, and how long the last one takes.
-    fn next(&mut self) -> (Option<ClockTime>, Option<ClockTime>) {
-        let time = self.times.next();
-        let last = self.times.as_slice().is_empty() && !self.last.is_zero();
-        (time, last.then_some(self.last))
+    /// Sets how long the last packet takes, where it passes `pad`: parsers set what
+    /// they take for it.
+    fn set_last_duration(&self, pad: &gst::Pad) {
+        let left = AtomicUsize::new(self.times.len());
+        let last = self.last;
+        pad.add_probe(PadProbeType::BUFFER, move |_, info| {
+            if left.fetch_sub(1, Ordering::Relaxed) == 1
+                && !last.is_zero()
+                && let Some(buffer) = info.buffer_mut()
+            {
+                buffer.make_mut().set_duration(last);
+            }
+            PadProbeReturn::Ok
+        });
     }
 }
 
@@ -275,7 +288,7 @@ mod tests {
         let times: Vec<_> = shown.iter().map(|&s| ClockTime::from_mseconds(s)).collect();
         let mut decoding = Decoding::new(&times, ClockTime::from_mseconds(end));
         let earlier = EARLIER.mseconds() as i64;
-        let times = shown.iter().map(|_| decoding.next().0.unwrap());
+        let times = shown.iter().map(|_| decoding.times.next().unwrap());
         let times = times.map(|time| time.mseconds() as i64 - earlier).collect();
         (times, decoding.last.mseconds())
     }

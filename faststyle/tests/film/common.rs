@@ -3,6 +3,8 @@
 use assert_cmd::Command;
 use gst::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererInfo};
+use gst_video::prelude::*;
+use gst_video::{VideoFrameRef, VideoInfo};
 use gstfaststyle::{Architecture, Model};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -129,7 +131,18 @@ pub fn frames(file: &Path) -> (gst::Caps, Vec<Frame>) {
             let segment = segment.segment().downcast_ref::<gst::ClockTime>().unwrap();
             let time = segment.to_stream_time(buffer.pts()).unwrap();
             let mut hasher = DefaultHasher::new();
-            buffer.map_readable().unwrap().hash(&mut hasher);
+            let caps = pad.current_caps().unwrap();
+            let video = VideoInfo::from_caps(&caps).unwrap();
+            let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &video).unwrap();
+            for component in 0..frame.n_components() {
+                // Without what fills up the rows.
+                let (width, stride) = (frame.comp_width(component), frame.comp_stride(component));
+                let bytes = (width as i32 * frame.comp_pstride(component)) as usize;
+                let rows = frame.comp_data(component).unwrap().chunks(stride as usize);
+                for row in rows.take(frame.comp_height(component) as usize) {
+                    row[..bytes.min(row.len())].hash(&mut hasher);
+                }
+            }
             let mut frames = frames.lock().unwrap();
             frames.0 = pad.current_caps();
             frames.1.push(Frame {

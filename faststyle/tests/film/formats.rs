@@ -77,20 +77,17 @@ fn an_encoder_of_8_bits_is_refused_for_more() {
 fn pixel_shape_and_range_are_kept() {
     let line = "width=64,height=48,framerate=24000/1001,pixel-aspect-ratio=16/15,format=I420,\
                 colorimetry=1:4:5:4";
-    let input = clip("wide.mkv", 5, line, "x264enc ! matroskamux");
-    let (_, before) = caps(&input);
-    assert!(before.par() > gst::Fraction::from(1));
-    for name in ["wide.out.mkv", "wide.out.mp4"] {
-        let output = path(name);
+    for (name, muxer) in [("wide.mkv", "matroskamux"), ("wide.mp4", "mp4mux")] {
+        let input = clip(name, 24, line, &format!("x264enc ! {muxer}"));
+        let (_, before) = caps(&input);
+        assert!(before.par() > gst::Fraction::from(1));
+        let output = path(&format!("painted {name}"));
         film(&input, &output).assert().success();
         let (_, after) = caps(&output);
         assert_eq!(after.par(), before.par(), "{name}");
         assert_eq!(after.fps(), before.fps(), "{name}");
-        assert_eq!(
-            after.colorimetry().range(),
-            gst_video::VideoColorRange::Range0_255,
-            "{name}"
-        );
+        let range = gst_video::VideoColorRange::Range0_255;
+        assert_eq!(after.colorimetry().range(), range, "{name}");
         assert_eq!(after.colorimetry(), before.colorimetry(), "{name}");
     }
 }
