@@ -6,8 +6,8 @@ use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo, Video
 /// The caps feature of frames on an NVIDIA GPU.
 const CUDA_MEMORY: &str = "memory:CUDAMemory";
 
-/// Formats that GStreamer supports in CUDA memory, of those that the pixel code
-/// reads and writes.
+/// Formats that GStreamer supports in CUDA memory, of those that the CUDA kernels
+/// read and write.
 const CUDA_FORMATS: [Format; 21] = [
     Format::Nv12,
     Format::Nv21,
@@ -84,8 +84,9 @@ pub fn template(cuda: bool) -> gst::Caps {
     let mut all = gst::Caps::new_empty();
     for memory in Memory::all(cuda) {
         let formats = memory.formats().iter();
+        let formats = formats.map(|format| VideoFormat::from_string(format.name()));
         let mut caps = gst_video::VideoCapsBuilder::new()
-            .format_list(formats.map(|f| VideoFormat::from_string(f.name())))
+            .format_list(formats)
             .build();
         if *memory == Memory::Cuda {
             caps.make_mut().set_features_simple(Some(memory.features()));
@@ -187,11 +188,10 @@ fn keep(from: &gst::StructureRef, to: &mut gst::Structure, field: &str) {
 /// The loss of a conversion, to be minimized: opacity, colour resolution, bits,
 /// another colour family, and then data that the source does not have.
 fn loss(from: Format, to: Format) -> impl Ord {
+    // Chroma samples to 16 pixels.
     let detail = |format: Format| match (format.family(), format.subsampling()) {
-        (ColorFamily::Gray, _) => 0_u8,
-        (_, (1, 1)) => 3,
-        (_, (_, 1)) => 2,
-        _ => 1,
+        (ColorFamily::Gray, _) => 0,
+        (_, (columns, rows)) => 16 / (columns * rows),
     };
     (
         from.has_alpha() && !to.has_alpha(),

@@ -6,7 +6,9 @@
 
 use super::caps;
 use super::cuda_memory::{self, Context};
+use super::downstream;
 use super::loader::{Job, Loader};
+use super::metas::{self, Fate, MetasRead};
 use super::report::Report;
 use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
 use super::started::Started;
@@ -40,7 +42,7 @@ pub struct FastStyle {
         name = "model",
         nick = "Model",
         blurb = "Model file (*.safetensors): a path, or a bare name to look up. Without a model, frames pass through. While playing, a new model is loaded in the background and used from the next frame on",
-        type = Option<String>,
+        type = Option<PathBuf>,
         member = model,
         get, set = Self::set_model, mutable_playing
     )]
@@ -77,7 +79,7 @@ pub struct FastStyle {
         type = f64,
         member = strength,
         minimum = 0.0, maximum = 1.0, default = Settings::default().strength,
-        get, set, mutable_playing, controllable
+        get, set, mutable_playing, controllable, lax_validation
     )]
     #[property(
         name = "keep-color",
@@ -121,7 +123,7 @@ pub struct FastStyle {
         type = f64,
         member = style_position,
         minimum = -1.0, maximum = 1000.0, default = Settings::default().style_position,
-        get, set, mutable_playing, controllable
+        get, set, mutable_playing, controllable, lax_validation
     )]
     #[property(
         name = "styles",
@@ -137,7 +139,7 @@ pub struct FastStyle {
         type = f64,
         member = scale,
         minimum = 0.0, maximum = 1.0, default = Settings::default().scale,
-        get, set, mutable_playing
+        get, set, mutable_playing, lax_validation
     )]
     #[property(
         name = "max-height",
@@ -155,7 +157,7 @@ pub struct FastStyle {
         type = f64,
         member = stroke_scale,
         minimum = 0.0, maximum = 100.0, default = Settings::default().stroke_scale,
-        get, set, mutable_playing
+        get, set, mutable_playing, lax_validation
     )]
     #[property(
         name = "target-fps",
@@ -164,7 +166,7 @@ pub struct FastStyle {
         type = f64,
         member = target_fps,
         minimum = 0.0, maximum = 1000.0, default = Settings::default().target_fps,
-        get, set, mutable_playing
+        get, set, mutable_playing, lax_validation
     )]
     #[property(
         name = "stats-interval",
@@ -183,6 +185,9 @@ pub struct FastStyle {
     report: Mutex<Report>,
     loader: Loader,
 }
+
+/// The property with the model's path or name.
+const MODEL: &str = "model";
 
 /// The property with the element's statistics.
 const STATS: &str = "stats";
@@ -225,7 +230,11 @@ impl ObjectImpl for FastStyle {
     }
 
     fn set_property(&self, id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        self.derived_set_property(id, value, spec);
+        match unicode(value) {
+            // A path is bytes.
+            Some(text) if spec.name() != MODEL => self.derived_set_property(id, &text, spec),
+            _ => self.derived_set_property(id, value, spec),
+        }
     }
 }
 
@@ -312,11 +321,16 @@ impl BaseTransformImpl for FastStyle {
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::Qos(qos) = event.view() {
-            let (_, _, jitter, _) = qos.get();
-            if let Some(started) = &mut *lock(&self.started) {
-                started.sink.observe(jitter);
+        match event.view() {
+            gst::EventView::Qos(qos) => {
+                let (_, _, jitter, _) = qos.get();
+                if let Some(started) = &mut *lock(&self.started) {
+                    started.sink.observe(jitter);
+                }
             }
+            // Sent when a pipeline begins to play, and when it changes.
+            gst::EventView::Latency(_) | gst::EventView::Reconfigure(_) => self.watch_downstream(),
+            _ => (),
         }
         self.parent_src_event(event)
     }
@@ -367,13 +381,15 @@ impl BaseTransformImpl for FastStyle {
         &self,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        let metas_are_read = query
-            .find_allocation_meta::<gst_video::VideoMeta>()
-            .is_some();
+        let video = query.find_allocation_meta::<gst_video::VideoMeta>();
+        let crop = query.find_allocation_meta::<gst_video::VideoCropMeta>();
         let cuda_caps = cuda_caps(query);
-        // Everyone who takes CUDA memory reads its meta.
         if let Some(started) = &mut *lock(&self.started) {
-            started.metas_are_read = metas_are_read || cuda_caps.is_some();
+            started.metas_read = MetasRead {
+                // Everyone who takes CUDA memory reads its meta.
+                video: video.is_some() || cuda_caps.is_some(),
+                crop: crop.is_some(),
+            };
         }
         if let Some(caps) = cuda_caps {
             self.decide_on_cuda(&caps, query)?;
@@ -409,12 +425,12 @@ impl BaseTransformImpl for FastStyle {
         }
         let running_time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
         let settings = lock(&self.settings).frame();
-        let (streaming, sink, metas_are_read) = match &mut *lock(&self.started) {
+        let (streaming, sink, metas_read) = match &mut *lock(&self.started) {
             None => return,
             Some(started) => (
                 started.streaming.clone(),
                 mem::take(&mut started.sink),
-                started.metas_are_read,
+                started.metas_read,
             ),
         };
         let mut streaming = lock(&streaming);
@@ -431,8 +447,8 @@ impl BaseTransformImpl for FastStyle {
         if sink.was_late {
             streaming.frame_was_late();
         }
-        let passthrough = streaming.passes(settings.strength)
-            && (metas_are_read || streaming.has_default_layout(buffer));
+        let passthrough =
+            streaming.passes(settings.strength) && streaming.is_readable(buffer, metas_read);
         drop(streaming);
         if model_changed {
             element.notify_styles();
@@ -442,10 +458,10 @@ impl BaseTransformImpl for FastStyle {
         }
         if passthrough != element.is_passthrough() {
             element.set_passthrough(passthrough);
-            // In passthrough, the neighbours negotiated their buffers.
-            if !passthrough {
-                element.reconfigure_src();
-            }
+            // In passthrough, the neighbours agree on buffers and metas; else each
+            // of them agrees with this element.
+            element.reconfigure_sink();
+            element.reconfigure_src();
         }
     }
 
@@ -482,9 +498,11 @@ impl BaseTransformImpl for FastStyle {
         meta: gst::MetaRef<'a, gst::Meta>,
         input: &'a gst::BufferRef,
     ) -> bool {
-        // Positions in the picture do not change.
-        meta.tags_contain_only(&["video", "size", "orientation"])
-            || self.parent_transform_meta(output, meta, input)
+        match metas::transform(output, &meta, input) {
+            Fate::Kept => true,
+            Fate::Dropped => false,
+            Fate::Usual => self.parent_transform_meta(output, meta, input),
+        }
     }
 }
 
@@ -497,7 +515,7 @@ impl VideoFilterImpl for FastStyle {
         output: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
         let same_caps = input_caps == output_caps;
-        let live = self.upstream_is_live();
+        let live = self.upstream_is_live() || downstream::keeps_time(self.obj().src_pad());
         let shared = self.streaming();
         let shared = shared.ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
         let mut streaming = lock(&shared);
@@ -519,7 +537,10 @@ impl VideoFilterImpl for FastStyle {
         }
         // In passthrough, the neighbours negotiate their buffers.
         if let Some(started) = &mut *lock(&self.started) {
-            started.metas_are_read = passthrough;
+            started.metas_read = match passthrough {
+                true => MetasRead::ALL,
+                false => MetasRead::default(),
+            };
         }
         self.obj().set_passthrough(passthrough);
         Ok(())
@@ -632,7 +653,7 @@ impl FastStyle {
 
     /// Sets another model: used from the next start on or, while started, as soon
     /// as it is loaded.
-    fn set_model(&self, model: Option<String>) {
+    fn set_model(&self, model: Option<PathBuf>) {
         let plugin = self.plugin();
         let element = self.obj().downgrade();
         let failed = move |fault: Fault| {
@@ -741,6 +762,15 @@ impl FastStyle {
         }
     }
 
+    /// Looks for elements downstream that keep time.
+    fn watch_downstream(&self) {
+        if downstream::keeps_time(self.obj().src_pad())
+            && let Some(started) = &mut *lock(&self.started)
+        {
+            started.sink.waits_for_clock = true;
+        }
+    }
+
     fn upstream_is_live(&self) -> bool {
         let mut query = gst::query::Latency::new();
         let pad = self.obj().sink_pad().clone();
@@ -764,6 +794,17 @@ impl FastStyle {
         let element = self.obj();
         let message = gst::message::Latency::builder().src(&*element).build();
         let _ = element.post_message(message);
+    }
+}
+
+/// A text that is not UTF-8, with U+FFFD for what is wrong in it: bindings of
+/// other languages hand any bytes over.
+fn unicode(value: &glib::Value) -> Option<glib::Value> {
+    // What is taken for a path is not checked.
+    let bytes = value.get::<Option<PathBuf>>().ok()??;
+    match bytes.to_str() {
+        Some(_) => None,
+        None => Some(bytes.to_string_lossy().to_value()),
     }
 }
 

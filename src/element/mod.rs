@@ -9,7 +9,8 @@
  *
  * Input and output formats are independent of each other: no `videoconvert` is
  * needed on either side. Opacity is kept where both formats have it, and so are
- * timestamps, flags and metas.
+ * timestamps, flags and metas. Of a frame that upstream has cropped by a
+ * #GstVideoCropMeta, the cropped part is painted, and metas move with it.
  *
  * ## Models
  *
@@ -48,9 +49,9 @@
  *
  * #faststyle:stroke-scale and #faststyle:max-height set the size of that picture, by
  * default that of the frame. #faststyle:scale, if not 0, is a fixed factor on top.
- * If it is 0 and the pipeline runs in real time, because the source is live, the
- * sink is synchronized to a clock (it sends QoS events), or #faststyle:target-fps is
- * set, then the size adapts to the available time: the first frames are small, then
+ * If it is 0 and the pipeline runs in real time, because the source is live, an
+ * element downstream is synchronized to a clock (its property `sync` is true, or it
+ * sends QoS events), or #faststyle:target-fps is set, then the size adapts to the available time: the first frames are small, then
  * a frame takes about three quarters of its duration. The size goes down at once
  * when that grows to more than nine tenths, and up in small steps. Where even the
  * smallest size takes too long, late frames are dropped, see #GstBaseTransform:qos.
@@ -107,8 +108,10 @@ mod buffers;
 mod caps;
 #[cfg_attr(not(feature = "cuda"), path = "cuda_memory/absent.rs")]
 mod cuda_memory;
+mod downstream;
 mod imp;
 mod loader;
+mod metas;
 mod pace;
 mod report;
 mod settings;

@@ -1,6 +1,7 @@
 //! The element's statistics and latency.
 
 use crate::engine::{FrameTimings, Prepared, Size};
+use crate::network::printable;
 use crate::ops::cpu::Level;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -85,7 +86,9 @@ impl Report {
             Some(prepared) => Running {
                 model: name.into(),
                 style: String::new(),
-                styles: prepared.styles().iter().map(|s| s.name.clone()).collect(),
+                styles: (prepared.styles().iter())
+                    .map(|style| printable(&style.name).to_string())
+                    .collect(),
                 device: match prepared.device().is_cpu() {
                     true => "cpu",
                     false => "cuda",
@@ -97,10 +100,10 @@ impl Report {
 
     /// Sets the style that is chosen.
     pub fn style(&mut self, style: String) {
-        self.running.style = style;
+        self.running.style = printable(style).to_string();
     }
 
-    /// The names of the model's styles.
+    /// The names of the model's styles, as they can be shown.
     pub fn styles(&self) -> Vec<String> {
         self.running.styles.clone()
     }

@@ -7,15 +7,15 @@ use crate::engine::{
 use crate::network::{Found, Library, ModelError, printable, printable_path};
 use gst::glib;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The element's properties.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Path or bare name of the model file.
-    pub model: Option<String>,
+    /// Path or bare name of the model file, whose bytes need not be Unicode.
+    pub model: Option<PathBuf>,
     /// Text of a [`DeviceChoice`].
     pub device: Option<String>,
     /// How exactly to compute.
@@ -159,7 +159,11 @@ impl Settings {
             precision: self.precision.into(),
             threads: self.threads as usize,
         };
-        let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) else {
+        let Some(model) = self
+            .model
+            .as_deref()
+            .filter(|model| !model.as_os_str().is_empty())
+        else {
             return Ok(None);
         };
         let not_found = |text| Fault::new(gst::ResourceError::NotFound, text);
@@ -182,7 +186,7 @@ impl Settings {
         };
         Ok(Some(Loaded {
             prepared,
-            name: model.to_owned(),
+            name: printable_path(model).to_string(),
             default_style,
         }))
     }
@@ -210,7 +214,7 @@ fn share(number: f64) -> f32 {
 /// A model ready to run.
 pub struct Loaded {
     pub prepared: Arc<Prepared>,
-    /// The name that the application set.
+    /// The name that the application set, as it can be shown.
     pub name: String,
     /// The style to paint in where none is set.
     pub default_style: usize,
@@ -224,8 +228,10 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault: `kind` is for applications, `text` for people.
+    /// A fault: `kind` is for applications, `text` for people. Whatever the text
+    /// quotes, a bus, a log and a terminal can take it.
     pub fn new(kind: gst::ResourceError, text: String) -> Self {
+        let text = printable(text).to_string();
         Fault { kind, text }
     }
 

@@ -1,5 +1,6 @@
 //! The element's state from start to stop.
 
+use super::metas::MetasRead;
 use super::settings::Settings;
 use super::streaming::Streaming;
 use std::sync::{Arc, Mutex};
@@ -13,9 +14,8 @@ pub struct Started {
     pub settings: Settings,
     /// Whether the network runs on a CUDA device, once that is known.
     pub on_cuda: Option<bool>,
-    /// Whether downstream elements read a frame's video meta. If not, frames
-    /// with padding between their rows cannot pass through.
-    pub metas_are_read: bool,
+    /// What downstream elements read of a frame's metas.
+    pub metas_read: MetasRead,
     /// The sink's reports since the last frame.
     pub sink: SinkReports,
     /// Locked while a frame is painted.
@@ -28,14 +28,14 @@ impl Started {
         Started {
             settings,
             on_cuda: None,
-            metas_are_read: false,
+            metas_read: MetasRead::default(),
             sink: SinkReports::default(),
             streaming: Arc::new(Mutex::new(streaming)),
         }
     }
 }
 
-/// What the sink's QoS events say.
+/// What is known of the sink since the last frame, from its QoS events above all.
 #[derive(Default)]
 pub struct SinkReports {
     /// Whether it synchronizes to the clock.

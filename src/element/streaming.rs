@@ -3,12 +3,13 @@
 use super::buffers::{FrameBuffer, frame, frame_mut, planes, wrong_buffer};
 use super::caps;
 use super::cuda_memory::Context;
+use super::metas::MetasRead;
 use super::pace::{Pace, SizePolicy};
 use super::settings::FrameSettings;
 use super::styles::{Choice, Fade};
 use crate::engine::frame::FrameInfo;
 use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size, error_chain};
-use gst_video::{VideoInfo, VideoMeta};
+use gst_video::{VideoCropMeta, VideoInfo, VideoMeta};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,8 +168,14 @@ impl Streaming {
         same_caps && (strength <= 0.0 || self.model().is_none())
     }
 
+    /// Whether those who read these metas find the frame in `buffer`.
+    pub fn is_readable(&self, buffer: &gst::BufferRef, read: MetasRead) -> bool {
+        (read.video || self.has_default_layout(buffer))
+            && (read.crop || buffer.meta::<VideoCropMeta>().is_none())
+    }
+
     /// Whether `buffer` has the layout that its caps alone imply.
-    pub fn has_default_layout(&self, buffer: &gst::BufferRef) -> bool {
+    fn has_default_layout(&self, buffer: &gst::BufferRef) -> bool {
         let (Some(meta), Some(negotiated)) = (buffer.meta::<VideoMeta>(), &self.negotiated) else {
             return true;
         };

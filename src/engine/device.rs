@@ -1,6 +1,7 @@
 //! Where the network runs.
 
 use super::EngineError;
+use crate::network::printable;
 use candle_core::Device;
 use std::{fmt, str::FromStr};
 
@@ -91,7 +92,7 @@ impl FromStr for DeviceChoice {
                 .strip_prefix("cuda:")
                 .and_then(|ordinal| ordinal.parse().ok())
                 .map(DeviceChoice::Cuda)
-                .ok_or_else(|| format!("`{text}` is not auto, cpu, cuda or cuda:N")),
+                .ok_or_else(|| format!("`{}` is not auto, cpu, cuda or cuda:N", printable(text))),
         }
     }
 }

@@ -46,7 +46,8 @@ impl Component {
     }
 }
 
-/// How the interleaved samples of a row lie in its bytes. Words are little-endian.
+/// How the interleaved samples of a row lie in its bytes. Words are little-endian
+/// where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
     /// 8 bits, a byte each.
@@ -55,39 +56,73 @@ pub(super) enum Storage {
     Low(u32),
     /// So many bits, the highest of a word of 16.
     High(u32),
+    /// So many bits, the lowest of a big-endian word of 16.
+    LowBe(u32),
+    /// So many bits, the highest of a big-endian word of 16.
+    HighBe(u32),
     /// 10 bits, three in a word of 32 from the lowest bits up; the rows end
-    /// with whole groups of four words.
-    Tens,
+    /// with whole groups of so many words.
+    Tens(usize),
     /// Three of 10 bits in a word of 32 from the lowest bits up, and opacity in
     /// the highest two.
     TensAndTwo,
+    /// The same in a big-endian word.
+    TensAndTwoBe,
+    /// 10 bits, four in five bytes, from each byte's lowest bits up.
+    TensUp,
+    /// 10 bits, four in five bytes, from each byte's highest bits down.
+    TensDown,
+    /// Three of 5 bits in a word of 16 from the lowest bits up.
+    Fives,
+    /// The same with 6 bits for the second.
+    FiveSixFive,
 }
 
 impl Storage {
-    /// Bits of a sample.
-    const fn bits(self) -> u32 {
+    /// Bits of the samples that the pixel code works on.
+    pub(super) const fn bits(self) -> u32 {
         match self {
             Storage::Bytes => 8,
-            Storage::Low(bits) | Storage::High(bits) => bits,
-            Storage::Tens | Storage::TensAndTwo => 10,
+            Storage::Low(bits)
+            | Storage::High(bits)
+            | Storage::LowBe(bits)
+            | Storage::HighBe(bits) => bits,
+            Storage::Tens(_)
+            | Storage::TensAndTwo
+            | Storage::TensAndTwoBe
+            | Storage::TensUp
+            | Storage::TensDown => 10,
+            // They are spread over all numbers of so many bits.
+            Storage::Fives | Storage::FiveSixFive => 16,
+        }
+    }
+
+    /// Samples and bytes of what rows consist of.
+    const fn group(self) -> (usize, usize) {
+        match self {
+            Storage::Bytes | Storage::TensAndTwo | Storage::TensAndTwoBe => (1, 1),
+            Storage::Low(_) | Storage::High(_) | Storage::LowBe(_) | Storage::HighBe(_) => (1, 2),
+            Storage::Tens(words) => (3 * words, 4 * words),
+            Storage::TensUp | Storage::TensDown => (4, 5),
+            Storage::Fives | Storage::FiveSixFive => (3, 2),
         }
     }
 
     /// Bytes that a row of samples takes.
     const fn bytes(self, samples: usize) -> usize {
-        match self {
-            Storage::Bytes | Storage::TensAndTwo => samples,
-            Storage::Low(_) | Storage::High(_) => 2 * samples,
-            Storage::Tens => samples.div_ceil(12) * 16,
+        match self.group() {
+            // Asked for each tile: no division where none is needed.
+            (1, bytes) => samples * bytes,
+            (group, bytes) => samples.div_ceil(group) * bytes,
         }
     }
 
     /// Samples that a row of bytes holds.
     pub(super) const fn samples(self, bytes: usize) -> usize {
-        match self {
-            Storage::Bytes | Storage::TensAndTwo => bytes,
-            Storage::Low(_) | Storage::High(_) => bytes / 2,
-            Storage::Tens => bytes / 16 * 12,
+        match self.group() {
+            (1, 1) => bytes,
+            (1, 2) => bytes / 2,
+            (samples, group) => bytes / group * samples,
         }
     }
 }
@@ -131,7 +166,7 @@ macro_rules! formats {
             }
 
             /// How many columns and how many rows of pixels share a sample of
-            /// chroma: 1 or 2.
+            /// chroma: 1, 2 or 4.
             pub const fn subsampling(self) -> (usize, usize) {
                 match self { $(Format::$format => ($columns, $rows)),+ }
             }
@@ -174,16 +209,94 @@ formats! {
     I422_10Le "I422_10LE"  (Low(10), 2, 1) [Y] [U] [V];
     Y444_10Le "Y444_10LE"  (Low(10), 1, 1) [Y] [U] [V];
     P010_10Le "P010_10LE"  (High(10), 2, 2) [Y] [Uv];
-    V210      "v210"       (Tens, 2, 1) [Uv, Y];
+    V210      "v210"       (Tens(4), 2, 1) [Uv, Y];
     Rgba64Le  "RGBA64_LE"  (Low(16), 1, 1) [R, G, B, A];
-    Argb64Le  ARGB64_LE    (Low(16), 1, 1) [A, R, G, B];
+    Argb64    "ARGB64"     (NATIVE_16, 1, 1) [A, R, G, B];
     Gray16Le  "GRAY16_LE"  (Low(16), 1, 1) [Y];
+
+    // 8 bits, or fewer.
+    Yvyu "YVYU" (Bytes, 2, 1) [Y, Vu];
+    Vyuy "VYUY" (Bytes, 2, 1) [Vu, Y];
+    Nv16 "NV16" (Bytes, 2, 1) [Y] [Uv];
+    Nv61 "NV61" (Bytes, 2, 1) [Y] [Vu];
+    Nv24 "NV24" (Bytes, 1, 1) [Y] [U, V];
+    Y41b "Y41B" (Bytes, 4, 1) [Y] [U] [V];
+    Yuv9 "YUV9" (Bytes, 4, 4) [Y] [U] [V];
+    Yvu9 "YVU9" (Bytes, 4, 4) [Y] [V] [U];
+    V308 "v308" (Bytes, 1, 1) [Y, U, V];
+    Iyu2 "IYU2" (Bytes, 1, 1) [U, Y, V];
+    A420 "A420" (Bytes, 2, 2) [Y] [U] [V] [A];
+    Av12 "AV12" (Bytes, 2, 2) [Y] [Uv] [A];
+    Gbr "GBR" (Bytes, 1, 1) [G] [B] [R];
+    Gbra "GBRA" (Bytes, 1, 1) [G] [B] [R] [A];
+    Rgbp "RGBP" (Bytes, 1, 1) [R] [G] [B];
+    Bgrp "BGRP" (Bytes, 1, 1) [B] [G] [R];
+    Rgb15 "RGB15" (Fives, 1, 1) [B, G, R];
+    Bgr15 "BGR15" (Fives, 1, 1) [R, G, B];
+    Rgb16 "RGB16" (FiveSixFive, 1, 1) [B, G, R];
+    Bgr16 "BGR16" (FiveSixFive, 1, 1) [R, G, B];
+
+    // 10 bits.
+    R210 "r210" (TensAndTwoBe, 1, 1) [B, G, R, X];
+    Y410 "Y410" (TensAndTwo, 1, 1) [U, Y, V, A];
+    Uyvp "UYVP" (TensDown, 2, 1) [Uv, Y];
+    Gray10Le32 "GRAY10_LE32" (Tens(1), 1, 1) [Y];
+    Nv12_10Le32 "NV12_10LE32" (Tens(1), 2, 2) [Y] [Uv];
+    Nv16_10Le32 "NV16_10LE32" (Tens(1), 2, 1) [Y] [Uv];
+    Nv12_10Le40 "NV12_10LE40" (TensUp, 2, 2) [Y] [Uv];
+    Y210 "Y210" (High(10), 2, 1) [Y, Uv];
+    I420_10Be "I420_10BE" (LowBe(10), 2, 2) [Y] [U] [V];
+    I422_10Be "I422_10BE" (LowBe(10), 2, 1) [Y] [U] [V];
+    Y444_10Be "Y444_10BE" (LowBe(10), 1, 1) [Y] [U] [V];
+    P010_10Be "P010_10BE" (HighBe(10), 2, 2) [Y] [Uv];
+    A420_10Le "A420_10LE" (Low(10), 2, 2) [Y] [U] [V] [A];
+    A420_10Be "A420_10BE" (LowBe(10), 2, 2) [Y] [U] [V] [A];
+    A422_10Le "A422_10LE" (Low(10), 2, 1) [Y] [U] [V] [A];
+    A422_10Be "A422_10BE" (LowBe(10), 2, 1) [Y] [U] [V] [A];
+    A444_10Le "A444_10LE" (Low(10), 1, 1) [Y] [U] [V] [A];
+    A444_10Be "A444_10BE" (LowBe(10), 1, 1) [Y] [U] [V] [A];
+    Gbr10Le "GBR_10LE" (Low(10), 1, 1) [G] [B] [R];
+    Gbr10Be "GBR_10BE" (LowBe(10), 1, 1) [G] [B] [R];
+    Gbra10Le "GBRA_10LE" (Low(10), 1, 1) [G] [B] [R] [A];
+    Gbra10Be "GBRA_10BE" (LowBe(10), 1, 1) [G] [B] [R] [A];
+
+    // 12 and 16 bits.
+    I420_12Le "I420_12LE" (Low(12), 2, 2) [Y] [U] [V];
+    I420_12Be "I420_12BE" (LowBe(12), 2, 2) [Y] [U] [V];
+    I422_12Le "I422_12LE" (Low(12), 2, 1) [Y] [U] [V];
+    I422_12Be "I422_12BE" (LowBe(12), 2, 1) [Y] [U] [V];
+    Y444_12Le "Y444_12LE" (Low(12), 1, 1) [Y] [U] [V];
+    Y444_12Be "Y444_12BE" (LowBe(12), 1, 1) [Y] [U] [V];
+    Gbr12Le "GBR_12LE" (Low(12), 1, 1) [G] [B] [R];
+    Gbr12Be "GBR_12BE" (LowBe(12), 1, 1) [G] [B] [R];
+    Gbra12Le "GBRA_12LE" (Low(12), 1, 1) [G] [B] [R] [A];
+    Gbra12Be "GBRA_12BE" (LowBe(12), 1, 1) [G] [B] [R] [A];
+    P012Le "P012_LE" (High(12), 2, 2) [Y] [Uv];
+    P012Be "P012_BE" (HighBe(12), 2, 2) [Y] [Uv];
+    Y212Le "Y212_LE" (High(12), 2, 1) [Y, Uv];
+    Y212Be "Y212_BE" (HighBe(12), 2, 1) [Y, Uv];
+    Y412Le "Y412_LE" (High(12), 1, 1) [U, Y, V, A];
+    Y412Be "Y412_BE" (HighBe(12), 1, 1) [U, Y, V, A];
+    V216 "v216" (Low(16), 2, 1) [Uv, Y];
+    P016Le "P016_LE" (High(16), 2, 2) [Y] [Uv];
+    P016Be "P016_BE" (HighBe(16), 2, 2) [Y] [Uv];
+    Y444_16Le "Y444_16LE" (Low(16), 1, 1) [Y] [U] [V];
+    Y444_16Be "Y444_16BE" (LowBe(16), 1, 1) [Y] [U] [V];
+    Rgba64Be "RGBA64_BE" (LowBe(16), 1, 1) [R, G, B, A];
+    Argb64Le "ARGB64_LE" (Low(16), 1, 1) [A, R, G, B];
+    Argb64Be "ARGB64_BE" (LowBe(16), 1, 1) [A, R, G, B];
+    Bgra64Le "BGRA64_LE" (Low(16), 1, 1) [B, G, R, A];
+    Bgra64Be "BGRA64_BE" (LowBe(16), 1, 1) [B, G, R, A];
+    Abgr64Le "ABGR64_LE" (Low(16), 1, 1) [A, B, G, R];
+    Abgr64Be "ABGR64_BE" (LowBe(16), 1, 1) [A, B, G, R];
+    Gray16Be "GRAY16_BE" (LowBe(16), 1, 1) [Y];
+    Ayuv64 "AYUV64" (NATIVE_16, 1, 1) [A, Y, U, V];
 }
 
-/// The shorter name means the order of bytes in the machine's words.
-const ARGB64_LE: &str = match cfg!(target_endian = "little") {
-    true => "ARGB64",
-    false => "ARGB64_LE",
+/// 16 bits in the machine's own order of bytes.
+const NATIVE_16: Storage = match cfg!(target_endian = "little") {
+    true => Storage::Low(16),
+    false => Storage::LowBe(16),
 };
 
 impl Format {
@@ -211,17 +324,29 @@ impl Format {
         self.planes().len()
     }
 
-    /// Bits of each number; opacity may have fewer.
+    /// Bits of each number; opacity may have fewer, and green one more.
     pub fn bits(self) -> u32 {
-        self.storage().bits()
+        match self.storage() {
+            Storage::Fives | Storage::FiveSixFive => 5,
+            storage => storage.bits(),
+        }
     }
 
     /// How many pixels of a row hang together: part it at multiples of these.
     pub(super) fn pixels_per_group(self) -> usize {
         match self.storage() {
-            Storage::Tens => 6,
+            Storage::Tens(_) => 6,
+            Storage::TensUp | Storage::TensDown => 4,
             _ => self.subsampling().0,
         }
+    }
+
+    /// The place, at column `x` and row `y` or as little as possible left of it and
+    /// above, where a picture can be cropped: one with bytes and a chroma sample of
+    /// its own.
+    pub fn crop_origin(self, x: usize, y: usize) -> (usize, usize) {
+        let (_, rows) = self.subsampling();
+        (x - x % self.pixels_per_group(), y - y % rows)
     }
 
     /// Bytes that `width` pixels take in a plane's row.
@@ -238,9 +363,15 @@ impl Format {
 
     /// Rows that `height` rows of pixels take in a plane.
     pub fn plane_rows(self, plane: usize, height: usize) -> usize {
-        match plane {
-            0 => height,
-            _ => height.div_ceil(self.subsampling().1),
+        height.div_ceil(self.rows_per_plane_row(plane))
+    }
+
+    /// How many rows of pixels share a row of the plane.
+    pub(super) fn rows_per_plane_row(self, plane: usize) -> usize {
+        let (_, rows) = self.subsampling();
+        match plane > 0 && rows > 1 && self.planes()[plane] != [Component::A] {
+            true => rows,
+            false => 1,
         }
     }
 
@@ -329,6 +460,10 @@ pub enum FrameError {
         found: usize,
     },
 
+    /// A format that the CUDA kernels do not know.
+    #[error("{format} frames cannot be painted in a device's memory")]
+    NotOnDevice { format: Format },
+
     /// Two pictures that must be of one size are not.
     #[error("a picture of {found} pixels where {expected} are needed")]
     Mismatch { expected: Size, found: Size },
@@ -403,7 +538,7 @@ impl FrameInfo {
 }
 
 /// The most planes a format has.
-pub const MAX_PLANES: usize = 3;
+pub const MAX_PLANES: usize = 4;
 
 /// Bytes of a plane.
 #[derive(Clone, Copy, Debug, Default)]
@@ -475,9 +610,8 @@ impl<'a> Frame<'a> {
     pub(super) fn row(&self, plane: usize, y: usize, x: usize, n: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
         let format = self.info.format;
-        let (_, rows) = format.subsampling();
-        let y = if plane > 0 { y / rows } else { y };
-        let start = y * stride + format.row_bytes(plane, x);
+        let row = y / format.rows_per_plane_row(plane);
+        let start = row * stride + format.row_bytes(plane, x);
         &data[start..][..format.row_bytes(plane, n)]
     }
 }

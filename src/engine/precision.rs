@@ -1,5 +1,6 @@
 //! How exactly the network is computed.
 
+use crate::network::printable;
 use crate::ops::cpu::Level;
 use std::{fmt, str::FromStr};
 
@@ -71,6 +72,9 @@ impl FromStr for Precision {
         Precision::ALL
             .into_iter()
             .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is not a precision: auto, f32, f16, bf16 or fast"))
+            .ok_or_else(|| {
+                let text = printable(text);
+                format!("`{text}` is not a precision: auto, f32, f16, bf16 or fast")
+            })
     }
 }

@@ -453,7 +453,7 @@ fn split_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
     // A header length beyond the file can be a cut file or no safetensors file
     // at all: how long it is and the header's first character tell.
     if length > MAX_FILE_BYTES || rest.first().is_some_and(|first| *first != b'{') {
-        return Err(Fault::NotSafetensors("no JSON header".into()));
+        return Err(Fault::NotSafetensors(what_it_is(bytes).into()));
     }
     let Some((header, data)) = rest.split_at_checked(length as usize) else {
         let reason = format!("{} of {length} bytes of header are there", rest.len());
@@ -462,6 +462,39 @@ fn split_header(bytes: &[u8]) -> Result<(Metadata, &[u8]), Fault> {
     let header = serde_json::from_slice(header)
         .map_err(|e| Fault::NotSafetensors(format!("header: {e}")))?;
     Ok((header, data))
+}
+
+/// What a file that is no model may be, by its first bytes, and what to do with it.
+fn what_it_is(bytes: &[u8]) -> &'static str {
+    const PICTURE: &str =
+        "it is a picture; `faststyle-train train --style` learns a model from one";
+    const CHECKPOINT: &str = "it seems to be a checkpoint of PyTorch; \
+        `faststyle-train import` makes a model of one";
+    // The pickle protocol's mark and version, and a zip archive.
+    match bytes {
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => CHECKPOINT,
+        [0xff, 0xd8, 0xff, ..] | [0x89, b'P', b'N', b'G', ..] | [b'G', b'I', b'F', b'8', ..] => {
+            PICTURE
+        }
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => PICTURE,
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => PICTURE,
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "it is a film, or a picture as HEIC or AVIF",
+        _ => "no JSON header",
+    }
 }
 
 fn check_format(strings: &HashMap<String, String>) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! Which styles a network paints in, and how much of each.
 
+use super::printable::printable;
 use super::style::Style;
 use candle_core::{Result, Tensor, bail};
 
@@ -78,8 +79,10 @@ impl StyleMix {
     ) -> std::result::Result<(Self, Vec<usize>), String> {
         let parts = text.split(',').map(|part| parse_part(part, styles));
         let parts = parts.collect::<std::result::Result<Vec<_>, _>>()?;
-        let mix = StyleMix::new(&parts)
-            .map_err(|_| format!("`{text}`: the weights are negative, too large or all 0"))?;
+        let mix = StyleMix::new(&parts).map_err(|_| {
+            let text = printable(text);
+            format!("`{text}`: the weights are negative, too large or all 0")
+        })?;
         Ok((mix, parts.into_iter().map(|(style, _)| style).collect()))
     }
 
@@ -137,15 +140,24 @@ fn parse_part(part: &str, styles: &[Style]) -> std::result::Result<(usize, f32),
     let (name, weight) = match part.rsplit_once(':') {
         Some((name, weight)) => {
             let parsed = weight.trim().parse();
-            let weight = parsed.map_err(|_| format!("`{part}`: `{weight}` is not a number"))?;
+            let weight = parsed.map_err(|_| {
+                let (part, weight) = (printable(part), printable(weight));
+                format!("`{part}`: `{weight}` is not a number")
+            })?;
             (name, weight)
         }
         None => (part, 1.0),
     };
     let name = name.trim();
-    match styles.iter().position(|style| style.name == name) {
+    // A name that cannot be typed goes by what is shown of it.
+    let is_called =
+        |style: &Style| style.name == name || printable(&style.name).to_string() == name;
+    match styles.iter().position(is_called) {
         Some(index) => Ok((index, weight)),
-        None => Err(format!("there is no style `{name}`; {}", list(styles))),
+        None => {
+            let name = printable(name);
+            Err(format!("there is no style `{name}`; {}", list(styles)))
+        }
     }
 }
 
@@ -153,7 +165,7 @@ fn list(styles: &[Style]) -> String {
     let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
     match names.is_empty() {
         true => "the model's styles have no names".into(),
-        false => format!("the model has {}", names.join(", ")),
+        false => format!("the model has {}", printable(names.join(", "))),
     }
 }
 
@@ -199,6 +211,21 @@ mod tests {
         ] {
             let error = parts(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_typed() {
+        let styles = ["a\0b", "c\x1b[2J"].map(|name| Style {
+            name: name.into(),
+            ..Style::default()
+        });
+        let mix = StyleMix::parse(r"c\u{1b}[2J", &styles).unwrap();
+        assert_eq!(mix.parts(), [(1, 1.0)]);
+        for text in ["\x07", "a:\x07", "\x07:1"] {
+            let error = StyleMix::parse(text, &styles).unwrap_err();
+            assert!(error.contains(r"\u{7}"), "{error:?}");
+            assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 

@@ -102,6 +102,17 @@ pub fn formats() -> impl Iterator<Item = VideoFormat> {
         .map(|format| VideoFormat::from_string(format.name()))
 }
 
+/// Whether GStreamer leaves room for the last pixel's chroma in rows of an odd
+/// number of pixels.
+pub fn has_odd_widths(format: VideoFormat) -> bool {
+    let lack = [
+        VideoFormat::Uyvp,
+        VideoFormat::Nv1210le32,
+        VideoFormat::Nv1610le32,
+    ];
+    !lack.contains(&format)
+}
+
 pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     init();
     let builder = VideoInfo::builder(format, width, height);

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod common;
+mod crop;
 mod errors;
 mod frames;
 mod layout;
@@ -14,3 +15,4 @@ mod statistics;
 mod strength;
 mod styles;
 mod swap;
+mod texts;

@@ -33,6 +33,10 @@ fn no_videoconvert_is_needed() {
         ("AYUV", "Y42B"),
         ("P010_10LE", "v210"),
         ("GRAY16_LE", "ARGB64"),
+        ("GBR", "Y41B"),
+        ("A420_10LE", "GBRA_12BE"),
+        ("RGB16", "r210"),
+        ("NV16_10LE32", "UYVP"),
     ] {
         let model = model().display();
         let pipeline = run(&format!(
@@ -181,8 +185,8 @@ fn colorimetry_is_used() {
 fn what_cannot_be_run_is_refused() {
     let model = model().display();
     for (input, output) in [
-        ("video/x-raw,format=GRAY16_BE", "video/x-raw"),
-        ("video/x-raw,format=RGB", "video/x-raw,format=GRAY16_BE"),
+        ("video/x-raw,format=NV12_64Z32", "video/x-raw"),
+        ("video/x-raw,format=RGB", "video/x-raw,format=NV12_64Z32"),
         (
             "video/x-raw,format=RGB,width=16",
             "video/x-raw,format=RGB,width=32",

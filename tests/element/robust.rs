@@ -59,6 +59,86 @@ fn seeks_while_playing() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
+/// All at once from several threads: whatever comes between whatever, nothing hangs
+/// or breaks, and the element goes on as before.
+#[test]
+fn a_storm_of_events_and_properties() {
+    const ROUNDS: u64 = 150;
+    init();
+    let line = format!(
+        "videotestsrc name=source num-buffers=100000 ! video/x-raw,width=32,height=24,framerate=30/1 \
+         ! faststyle name=style model={} device=cpu ! fakesink sync=false",
+        model().display()
+    );
+    let pipeline = gst::parse::launch(&line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let element = pipeline.by_name("style").unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let sink = element.static_pad("sink").unwrap();
+    std::thread::scope(|scope| {
+        let (pipeline, element, sink) = (&pipeline, &element, &sink);
+        scope.spawn(move || {
+            for i in 0..ROUNDS {
+                let position = gst::ClockTime::from_mseconds(i * 37 % 3000);
+                // One that comes during a flush of another may fail.
+                let _ = pipeline.seek_simple(gst::SeekFlags::FLUSH, position);
+            }
+        });
+        scope.spawn(move || {
+            for i in 0..ROUNDS {
+                match i % 5 {
+                    0 => pipeline.send_event(gst::event::Eos::new()),
+                    1 => element.send_event(gst::event::Reconfigure::new()),
+                    _ => {
+                        sink.send_event(gst::event::FlushStart::new());
+                        sink.send_event(gst::event::FlushStop::new(true));
+                        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                        sink.send_event(gst::event::Segment::new(&segment))
+                    }
+                };
+                std::thread::yield_now();
+            }
+        });
+        scope.spawn(move || {
+            for i in 0..ROUNDS {
+                let model = [model().to_str(), None, Some("/nowhere"), Some("no\x1bname")];
+                element.set_property("model", model[i as usize % 4]);
+                element.set_property("style", (i % 3 == 0).then_some("none"));
+                std::thread::yield_now();
+            }
+        });
+        scope.spawn(move || {
+            for i in 0..20 * ROUNDS {
+                element.set_property("strength", (i % 3) as f64 / 2.0);
+                element.set_property("keep-color", i % 2 == 0);
+                element.set_property("scale", (i % 5) as f64 / 4.0);
+                element.set_property("style-position", (i % 4) as f64 - 1.0);
+                stats(element);
+                std::thread::yield_now();
+            }
+        });
+    });
+    // No fault of the stream, only warnings of models that are not there.
+    let bus = pipeline.bus().unwrap();
+    let error = bus.pop_filtered(&[gst::MessageType::Error]);
+    assert!(error.is_none(), "{error:?}");
+    pipeline.set_state(gst::State::Null).unwrap();
+
+    element.set_property("model", model().to_str());
+    element.set_property("style", None::<&str>);
+    element.set_property("strength", 1.0);
+    let source = pipeline.by_name("source").unwrap();
+    source.set_property("num-buffers", 5i32);
+    bus.set_flushing(true);
+    bus.set_flushing(false);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let wait = gst::ClockTime::from_seconds(PATIENCE.as_secs());
+    let end = bus.timed_pop_filtered(wait, &[gst::MessageType::Eos, gst::MessageType::Error]);
+    assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
+    assert_eq!(stats(&element).get::<u64>("styled"), Ok(5));
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
 /// All at once, of several sizes, on shared threads.
 #[test]
 fn eight_elements_in_one_process() {

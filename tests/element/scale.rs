@@ -150,7 +150,11 @@ fn too_many_frames_a_second_lower_it() {
 /// Where nothing waits for frames, they are painted as well as can be.
 #[test]
 fn without_real_time_the_size_is_not_lowered() {
-    for sink in ["fakesink", "fakesink qos=true sync=false"] {
+    for sink in [
+        "fakesink",
+        "fakesink qos=true sync=false",
+        "tee ! queue ! clocksync sync=false ! fakesink",
+    ] {
         let line = format!(
             "videotestsrc num-buffers=30 ! video/x-raw,width=322,height=242,framerate=1000/1 \
              ! faststyle name=style model={} device=cpu ! {sink}",
@@ -196,6 +200,10 @@ fn playing(line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
     init();
     let pipeline = gst::parse::launch(line).unwrap();
     let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    play(&pipeline, line, events);
+}
+
+fn play(pipeline: &gst::Pipeline, line: &str, events: &[&dyn Fn(&gst::Element) -> bool]) {
     let element = pipeline.by_name("style").unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let begin = Instant::now();
@@ -219,8 +227,40 @@ fn a_live_source_or_a_synchronized_sink_is_real_time() {
     let full = |element: &gst::Element| network_size(element).1 == 240;
     let live = format!("videotestsrc is-live=true ! {caps} ! {style} ! fakesink");
     playing(&live, &[&small, &full]);
-    // Too many frames for any machine; only the sink finds out.
+    // Too many frames for any machine.
     let caps = "video/x-raw,width=320,height=240,framerate=1000/1";
     let timed = format!("videotestsrc ! {caps} ! {style} ! fakesink sync=true qos=true");
-    playing(&timed, &[&full, &small]);
+    playing(&timed, &[&small]);
+}
+
+/// Most that keep time send no QoS events, and a `queue` would keep them back.
+#[test]
+fn what_keeps_time_downstream_is_found() {
+    // Too many frames for any machine.
+    let caps = "video/x-raw,width=320,height=240,framerate=1000/1";
+    let style = format!(
+        "faststyle name=style model={} device=cpu",
+        model().display()
+    );
+    let small = |element: &gst::Element| (1..240).contains(&network_size(element).1);
+    for sink in [
+        "queue ! fakesink sync=true",
+        "appsink drop=true max-buffers=1",
+        "tee name=t ! queue ! fakesink t. ! queue ! fakesink sync=true",
+        "clocksync ! fakesink",
+    ] {
+        playing(
+            &format!("videotestsrc ! {caps} ! {style} ! {sink}"),
+            &[&small],
+        );
+    }
+    // In a bin.
+    let line = format!("videotestsrc ! {caps} ! {style}");
+    let pipeline = gst::parse::launch(&line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let sink = "queue ! identity ! fakesink sync=true";
+    let sink = gst::parse::bin_from_description(sink, true).unwrap();
+    pipeline.add(&sink).unwrap();
+    pipeline.by_name("style").unwrap().link(&sink).unwrap();
+    play(&pipeline, "a bin", &[&small]);
 }

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn rgb_comes_back_to_the_bit() {
-    let rgb = |f: &&Format| f.family() == ColorFamily::Rgb && f.bits() != 10;
+    let rgb = |f: &&Format| f.family() == ColorFamily::Rgb && [8, 16].contains(&f.bits());
     for &format in Format::ALL.iter().filter(rgb) {
         for (width, height) in SIZES {
             let image = random(width, height, 1);
@@ -244,7 +244,8 @@ fn all_pairs_of_formats_agree() {
             let first = Buffer::written(info(from, 17, 9, usual(from)), &image).read();
             let second = Buffer::written(info(to, 17, 9, Colorimetry::BT709), &first).read();
             let off = largest_difference(&second, &image);
-            assert!(off < 3.5, "{from} to {to}: {colour:?} off by {off}");
+            let step = 256.0 / (1 << from.bits().min(to.bits())) as f32;
+            assert!(off < 2.5 + step, "{from} to {to}: {colour:?} off by {off}");
         }
     }
 }
@@ -285,9 +286,9 @@ fn threads_make_no_difference() {
         let info = info(format, width, height, usual(format));
         let whole = Buffer::written(info, &image);
         let read = whole.read();
-        // Two rows at a time, which no thread shares.
-        for y in (0..height).step_by(2) {
-            let rows = 2.min(height - y);
+        // Four rows at a time, which no thread shares.
+        for y in (0..height).step_by(4) {
+            let rows = 4.min(height - y);
             let strip = |image: &Image| Image {
                 width,
                 height: rows,

@@ -3,6 +3,7 @@
 
 use super::layout::{self, Planes};
 use super::plan::Sizes;
+use super::stand_in::StandIn;
 use super::{CudaNetwork, at_least};
 use crate::engine::frame::{Frame, FrameError, FrameInfo, FrameMut, MAX_PLANES};
 use crate::engine::pixels;
@@ -24,7 +25,8 @@ impl DeviceFrame {
     /// the order of the format's.
     ///
     /// # Errors
-    /// [`FrameError`] if the planes are not the format's, or rows do not fit.
+    /// [`FrameError`] if the kernels do not know the format, the planes are not
+    /// the format's, or rows do not fit.
     ///
     /// # Safety
     /// From each address on there are as many bytes as
@@ -32,6 +34,10 @@ impl DeviceFrame {
     /// network runs in. Until the frame has been painted they stay there, and
     /// nobody else writes them or, for a result, reads them.
     pub unsafe fn new(info: FrameInfo, planes: &[(Address, usize)]) -> Result<Self, FrameError> {
+        if !layout::is_known(info.format) {
+            let format = info.format;
+            return Err(FrameError::NotOnDevice { format });
+        }
         let expected = info.format.plane_count();
         if planes.len() != expected {
             return Err(FrameError::PlaneCount {
@@ -63,10 +69,11 @@ impl DeviceFrame {
             strides: self.strides.to_vec(),
             ..Planes::default()
         };
-        FrameLayout {
-            planes: self.planes,
-            ..layout::of_frame(&self.info, &planes)
+        let mut layout = layout::of_frame(&self.info, &planes);
+        for (to, address) in layout.planes.iter_mut().zip(self.planes) {
+            *to = address;
         }
+        layout
     }
 }
 
@@ -134,6 +141,49 @@ impl<G: Gpu> CudaNetwork<G> {
     /// # Errors
     /// As [`CudaNetwork::paint`].
     pub fn paint_directly(
+        &mut self,
+        input: Source<'_>,
+        output: &mut Target<'_, '_>,
+        size: Size,
+        blend: Blend,
+    ) -> Result<Duration, EngineError> {
+        let mut stand_ins = std::mem::take(&mut self.stand_ins);
+        let result = self.paint_with(&mut stand_ins, input, output, size, blend);
+        self.stand_ins = stand_ins;
+        result
+    }
+
+    /// Paints frames in main memory of a format that the kernels do not know by way
+    /// of others.
+    fn paint_with(
+        &mut self,
+        [before, after]: &mut [StandIn; 2],
+        input: Source<'_>,
+        output: &mut Target<'_, '_>,
+        size: Size,
+        blend: Blend,
+    ) -> Result<Duration, EngineError> {
+        let read;
+        let input = match input {
+            Source::Host(frame) if !layout::is_known(frame.info().format) => {
+                read = before.read(frame)?;
+                Source::Host(&read)
+            }
+            known => known,
+        };
+        match output {
+            Target::Host(frame) if !layout::is_known(frame.info().format) => {
+                let mut written = after.resize(frame.info().size())?;
+                let target = &mut Target::Host(&mut written);
+                let time = self.paint_known(input, target, size, blend)?;
+                after.write(frame)?;
+                Ok(time)
+            }
+            known => self.paint_known(input, known, size, blend),
+        }
+    }
+
+    fn paint_known(
         &mut self,
         input: Source<'_>,
         output: &mut Target<'_, '_>,

@@ -32,7 +32,29 @@ impl Planes {
     }
 }
 
-/// The layout of a frame; the addresses are still to be filled in.
+/// The number by which the kernels know how samples are stored.
+fn storage_number(storage: Storage) -> Option<i32> {
+    match storage {
+        Storage::Bytes => Some(0),
+        Storage::Low(_) => Some(1),
+        Storage::High(_) => Some(2),
+        // As in v210, whose rows end with whole groups.
+        Storage::Tens(4) => Some(3),
+        Storage::TensAndTwo => Some(4),
+        _ => None,
+    }
+}
+
+/// Whether the kernels read and write frames of this format.
+pub fn is_known(format: Format) -> bool {
+    let (columns, rows) = format.subsampling();
+    storage_number(format.storage()).is_some()
+        && columns.max(rows) <= 2
+        && format.plane_count() <= FrameLayout::default().planes.len()
+}
+
+/// The layout of a frame of a format that [is known](is_known); the addresses are
+/// still to be filled in.
 pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
     let FrameInfo {
         format,
@@ -44,19 +66,13 @@ pub fn of_frame(info: &FrameInfo, planes: &Planes) -> FrameLayout {
     let (into, back) = (ToRgb::new(info), FromRgb::new(info));
     let (shift_x, shift_y) = shifts(format);
     let mut layout = FrameLayout {
-        storage: match format.storage() {
-            Storage::Bytes => 0,
-            Storage::Low(_) => 1,
-            Storage::High(_) => 2,
-            Storage::Tens => 3,
-            Storage::TensAndTwo => 4,
-        },
+        storage: storage_number(format.storage()).unwrap_or_default(),
         family: match family {
             ColorFamily::Rgb => 0,
             ColorFamily::Yuv => 1,
             ColorFamily::Gray => 2,
         },
-        bits: format.bits() as i32,
+        bits: format.storage().bits() as i32,
         width: width as i32,
         height: height as i32,
         group_width: format.pixels_per_group() as i32,

@@ -11,6 +11,7 @@ mod direct;
 pub mod layout;
 mod plan;
 mod staging;
+mod stand_in;
 mod weights;
 
 #[cfg(feature = "cuda")]
@@ -29,6 +30,7 @@ use crate::ops::cuda::parameters::{Enter, FrameLayout, Leave, Parameters};
 use crate::ops::cuda::{Gpu, GpuError, HalfType, Launch};
 use plan::{Plan, Sizes};
 use staging::Staging;
+use stand_in::StandIn;
 use std::sync::Arc;
 
 impl From<GpuError> for EngineError {
@@ -71,6 +73,9 @@ pub struct CudaNetwork<G: Gpu> {
     before: Option<(G::Memory, usize)>,
     after: Option<(G::Memory, usize)>,
     staging: Staging<G>,
+    /// In the place of frames, before and after, in formats that the kernels do not
+    /// know.
+    stand_ins: [StandIn; 2],
 }
 
 /// All that frames of one size need.
@@ -98,6 +103,7 @@ impl<G: Gpu> CudaNetwork<G> {
             before: None,
             after: None,
             staging: Staging::default(),
+            stand_ins: Default::default(),
         }
     }
 

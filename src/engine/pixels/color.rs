@@ -45,7 +45,7 @@ pub struct ToRgb {
 
 impl ToRgb {
     pub fn new(info: &FrameInfo) -> Self {
-        let bits = info.format.bits();
+        let bits = info.format.storage().bits();
         let Colorimetry { kr, kb, range } = info.colorimetry;
         let (gain, offset) = luma_gain(range, bits);
         let kg = 1.0 - kr - kb;
@@ -80,7 +80,8 @@ impl ToRgb {
     ) {
         let (u, v) = match self.columns {
             1 => (*u, *v),
-            _ => (twice(u), twice(v)),
+            2 => (repeat::<S, 2>(u), repeat::<S, 2>(v)),
+            _ => (repeat::<S, 4>(u), repeat::<S, 4>(v)),
         };
         let colors = r.iter_mut().zip(g).zip(b);
         for (((r, g), b), ((&y, &u), &v)) in colors.zip(y.iter().zip(&u).zip(&v)) {
@@ -94,13 +95,13 @@ impl ToRgb {
     }
 }
 
-/// Each of the first half's samples two times.
-fn twice<S: Sample>(half: &Samples<S>) -> Samples<S> {
-    let mut whole = [S::default(); TILE];
-    for (pair, &sample) in whole.as_chunks_mut::<2>().0.iter_mut().zip(half) {
-        *pair = [sample; 2];
+/// Each of the first samples N times.
+fn repeat<S: Sample, const N: usize>(few: &Samples<S>) -> Samples<S> {
+    let mut all = [S::default(); TILE];
+    for (group, &sample) in all.as_chunks_mut::<N>().0.iter_mut().zip(few) {
+        *group = [sample; N];
     }
-    whole
+    all
 }
 
 /// `weights` on red, green, blue, and `offset`.
@@ -127,13 +128,13 @@ pub struct FromRgb {
     opacity_gain: f32,
     /// The largest sample.
     pub largest: f32,
-    /// Columns and rows that share a sample of chroma: both 1, or the former 2.
-    subsampling: (usize, usize),
+    /// Columns that share a sample of chroma.
+    columns: usize,
 }
 
 impl FromRgb {
     pub fn new(info: &FrameInfo) -> Self {
-        let bits = info.format.bits();
+        let bits = info.format.storage().bits();
         let Colorimetry { kr, kb, range } = info.colorimetry;
         let (gain, offset) = luma_gain(range, bits);
         let (gain, offset) = (1.0 / gain, -offset / gain);
@@ -159,7 +160,7 @@ impl FromRgb {
             v: chroma(0, kr),
             opacity_gain: 1.0 / full_gain(bits),
             largest: f32::from(largest(bits)),
-            subsampling: info.format.subsampling(),
+            columns: info.format.subsampling().0,
         }
     }
 
@@ -189,21 +190,15 @@ impl FromRgb {
         }
     }
 
-    /// Chroma, of the sum of the rows that share it. Inlined, not to be copied.
+    /// Chroma, of the sum of the `rows` that share it. Inlined, not to be copied.
     #[inline(always)]
-    pub fn chroma<S: Sample>(&self, sum: &Rgb) -> (Samples<S>, Samples<S>) {
-        let (columns, rows) = self.subsampling;
-        if (columns, rows) == (1, 1) {
-            return self.chroma_of(sum);
+    pub fn chroma<S: Sample>(&self, sum: &Rgb, rows: usize) -> (Samples<S>, Samples<S>) {
+        match (self.columns, rows) {
+            (1, 1) => self.chroma_of(sum),
+            (2, _) => self.chroma_of(&mean::<2, { TILE / 2 }>(sum, rows)),
+            (4, _) => self.chroma_of(&mean::<4, { TILE / 4 }>(sum, rows)),
+            _ => self.chroma_of(&mean::<1, TILE>(sum, rows)),
         }
-        let weight = 1.0 / (columns * rows) as f32;
-        let mut mean = [[0.0; TILE / 2]; 3];
-        for (mean, sum) in mean.iter_mut().zip(sum) {
-            for (mean, [left, right]) in mean.iter_mut().zip(sum.as_chunks().0) {
-                *mean = (left + right) * weight;
-            }
-        }
-        self.chroma_of(&mean)
     }
 
     fn chroma_of<S: Sample, const N: usize>(
@@ -227,4 +222,17 @@ impl FromRgb {
     fn quantize<S: Sample>(&self, value: f32) -> S {
         S::from_lowest_bits((value.clamp(0.0, self.largest) + 8_388_608.0).to_bits())
     }
+}
+
+/// The means of `N` columns in `rows` rows, of whose sum there are `M` times as many.
+#[inline(always)]
+fn mean<const N: usize, const M: usize>(sum: &Rgb, rows: usize) -> [[f32; M]; 3] {
+    let weight = 1.0 / (N * rows) as f32;
+    let mut means = [[0.0; M]; 3];
+    for (mean, sum) in means.iter_mut().zip(sum) {
+        for (mean, group) in mean.iter_mut().zip(sum.as_chunks::<N>().0) {
+            *mean = group.iter().sum::<f32>() * weight;
+        }
+    }
+    means
 }

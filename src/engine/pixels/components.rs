@@ -68,23 +68,39 @@ impl<S: Sample> Components<S> {
     }
 }
 
-/// The opacity of pixels `x..x + n` of row `y`, 0..255. Formats that have it
-/// interleave it with three more components into their only plane.
+/// The opacity of pixels `x..x + n` of row `y`, 0..255, of a format that has it: in
+/// a plane of its own, or interleaved with three more components.
 pub fn opacity<S: Sample>(frame: &Frame, y: usize, x: usize, n: usize) -> [f32; TILE] {
     let format = frame.info().format;
-    let gain = full_gain(format.bits());
-    let place = format
-        .components()
-        .take(3)
-        .take_while(|&component| component != Component::A);
-    let place = place.count();
+    let gain = full_gain(format.storage().bits());
     let mut opacity = [0.0; TILE];
-    S::decode(format.storage(), frame.row(0, y, x, n), |row| {
-        for (to, pixel) in opacity.iter_mut().zip(row.as_chunks::<4>().0) {
-            *to = pixel[place].into() * gain;
-        }
+    let planes = format.planes().iter().enumerate();
+    let places = planes.filter_map(|(plane, components)| {
+        let place = components.iter().position(|&c| c == Component::A)?;
+        Some((plane, place, components.len()))
     });
+    for (plane, place, interleaved) in places {
+        S::decode(format.storage(), frame.row(plane, y, x, n), |row| {
+            match interleaved {
+                // With strides that the compiler knows.
+                4 => take(row.as_chunks::<4>().0, place, gain, &mut opacity),
+                _ => take(row.as_chunks::<1>().0, place, gain, &mut opacity),
+            }
+        });
+    }
     opacity
+}
+
+/// The samples at `place` of each group, times `gain`.
+fn take<S: Sample, const N: usize>(
+    groups: &[[S; N]],
+    place: usize,
+    gain: f32,
+    to: &mut [f32; TILE],
+) {
+    for (to, group) in to.iter_mut().zip(groups) {
+        *to = group[place].into() * gain;
+    }
 }
 
 fn interleave<S: Sample, const N: usize>(components: [&Samples<S>; N], row: &mut [S]) {

@@ -11,9 +11,9 @@
 //! number is rounded only where it is written, and comes back as it was unless
 //! its color lies outside of 0..255. Transfer functions are left alone.
 //!
-//! Chroma at half the size belongs to the middle of the pixels it covers: it is
-//! repeated when read and averaged when written. Where a width or height is
-//! odd, the last chroma sample belongs to the lone column or row.
+//! Chroma at half the size, or a quarter, belongs to the middle of the pixels it
+//! covers: it is repeated when read and averaged when written. Where the picture
+//! ends within them, the last chroma sample belongs to those that are there.
 
 pub(super) mod color;
 mod components;
@@ -42,7 +42,7 @@ pub fn read(frame: &Frame<'_>, image: &mut Image) {
     } = frame.info();
     image.resize(frame.info().size());
     let [r, g, b] = image.planes_mut();
-    let read_band = match format.bits() {
+    let read_band = match format.storage().bits() {
         8 => read_band::<u8>,
         _ => read_band::<u16>,
     };
@@ -86,7 +86,7 @@ fn read_band<S: Sample>(frame: &Frame<'_>, band: ImageRows, rows: Range<usize>) 
 
 /// The opacity of pixels `x..x + n` of row `y`, 0..255, of a format that has it.
 fn opacity(frame: &Frame<'_>, y: usize, x: usize, n: usize) -> [f32; TILE] {
-    match frame.info().format.bits() {
+    match frame.info().format.storage().bits() {
         8 => components::opacity::<u8>(frame, y, x, n),
         _ => components::opacity::<u16>(frame, y, x, n),
     }
@@ -125,7 +125,7 @@ pub fn write(
         alpha,
         from_rgb: FromRgb::new(&info),
     };
-    let write_band = match info.format.bits() {
+    let write_band = match info.format.storage().bits() {
         8 => Writer::write_band::<u8>,
         _ => Writer::write_band::<u16>,
     };
@@ -196,10 +196,9 @@ impl Writer<'_> {
     ) {
         let format = self.info.format;
         let (_, group) = format.subsampling();
+        let group = group.min(self.info.height - y);
         let mut sum = [[0.0; TILE]; 3];
-        for i in 0..group {
-            // The last row counts twice where the one below it is missing.
-            let y = (y + i).min(self.info.height - 1);
+        for (i, y) in (y..y + group).enumerate() {
             if let Some(alpha) = self.alpha {
                 let opacity = opacity(alpha, y, x, n);
                 self.from_rgb
@@ -217,14 +216,17 @@ impl Writer<'_> {
                     self.from_rgb.luma(&tile, &mut components[Component::Y]);
                     add(&mut sum, &tile);
                     if i + 1 == group {
-                        components.set_chroma(self.from_rgb.chroma(&sum), format);
+                        components.set_chroma(self.from_rgb.chroma(&sum, group), format);
                     }
                 }
             }
-            band.pack(components, 0, y - top, (x, n));
-        }
-        for plane in 1..format.plane_count() {
-            band.pack(components, plane, (y - top) / group, (x, n));
+            for plane in 0..format.plane_count() {
+                let shared = format.rows_per_plane_row(plane);
+                // A row that several share is written with the last of them.
+                if shared == 1 || i + 1 == group {
+                    band.pack(components, plane, (y - top) / shared, (x, n));
+                }
+            }
         }
     }
 
@@ -239,10 +241,14 @@ impl Writer<'_> {
             let new = tile.each_mut().map(|plane| &mut plane[..n]);
             blend.apply(new, original.rows(y).map(|row| &row[x..][..n]));
         }
-        // The last column counts twice where the one beside it is missing.
-        if n % 2 == 1 {
+        // Where the last columns of a group are missing, those that are there count
+        // for them.
+        let (columns, _) = self.info.format.subsampling();
+        let there = n % columns;
+        if there > 0 {
             for plane in &mut tile {
-                plane[n] = plane[n - 1];
+                let mean = plane[n - there..n].iter().sum::<f32>() / there as f32;
+                plane[n..n - there + columns].fill(mean);
             }
         }
         tile
@@ -266,7 +272,7 @@ fn tiles(info: &FrameInfo) -> impl Iterator<Item = (usize, usize)> {
 
 /// Rows that can be shared out between threads.
 trait Band: Sized + Send {
-    /// The first rows, an even number, and the others.
+    /// The first rows, a multiple of 4, and the others.
     fn split(self, rows: usize) -> (Self, Self);
 }
 
@@ -277,8 +283,8 @@ fn for_bands<B: Band>(
     width: usize,
     work: &(impl Fn(B, Range<usize>) + Sync),
 ) {
-    // Even, so that no two tasks share a row of chroma.
-    let half = (rows.len() / 2) & !1;
+    // So that no two tasks share a row of chroma.
+    let half = (rows.len() / 2) & !3;
     if half == 0 || rows.len() * width < 2 * PIXELS_PER_TASK {
         return work(band, rows);
     }
@@ -341,13 +347,15 @@ impl FrameRows<'_> {
 impl Band for FrameRows<'_> {
     fn split(self, rows: usize) -> (Self, Self) {
         let format = self.format;
-        let [y, u, v] = self.planes;
-        let chroma_rows = format.plane_rows(1, rows);
-        let (y, y_rest) = split_plane(y, rows);
-        let (u, u_rest) = split_plane(u, chroma_rows);
-        let (v, v_rest) = split_plane(v, chroma_rows);
+        let mut rest: [PlaneMut; MAX_PLANES] = Default::default();
+        let mut planes = self.planes;
+        for plane in 0..format.plane_count() {
+            let whole = std::mem::take(&mut planes[plane]);
+            let rows = format.plane_rows(plane, rows);
+            (planes[plane], rest[plane]) = split_plane(whole, rows);
+        }
         let rows = |planes| FrameRows { format, planes };
-        (rows([y, u, v]), rows([y_rest, u_rest, v_rest]))
+        (rows(planes), rows(rest))
     }
 }
 
