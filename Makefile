@@ -11,7 +11,7 @@ help:
 	@echo "make demo          build, repaint a clip into out/demo.mp4"
 	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
 	@echo "make test          run all the tests"
-	@echo "make install       install the plugin, the models and faststyle-train (build them first)"
+	@echo "make install       install the plugin, the models and the programs (build them first)"
 	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; see scripts/install)"
 	@echo "make uninstall     remove them"
 	@echo "make deb           build a Debian package"

@@ -1,0 +1,356 @@
+//! `faststyle film`: repaints films.
+//!
+//! A film is cut into [segments](segment), each painted and encoded into a file of
+//! its own in a folder beside the output. Sound and subtitles are copied into such
+//! files, too. When all are there they are joined. What is finished is not done
+//! again after a crash.
+
+pub mod codec;
+pub mod container;
+mod encode;
+mod job;
+mod mux;
+mod names;
+mod packets;
+mod preview;
+mod progress;
+mod reader;
+mod segment;
+mod source;
+mod tracks;
+
+use crate::cli::FilmArgs;
+use crate::messages::{print, say};
+use crate::outcome::Outcome;
+use crate::{gstreamer, output, stop};
+use anyhow::{Context, Result, bail, ensure};
+use codec::{Codec, Encoder};
+use container::{Container, Kind};
+use encode::SegmentEncoder;
+use gst::ClockTime;
+use job::Job;
+use names::Pair;
+use packets::Writer;
+use progress::{Progress, clock};
+use reader::{Next, Reader};
+use segment::Plan;
+use serde_json::json;
+use source::Source;
+use std::fs;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::UNIX_EPOCH;
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of a single film; of several, how many could not be painted.
+pub fn run(mut args: Box<FilmArgs>) -> Result<Outcome> {
+    args.look = args.look.found()?;
+    let args = &*args;
+    if let (Some(from), Some(to)) = (args.from, args.to) {
+        ensure!(from < to, "--from must be before --to");
+    }
+    ensure!(
+        args.segment >= ClockTime::SECOND,
+        "--segment must be at least 1 second"
+    );
+    gstreamer::init()?;
+    stop::on_request()?;
+    let (pairs, several) = names::pairs(args)?;
+    if !several {
+        let Pair { input, output } = &pairs[0];
+        return match args.preview {
+            true => preview::run(args, input, output),
+            false => film(args, input, output),
+        };
+    }
+    let mut failed = 0;
+    for Pair { input, output } in &pairs {
+        if output.exists() && !args.overwrite {
+            say(format_args!("{} is already there", output.display()));
+            continue;
+        }
+        match film(args, input, output) {
+            Ok(Outcome::Finished) => (),
+            Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
+            Err(error) => {
+                say(format_args!("faststyle: {error:#}"));
+                failed += 1;
+            }
+        }
+    }
+    ensure!(
+        failed == 0,
+        "{failed} of {} films could not be painted",
+        pairs.len()
+    );
+    Ok(Outcome::Finished)
+}
+
+/// A film to paint, and how.
+struct Film<'a> {
+    args: &'a FilmArgs,
+    source: Source,
+    plan: Plan,
+    encoder: Encoder,
+    /// The painted frames.
+    frames: gst::Caps,
+    job: Job,
+}
+
+/// Paints one film.
+fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
+    let container = Container::of_output("--output", output)?;
+    output::check("--output", output, args.overwrite, &[input])?;
+    let source = Source::open(input)?;
+    let plan = Plan {
+        from: args.from.unwrap_or_default(),
+        to: args.to,
+        length: args.segment,
+    };
+    ensure!(
+        source.duration == ClockTime::ZERO || plan.from < source.duration,
+        "--from {}: {} is over by then",
+        clock(plan.from),
+        input.display()
+    );
+    let encoder = encoder(args, container, &source)?;
+    let frames = encoder.frames(&source.frames)?;
+    let job = Job::open(
+        output,
+        &settings(args, input, &encoder, container)?,
+        args.restart,
+    )?;
+    let film = Film {
+        args,
+        source,
+        plan,
+        encoder,
+        frames,
+        job,
+    };
+    film.finish(container, output)
+}
+
+/// The encoder for a film in this container.
+fn encoder(args: &FilmArgs, container: Container, source: &Source) -> Result<Encoder> {
+    let encoding = &args.encoding;
+    let codec = encoding.codec.unwrap_or(match container {
+        Container::Webm => Codec::Av1,
+        _ if source.frames.comp_depth(0) > 8 => Codec::H265,
+        _ => Codec::H264,
+    });
+    let plain = codec
+        .caps()
+        .structure(0)
+        .map(|caps| gst::Caps::new_empty_simple(caps.name()));
+    let taken = container.caps(Kind::Video)?;
+    if !plain.is_some_and(|plain| taken.can_intersect(&plain)) {
+        bail!(
+            "{} does not hold {}: end the name of --output in .mkv, or take another --codec",
+            container.name(),
+            codec.name()
+        );
+    }
+    Encoder::choose(codec, encoding.quality, encoding.encoder.as_deref())
+}
+
+/// What decides about every pixel and packet of the output.
+fn settings(
+    args: &FilmArgs,
+    input: &Path,
+    encoder: &Encoder,
+    container: Container,
+) -> Result<serde_json::Value> {
+    let stamp = |path: &Path| {
+        let file = fs::metadata(path).ok()?;
+        let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!("{} bytes of {}", file.len(), changed.as_nanos()))
+    };
+    let mut settings = serde_json::to_value(&args.look)?;
+    let all = settings.as_object_mut().context("settings have names")?;
+    let times = [
+        ("from", args.from),
+        ("to", args.to),
+        ("segment", Some(args.segment)),
+    ];
+    for (name, time) in times {
+        all.insert(name.into(), json!(time.map(ClockTime::nseconds)));
+    }
+    all.insert(
+        "input".into(),
+        json!(input.canonicalize()?.to_string_lossy()),
+    );
+    all.insert("input file".into(), json!(stamp(input)));
+    all.insert(
+        "model file".into(),
+        json!(stamp(Path::new(&args.look.model))),
+    );
+    all.insert("container".into(), json!(container.name()));
+    all.insert("encoding".into(), json!(encoder));
+    all.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
+    Ok(settings)
+}
+
+impl Film<'_> {
+    /// Does what is not done yet.
+    fn finish(self, container: Container, output: &Path) -> Result<Outcome> {
+        let shown = || self.source.path.display().to_string();
+        let folder = self.job.path("");
+        let tracks = match self.job.tracks() {
+            Some(tracks) => tracks,
+            None => {
+                let copied = tracks::copy(&self.source.path, container, self.plan, &folder);
+                let Some(tracks) = copied.with_context(shown)? else {
+                    return Ok(Outcome::Interrupted);
+                };
+                self.job.set_tracks(&tracks)?;
+                tracks
+            }
+        };
+        for left_out in &tracks.left_out {
+            say(format_args!("{}: {left_out}", shown()));
+        }
+        let mut progress = Progress::new(self.plan, self.source.duration);
+        let painted = self.paint(&mut progress).with_context(shown)?;
+        let (frames, time) = progress.painted();
+        drop(progress);
+        if painted == Outcome::Interrupted {
+            return Ok(self.interrupted());
+        }
+        let segments = self.job.whole()?.context("a segment has vanished")?;
+        let codec = self.encoder.codec;
+        let part = self.job.path("film.part");
+        if !mux::write(&part, container, codec, &segments, &tracks, &folder)? {
+            return Ok(self.interrupted());
+        }
+        output::publish(&part, output, self.args.overwrite)?;
+        self.job.remove()?;
+        let seconds = time.as_secs_f64();
+        let speed = frames as f64 / seconds;
+        print(format_args!(
+            "{frames} frames in {seconds:.1} s: {speed:.2} frames/s"
+        ));
+        print(format_args!("Written: {}", output.display()));
+        Ok(Outcome::Finished)
+    }
+
+    fn interrupted(&self) -> Outcome {
+        let mut done = 0;
+        while self.job.has(done) {
+            done += 1;
+        }
+        say(format_args!(
+            "Interrupted. The same command goes on at {}.",
+            clock(self.plan.segment(done).start)
+        ));
+        Outcome::Interrupted
+    }
+
+    /// Paints the segments that are missing.
+    fn paint(&self, progress: &mut Progress) -> Result<Outcome> {
+        let mut index = 0;
+        loop {
+            if !self.job.has(index) {
+                match self.paint_from(index, progress)? {
+                    Some(next) => index = next,
+                    None => return Ok(Outcome::Interrupted),
+                }
+            }
+            if packets::summary(&self.job.segment(index))?.last {
+                return Ok(Outcome::Finished);
+            }
+            index += 1;
+        }
+    }
+
+    /// Paints the segments from `index` on, up to one that is there or to the end.
+    /// Returns the last one, or none if interrupted.
+    fn paint_from(&self, index: usize, progress: &mut Progress) -> Result<Option<usize>> {
+        let mut segment = self.plan.segment(index);
+        let before = self.times_before(index)?;
+        let reader = Reader::open(
+            &self.source,
+            &self.args.look,
+            &self.frames,
+            segment,
+            &before,
+        )?;
+        if index > 0 {
+            progress.say(&format!("Resumes at {}", clock(segment.start)));
+        }
+        let mut encoder = None;
+        let mut finishing = Finishing::default();
+        loop {
+            let frame = match reader.next()? {
+                Next::Interrupted => return Ok(None),
+                Next::End => None,
+                Next::Frame(frame) => Some(frame).filter(|frame| !self.plan.is_over(frame.time)),
+            };
+            while frame.as_ref().is_none_or(|frame| frame.time >= segment.end) {
+                let last = frame.is_none();
+                finishing.wait()?;
+                match encoder.take() {
+                    Some(encoder) => finishing.begin(encoder, last),
+                    None => Writer::create(self.job.segment(segment.index))?.finish(last)?,
+                }
+                let done = segment.index;
+                segment = self.plan.segment(done + 1);
+                if last || self.job.has(segment.index) {
+                    finishing.wait()?;
+                    return Ok(Some(done));
+                }
+            }
+            if let Some(frame) = frame {
+                progress.frame(frame.time);
+                let encoder = match &mut encoder {
+                    Some(encoder) => encoder,
+                    None => encoder.insert(self.encoder(segment.index)?),
+                };
+                encoder.push(frame)?;
+            }
+        }
+    }
+
+    fn encoder(&self, index: usize) -> Result<SegmentEncoder> {
+        let path = self.job.segment(index);
+        SegmentEncoder::start(&self.encoder, self.plan.from, path)
+    }
+
+    /// The times of the frames before a segment, from the film's beginning.
+    fn times_before(&self, index: usize) -> Result<Vec<ClockTime>> {
+        let Some(before) = index.checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        let mut times = packets::summary(&self.job.segment(before))?.times;
+        times.iter_mut().for_each(|time| *time += self.plan.from);
+        times.sort();
+        Ok(times)
+    }
+}
+
+/// A segment whose encoder ends while the next one begins.
+#[derive(Default)]
+struct Finishing(Option<JoinHandle<Result<()>>>);
+
+impl Finishing {
+    fn begin(&mut self, encoder: SegmentEncoder, last: bool) {
+        self.0 = Some(thread::spawn(move || encoder.finish(last)));
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.0.take().map(JoinHandle::join) {
+            Some(Ok(finished)) => finished,
+            Some(Err(_)) => bail!("a thread has failed"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        // After an error or a request to end; what it wrote is kept if whole.
+        let _ = self.wait();
+    }
+}

@@ -1,0 +1,58 @@
+//! GStreamer with this project's element: start, elements, pipelines, errors.
+
+pub mod cameras;
+pub mod decoder;
+pub mod packages;
+pub mod pipeline;
+
+use anyhow::{Context, Result};
+use gst::prelude::*;
+
+/// Starts GStreamer and registers the element `faststyle` of this program, which
+/// goes before an installed plugin's.
+///
+/// # Errors
+/// GStreamer cannot be started.
+pub fn init() -> Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    gstfaststyle::plugin_register_static().context("GStreamer does not accept the element")
+}
+
+/// Whether there is an element of this kind.
+pub fn have(element: &str) -> bool {
+    gst::ElementFactory::find(element).is_some()
+}
+
+/// An element of the kind `name`.
+///
+/// # Errors
+/// There is none; the message names its package.
+pub fn make(name: &str) -> Result<gst::Element> {
+    gst::ElementFactory::make(name)
+        .build()
+        .with_context(|| packages::missing(name))
+}
+
+/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads.
+///
+/// # Errors
+/// An element that is not there; the message names its package.
+pub fn bin(line: &str) -> Result<gst::Bin> {
+    for element in line.split(" ! ").filter_map(|part| part.split(' ').next()) {
+        // Not a caps filter.
+        if !element.contains('/') {
+            make(element)?;
+        }
+    }
+    gst::parse::bin_from_description(line, true).with_context(|| line.to_owned())
+}
+
+/// The pad `name` of `element`, which always has it.
+///
+/// # Errors
+/// It has not.
+pub fn pad(element: &impl IsA<gst::Element>, name: &str) -> Result<gst::Pad> {
+    element
+        .static_pad(name)
+        .with_context(|| format!("{} has no pad {name}", element.as_ref().name()))
+}

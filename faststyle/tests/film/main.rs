@@ -1,0 +1,7 @@
+//! `faststyle film` with clips that the tests make.
+
+mod common;
+mod formats;
+mod output;
+mod resume;
+mod tracks;

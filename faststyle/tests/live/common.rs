@@ -1,0 +1,155 @@
+//! The program, running.
+
+use gst::prelude::*;
+use gstfaststyle::{Architecture, Model};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longer than any of this takes.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// All that tests write.
+pub static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+
+/// A folder of two tiny networks.
+pub static MODELS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = path("models");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, seed) in [("one", 1), ("two", 2)] {
+        let architecture = Architecture {
+            residual_blocks: 1,
+            ..Architecture::with_width(4)
+        };
+        let model = Model::random(architecture, seed).unwrap();
+        model
+            .save(folder.join(name).with_extension("safetensors"))
+            .unwrap();
+    }
+    folder
+});
+
+/// A clip of one second.
+pub static CLIP: LazyLock<PathBuf> = LazyLock::new(|| {
+    let clip = path("a 'clip'.mp4");
+    let line = "videotestsrc num-buffers=25 pattern=ball ! video/x-raw,width=160,height=120,framerate=25/1 \
+                ! x264enc ! mp4mux ! filesink name=file";
+    play(line, &clip);
+    clip
+});
+
+pub fn path(name: &str) -> PathBuf {
+    FOLDER.path().join(name)
+}
+
+/// The program with its models.
+pub fn faststyle(command: &str) -> Command {
+    let mut program = Command::new(assert_cmd::cargo::cargo_bin!("faststyle"));
+    program.arg(command);
+    program.env("GST_FASTSTYLE_MODEL_PATH", &*MODELS);
+    program.env("GST_REGISTRY", path("registry.bin"));
+    program.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    program
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    program
+}
+
+/// `faststyle live` of the clip.
+pub fn live() -> Command {
+    let mut command = faststyle("live");
+    command.args(["--model", "one", "--input"]).arg(&*CLIP);
+    command
+}
+
+/// A running program, killed if its test fails.
+pub struct Running(Option<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut program) = self.0.take() {
+            program.kill().unwrap();
+        }
+    }
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Running(Some(command.spawn().unwrap()))
+    }
+
+    /// What the program says.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.0.as_mut().unwrap().stderr.take().unwrap()
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits for that.
+    pub fn end(mut self) -> Output {
+        let program = self.0.take().unwrap();
+        let id = program.id().to_string();
+        let killed = Command::new("kill").args(["-INT", &id]).status();
+        assert!(killed.unwrap().success());
+        program.wait_with_output().unwrap()
+    }
+}
+
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs a pipeline with the element `file` to its end.
+pub fn play(line: &str, file: &Path) {
+    gst::init().unwrap();
+    let pipeline = gst::parse::launch(line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    pipeline
+        .by_name("file")
+        .unwrap()
+        .set_property("location", file);
+    run(&pipeline);
+}
+
+/// Runs a pipeline to its end.
+pub fn run(pipeline: &gst::Pipeline) {
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let message = pipeline.bus().unwrap().timed_pop_filtered(
+        gst::ClockTime::try_from(PATIENCE).unwrap(),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.unwrap();
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+}
+
+/// A port that no one listens at.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Decodes a file, or what comes from an address, for so many frames; returns how
+/// many came.
+pub fn count_frames(source: &str, frames: u32) -> usize {
+    gst::init().unwrap();
+    let line = format!(
+        "{source} ! decodebin ! video/x-raw ! identity eos-after={frames} ! fakesink name=sink sync=false"
+    );
+    let pipeline = gst::parse::launch(&line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = count.clone();
+    let pad = pipeline
+        .by_name("sink")
+        .unwrap()
+        .static_pad("sink")
+        .unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+    run(&pipeline);
+    count.load(std::sync::atomic::Ordering::Relaxed)
+}
