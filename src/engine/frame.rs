@@ -160,24 +160,26 @@ macro_rules! formats {
                 match self { $(Format::$format => $name),+ }
             }
 
-            pub(super) const fn storage(self) -> Storage {
+            /// The format's row of the table.
+            const fn layout(self) -> &'static Layout {
                 use Storage::*;
-                match self { $(Format::$format => $storage),+ }
-            }
-
-            /// How many columns and how many rows of pixels share a sample of
-            /// chroma: 1, 2 or 4.
-            pub const fn subsampling(self) -> (usize, usize) {
-                match self { $(Format::$format => ($columns, $rows)),+ }
-            }
-
-            pub(super) const fn planes(self) -> &'static [&'static [Component]] {
-                match self {
-                    $(Format::$format => &[$(&[$(Component::$component),+]),+]),+
-                }
+                const LAYOUTS: &[Layout] = &[$(Layout {
+                    storage: $storage,
+                    subsampling: ($columns, $rows),
+                    planes: &[$(&[$(Component::$component),+]),+],
+                }),+];
+                &LAYOUTS[self as usize]
             }
         }
     };
+}
+
+/// What the table says of a format beside its name. It is looked up for each tile of
+/// pixels.
+struct Layout {
+    storage: Storage,
+    subsampling: (usize, usize),
+    planes: &'static [&'static [Component]],
 }
 
 formats! {
@@ -300,6 +302,20 @@ const NATIVE_16: Storage = match cfg!(target_endian = "little") {
 };
 
 impl Format {
+    pub(super) const fn storage(self) -> Storage {
+        self.layout().storage
+    }
+
+    pub(super) const fn planes(self) -> &'static [&'static [Component]] {
+        self.layout().planes
+    }
+
+    /// How many columns and how many rows of pixels share a sample of chroma: 1, 2 or
+    /// 4.
+    pub const fn subsampling(self) -> (usize, usize) {
+        self.layout().subsampling
+    }
+
     /// The format of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|f| f.name() == name)
@@ -610,7 +626,10 @@ impl<'a> Frame<'a> {
     pub(super) fn row(&self, plane: usize, y: usize, x: usize, n: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
         let format = self.info.format;
-        let row = y / format.rows_per_plane_row(plane);
+        let row = match format.rows_per_plane_row(plane) {
+            1 => y,
+            rows => y / rows,
+        };
         let start = row * stride + format.row_bytes(plane, x);
         &data[start..][..format.row_bytes(plane, n)]
     }

@@ -81,7 +81,7 @@ impl ToRgb {
         let (u, v) = match self.columns {
             1 => (*u, *v),
             2 => (repeat::<S, 2>(u), repeat::<S, 2>(v)),
-            _ => (repeat::<S, 4>(u), repeat::<S, 4>(v)),
+            _ => four_times(u, v),
         };
         let colors = r.iter_mut().zip(g).zip(b);
         for (((r, g), b), ((&y, &u), &v)) in colors.zip(y.iter().zip(&u).zip(&v)) {
@@ -93,6 +93,14 @@ impl ToRgb {
             *b = (y + self.blue_u * u).clamp(0.0, 255.0);
         }
     }
+}
+
+/// Each of the first samples four times. Apart, so that what more formats need stays
+/// small enough to be inlined.
+#[cold]
+#[inline(never)]
+fn four_times<S: Sample>(u: &Samples<S>, v: &Samples<S>) -> (Samples<S>, Samples<S>) {
+    (repeat::<S, 4>(u), repeat::<S, 4>(v))
 }
 
 /// Each of the first samples N times.
@@ -193,12 +201,18 @@ impl FromRgb {
     /// Chroma, of the sum of the `rows` that share it. Inlined, not to be copied.
     #[inline(always)]
     pub fn chroma<S: Sample>(&self, sum: &Rgb, rows: usize) -> (Samples<S>, Samples<S>) {
-        match (self.columns, rows) {
-            (1, 1) => self.chroma_of(sum),
-            (2, _) => self.chroma_of(&mean::<2, { TILE / 2 }>(sum, rows)),
-            (4, _) => self.chroma_of(&mean::<4, { TILE / 4 }>(sum, rows)),
-            _ => self.chroma_of(&mean::<1, TILE>(sum, rows)),
+        match self.columns {
+            1 => self.chroma_of(sum),
+            2 => self.chroma_of(&mean::<2, { TILE / 2 }>(sum, rows)),
+            _ => self.chroma_of_four(sum, rows),
         }
+    }
+
+    /// The same where four columns share it. Apart, as formats that do are rare.
+    #[cold]
+    #[inline(never)]
+    fn chroma_of_four<S: Sample>(&self, sum: &Rgb, rows: usize) -> (Samples<S>, Samples<S>) {
+        self.chroma_of(&mean::<4, { TILE / 4 }>(sum, rows))
     }
 
     fn chroma_of<S: Sample, const N: usize>(

@@ -224,7 +224,13 @@ impl Writer<'_> {
                 let shared = format.rows_per_plane_row(plane);
                 // A row that several share is written with the last of them.
                 if shared == 1 || i + 1 == group {
-                    band.pack(components, plane, (y - top) / shared, (x, n));
+                    // A division is slow beside the few pixels of a tile.
+                    let row = if shared == 1 {
+                        y - top
+                    } else {
+                        (y - top) / shared
+                    };
+                    band.pack(components, plane, row, (x, n));
                 }
             }
         }
@@ -244,7 +250,7 @@ impl Writer<'_> {
         // Where the last columns of a group are missing, those that are there count
         // for them.
         let (columns, _) = self.info.format.subsampling();
-        let there = n % columns;
+        let there = if columns == 1 { 0 } else { n % columns };
         if there > 0 {
             for plane in &mut tile {
                 let mean = plane[n - there..n].iter().sum::<f32>() / there as f32;
