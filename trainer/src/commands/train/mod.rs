@@ -78,9 +78,12 @@ pub fn to_the_end(
     let steps = trainer.recipe().steps;
     let first = trainer.step_count();
     let mut log = Log::open(&trainer, files)?;
+    let photos = match trainer.photos() {
+        1 => "1 photo".into(),
+        photos => format!("{photos} photos"),
+    };
     say(format_args!(
-        "{} photos, {} weights, step {first} of {steps}, on {}",
-        trainer.photos(),
+        "{photos}, {} weights, step {first} of {steps}, on {}",
         trainer.weights(),
         if trainer.device().is_cpu() {
             "the CPU"
