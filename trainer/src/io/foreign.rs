@@ -85,8 +85,8 @@ pub fn not_read(format: &str) -> String {
     format!("a picture in the format {format}, which is not read: {way_out}")
 }
 
-const FILM: &str = "a film: films are repainted by the GStreamer element (see the README), not \
-                    by this program";
+const FILM: &str = "a film: films are repainted by the program `faststyle film` and by the \
+                    GStreamer element (see the README)";
 
 #[cfg(test)]
 mod tests {
