@@ -18,6 +18,9 @@ pub struct Look {
     /// How much of the style shows, 0 to 1
     #[arg(long, default_value_t = 1.0, value_parser = share)]
     pub strength: f64,
+    /// How calm it is, 0 to 1: 0 paints each frame by itself
+    #[arg(long, default_value_t = 0.8, value_parser = share)]
+    pub smoothing: f64,
     /// Keep the video's own colours
     #[arg(long)]
     pub keep_color: bool,
@@ -71,6 +74,7 @@ impl Look {
             .property("model", &self.model)
             .property("style", &self.style)
             .property("strength", self.strength)
+            .property("smoothing", self.smoothing)
             .property("keep-color", self.keep_color)
             .property("stroke-scale", self.stroke_scale)
             .property("max-height", self.max_height)

@@ -274,6 +274,7 @@ impl Film<'_> {
             &self.source,
             &self.args.look,
             &self.frames,
+            self.plan,
             segment,
             &before,
         )?;

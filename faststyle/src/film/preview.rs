@@ -46,7 +46,7 @@ pub fn run(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
     let mut stills = Vec::new();
     for still in 0..STILLS {
         let place = (end - plan.from) * (2 * still + 1) / (2 * STILLS);
-        match painted(&source, args, plan.from + place)? {
+        match painted(&source, args, plan, plan.from + place)? {
             Some(still) => stills.push(still),
             None => return Ok(Outcome::Interrupted),
         }
@@ -62,7 +62,12 @@ pub fn run(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
 }
 
 /// The first frame from `time` on, painted. None if interrupted.
-fn painted(source: &Source, args: &FilmArgs, time: ClockTime) -> Result<Option<RgbImage>> {
+fn painted(
+    source: &Source,
+    args: &FilmArgs,
+    plan: Plan,
+    time: ClockTime,
+) -> Result<Option<RgbImage>> {
     let caps = gst_video::VideoCapsBuilder::new()
         .format(VideoFormat::Rgb)
         .build();
@@ -71,11 +76,11 @@ fn painted(source: &Source, args: &FilmArgs, time: ClockTime) -> Result<Option<R
         start: time,
         end: time,
     };
-    let mut reader = Reader::open(source, &args.look, &caps, at(time), &[])?;
+    let mut reader = Reader::open(source, &args.look, &caps, plan, at(time), &[])?;
     let mut next = reader.next()?;
     if let (Next::End, Some(last)) = (&next, reader.last_skipped()) {
         // The sound may be longer than the video.
-        reader = Reader::open(source, &args.look, &caps, at(last), &[])?;
+        reader = Reader::open(source, &args.look, &caps, plan, at(last), &[])?;
         next = reader.next()?;
     }
     let frame = match next {

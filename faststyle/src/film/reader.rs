@@ -1,6 +1,6 @@
 //! Decodes a film and paints its frames, from any time on.
 
-use super::segment::Segment;
+use super::segment::{Plan, Segment};
 use super::source::Source;
 use crate::gstreamer::pipeline::Pipeline;
 use crate::gstreamer::{decoder, make, pad};
@@ -49,10 +49,11 @@ impl Reader {
         source: &Source,
         look: &Look,
         frames: &gst::Caps,
+        plan: Plan,
         segment: Segment,
         before: &[ClockTime],
     ) -> Result<Self> {
-        let mut reader = Reader::new(source, look, frames, segment.start)?;
+        let mut reader = Reader::new(source, look, frames, plan, segment.start)?;
         if segment.start == ClockTime::ZERO {
             reader.gate.open();
             reader.pipeline.play()?;
@@ -62,13 +63,19 @@ impl Reader {
             return Ok(reader);
         }
         // This file's times differ after a seek: decode from its beginning.
-        reader = Reader::new(source, look, frames, segment.start)?;
+        reader = Reader::new(source, look, frames, plan, segment.start)?;
         reader.gate.open();
         reader.pipeline.play()?;
         Ok(reader)
     }
 
-    fn new(source: &Source, look: &Look, frames: &gst::Caps, start: ClockTime) -> Result<Self> {
+    fn new(
+        source: &Source,
+        look: &Look,
+        frames: &gst::Caps,
+        plan: Plan,
+        start: ClockTime,
+    ) -> Result<Self> {
         let pipeline = Pipeline::new();
         // Decodes beside painting.
         let queue = make("queue")?;
@@ -97,6 +104,7 @@ impl Reader {
         chain.extend([style.clone(), sink.clone().upcast()]);
         pipeline.chain(&chain)?;
         let gate = Gate::at(&pad(&style, "sink")?, start);
+        forget_between_segments(&style, plan)?;
         decoder::file(&pipeline, &source.path, &queue)?;
         Ok(Reader {
             pipeline,
@@ -182,6 +190,27 @@ fn frame(sample: &gst::Sample) -> Result<Frame> {
 pub fn stream_time(segment: &gst::Segment, time: Option<ClockTime>) -> Option<ClockTime> {
     let segment = segment.downcast_ref::<ClockTime>()?;
     segment.to_stream_time(time?)
+}
+
+/// Paints the first frame of each segment by itself, so that a segment does not depend on
+/// those before: a film that is resumed is the same.
+fn forget_between_segments(style: &gst::Element, plan: Plan) -> Result<()> {
+    let smoothing: f64 = style.property("smoothing");
+    let last = Mutex::new(None);
+    pad(style, "sink")?.add_probe(PadProbeType::BUFFER, move |pad, info| {
+        let time = info.buffer().and_then(|buffer| buffer.pts());
+        let event = pad.sticky_event::<gst::event::Segment>(0);
+        let time = event.and_then(|event| stream_time(event.segment(), time));
+        if let (Some(time), Some(style)) = (time, pad.parent_element()) {
+            let index = Some(plan.index(time));
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = *last != index;
+            *last = index;
+            style.set_property("smoothing", if is_first { 0.0 } else { smoothing });
+        }
+        PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 /// Lets frames pass from a time on, and knows those that came before.

@@ -49,6 +49,11 @@ impl Plan {
         }
     }
 
+    /// The number of the segment that a frame at this time is in.
+    pub fn index(&self, time: ClockTime) -> u64 {
+        time.saturating_sub(self.from).nseconds() / self.length.nseconds()
+    }
+
     /// Whether a frame at this time is beyond the last segment.
     pub fn is_over(&self, time: ClockTime) -> bool {
         self.to.is_some_and(|to| time >= to)
