@@ -9,8 +9,8 @@
 //! out = k * carried + (1 - k) * painted        k = MOST * smoothing * agreement
 //! ```
 //!
-//! [`flow`] finds the motion, [`agreement`] where the film follows it, [`blend`]
-//! carries and blends. All but the last work at half the picture's size: motion is
+//! `flow` finds the motion, `agreement` where the film follows it, `blend` carries and
+//! blends. All but the last work at half the picture's size: motion is
 //! smooth, and means of four pixels have half the noise.
 //!
 //! M. Ruder, A. Dosovitskiy, T. Brox, "Artistic Style Transfer for Videos", 2016,
