@@ -1,5 +1,5 @@
-//! What a style network looks like, as numbers: the part of a model file that
-//! is not weights.
+//! What distinguishes one style network from another: the part of a model file that
+//! is not weights. `layers.rs` derives the layers from it.
 
 use crate::ops::Padding;
 use candle_core::{Device, Result, Tensor};
@@ -63,8 +63,8 @@ pub struct Architecture {
     pub input_range: [f64; 2],
     /// How the network enlarges.
     pub upsampling: Upsampling,
-    /// What lies beyond the borders of images inside the network. Files of old
-    /// do not say: it was [`Padding::Reflect`] in all of them.
+    /// What lies beyond the borders of images inside the network. Older files
+    /// do not say: they all have [`Padding::Reflect`].
     #[serde(default = "reflect")]
     pub padding: Padding,
     /// How many styles it paints: each has a scale and shift of its own in every

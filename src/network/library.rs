@@ -15,7 +15,7 @@ const VARIABLE: &str = "GST_FASTSTYLE_MODEL_PATH";
 /// Where models are in a data folder such as `/usr/share`.
 const IN_DATA_FOLDER: &str = "faststyle/models";
 
-/// So many files in a folder are looked into.
+/// At most this many files of a folder are examined.
 const MOST_FILES: usize = 1000;
 
 /// The extension of model files.
@@ -53,7 +53,7 @@ pub struct Found {
     pub style: Option<String>,
 }
 
-/// A name that neither a file nor a style has.
+/// No file and no style has the name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct NotFound(String);

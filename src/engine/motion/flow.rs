@@ -2,8 +2,8 @@
 //!
 //! Patches of 8x8 pixels, 4 apart, look for themselves in the picture before, from
 //! the smallest plane of a pyramid to the largest, each starting where the plane
-//! below has led. A pixel's motion is the mean of the patches that cover it, the
-//! better one fits there the more. T. Kroeger et al., "Fast Optical Flow using
+//! below has led. A pixel's motion is the mean of the patches that cover it; those that
+//! fit better there count more. T. Kroeger et al., "Fast Optical Flow using
 //! Dense Inverse Search", 2016, sections 2.1 to 2.3; without their variational
 //! refinement.
 //!
@@ -31,8 +31,7 @@ const SHORT: f32 = 0.05;
 /// Patches do not move farther on one plane, in pixels.
 const FAR: f32 = PATCH as f32;
 
-/// What the mean difference of a patch from where it moves must be below that from
-/// where it rests, of 255.
+/// A patch moves only if that lowers its mean difference by at least this, of 255.
 const GAIN: f32 = 0.5;
 
 /// Patches whose gradients have less structure stay where they start: the

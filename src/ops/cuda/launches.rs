@@ -1,4 +1,5 @@
-//! The convolutions that are compiled, and which of them is for which layer:
+//! Which kernel runs a layer, with how many blocks and how much shared memory; for
+//! convolutions, which of those that are compiled:
 //! `kernels/conv_tilings.h` in Rust.
 
 use super::parameters::{

@@ -4,7 +4,7 @@ use crate::cli::InfoArgs;
 use crate::commands::list::about;
 use crate::commands::style;
 use crate::logging::say::{printable, say};
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::training::recipe;
 use anyhow::{Context, ensure};
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};

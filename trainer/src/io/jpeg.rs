@@ -35,7 +35,7 @@ fn next_marker(file: &[u8], mut at: usize) -> Option<(u8, usize)> {
 
 /// Whether a segment with its length follows this marker.
 fn has_length(marker: u8) -> bool {
-    // A restart, the start of an image, or one of arithmetic coding.
+    // TEM (temporary, of arithmetic coding), restarts and the start of an image.
     !matches!(marker, 0x01 | 0xd0..=0xd8)
 }
 

@@ -1,7 +1,7 @@
 //! The losses of every step or iteration, as a file with a row for each.
 
 use crate::io::input;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use anyhow::Context;
 use clap::ValueEnum;
 use gstfaststyle::internals::network::write_atomically;

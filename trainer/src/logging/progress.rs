@@ -2,7 +2,7 @@
 //! then.
 
 use crate::logging::say::say;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use gstfaststyle::internals::network::printable;
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

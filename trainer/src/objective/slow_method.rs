@@ -5,7 +5,7 @@
 use crate::objective::Objective;
 use crate::objective::lbfgs::Lbfgs;
 use crate::objective::loss_scale::{self, LossScale};
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor, Var};
 use gstfaststyle::internals::ops::plain;

@@ -1,6 +1,6 @@
 //! What a style of a network is held to: paintings, or the photo itself.
 
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::objective::{Objective, loss};
 use candle_core::{Result, Tensor};
 

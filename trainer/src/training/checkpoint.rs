@@ -16,7 +16,7 @@
 
 use crate::io::input;
 use crate::objective::loss_scale::LossScale;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
 use crate::training::recipe::{self, Recipe};
 use anyhow::{Context, bail, ensure};

@@ -3,7 +3,7 @@
 use crate::data::Batches;
 use crate::logging::say::say;
 use crate::objective::loss_scale::{self, LossScale};
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::objective::style_objective::{StyleObjective, balanced};
 use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;

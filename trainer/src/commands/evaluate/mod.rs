@@ -16,7 +16,7 @@ use crate::io::{output, picture, sheet};
 use crate::logging::progress::Progress;
 use crate::logging::say::{say, say_lines};
 use crate::objective::Objective;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::objective::painting::{self, Painting};
 use crate::objective::slow_method::SlowMethod;
 use crate::objective::vgg19::Vgg19;

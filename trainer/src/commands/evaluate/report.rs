@@ -2,7 +2,7 @@
 
 use super::equivalent::Iterations;
 use super::setting::Setting;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use serde::Serialize;
 use std::fmt;
 

@@ -10,7 +10,7 @@ use crate::logging::report::history::History;
 use crate::logging::report::{Report, State};
 use crate::logging::say::say;
 use crate::logging::tensorboard::EventFile;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use crate::training::trainer::Trainer;
 use candle_core::Device;
 use gstfaststyle::{Model, Network, Style};

@@ -2,7 +2,7 @@
 
 use crate::logging::metrics::Row;
 use crate::logging::progress::Smooth;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 
 /// Bins are joined two by two when there are this many.
 const BINS: usize = 1024;

@@ -5,7 +5,7 @@ mod plot;
 
 use crate::io::input;
 use crate::logging::previews::Preview;
-use crate::objective::losses::Losses;
+use crate::objective::loss_values::Losses;
 use anyhow::Context;
 use askama::Template;
 use base64::Engine;

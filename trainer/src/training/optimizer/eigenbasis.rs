@@ -10,12 +10,12 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// Of what is known of the gradients, what is kept at each step.
+/// Decay of the running means, per step.
 const BETA: f64 = 0.99;
 
 /// Sweeps after which the search for eigenvectors is given up. A few for each
 /// are the rule; numbers that are not finite would keep it going forever.
-const MOST_SWEEPS: usize = 100_000;
+const MAX_SWEEPS: usize = 100_000;
 
 /// Three orthonormal bases for each convolution's weights.
 pub struct Eigenbasis {
@@ -225,7 +225,7 @@ fn eigenvectors(matrix: &Tensor) -> Result<Tensor> {
         bail!("a gradient is not finite");
     }
     let numbers = DMatrix::from_row_slice(size, size, &numbers);
-    let Some(found) = SymmetricEigen::try_new(numbers, f64::EPSILON, MOST_SWEEPS) else {
+    let Some(found) = SymmetricEigen::try_new(numbers, f64::EPSILON, MAX_SWEEPS) else {
         bail!("no eigenvectors found for what gradients have in common");
     };
     let columns: Vec<f32> = found.eigenvectors.iter().map(|n| *n as f32).collect();

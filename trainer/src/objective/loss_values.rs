@@ -8,9 +8,9 @@ use std::fmt;
 pub struct Losses {
     /// What the training makes small.
     pub total: f32,
-    /// How far VGG-19 sees another content than the photo's.
+    /// How far the content differs from the photo's, to VGG-19.
     pub content: f32,
-    /// How far it sees another style than the painting's.
+    /// How far the style differs from the painting's.
     pub style: f32,
     /// How restless the picture is.
     pub tv: f32,
