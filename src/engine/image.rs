@@ -3,6 +3,9 @@
 use super::{Area, EngineError};
 use crate::ops::Size;
 
+/// How much of red, green and blue is in luma (BT.601).
+pub(super) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
 /// An RGB picture, `f32` in 0..255: three planes of `height` rows of `width`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {

@@ -25,6 +25,7 @@
 //! Luma is averaged over blocks of 4x4 pixels, which leaves little of noise and
 //! nearly all of fog.
 
+use super::image::LUMA;
 use super::{Area, Image};
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, LANES, Level};
@@ -48,9 +49,6 @@ const BLOCK: usize = 4;
 
 /// What block means are rounded to.
 const UNIT: f64 = 1.0 / 16.0;
-
-/// How much of red, green and blue is in luma (BT.601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Fewer rows of blocks than these are not worth waking a thread for.
 const STRIPS_PER_TASK: usize = 16;

@@ -25,6 +25,7 @@
 //! Quasi-Interpolation", 2005.
 
 use super::Image;
+use super::image::LUMA;
 use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, LANES, Level};
@@ -46,9 +47,6 @@ const REACH: usize = 2;
 
 /// Rows and columns of a window.
 const WINDOW: usize = 2 * REACH + 1;
-
-/// How much of red, green and blue is in luma (BT.601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Lines of a row of the pictures at the small size: luma, and the styled
 /// colours.

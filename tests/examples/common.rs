@@ -1,5 +1,10 @@
 //! The programs, what they are given, and what they write.
 
+#[path = "../common/pipeline.rs"]
+mod pipeline;
+
+pub use pipeline::{PATIENCE, play};
+
 use assert_cmd::Command;
 use gst::prelude::*;
 use gstfaststyle::{Architecture, Model, Style};
@@ -10,9 +15,6 @@ use std::process::Child;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Longer than any of this takes.
-pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Frames of the clip.
 pub const FRAMES: usize = 30;
@@ -110,24 +112,6 @@ pub fn environment() -> [(&'static str, PathBuf); 4] {
         ("GST_REGISTRY", path("registry.bin")),
         ("RUST_BACKTRACE", "0".into()),
     ]
-}
-
-/// Runs a pipeline with the element `file` to its end.
-pub fn play(line: &str, file: &Path, prepare: impl FnOnce(&gst::Pipeline)) {
-    gst::init().unwrap();
-    let pipeline = gst::parse::launch(line).unwrap();
-    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    let element = pipeline.by_name("file").unwrap();
-    element.set_property("location", file);
-    prepare(&pipeline);
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let message = pipeline.bus().unwrap().timed_pop_filtered(
-        gst::ClockTime::try_from(PATIENCE).unwrap(),
-        &[gst::MessageType::Eos, gst::MessageType::Error],
-    );
-    pipeline.set_state(gst::State::Null).unwrap();
-    let message = message.unwrap();
-    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
 }
 
 /// The encoded frames of each stream in a file, by its kind.

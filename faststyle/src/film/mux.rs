@@ -13,6 +13,7 @@ use gst::{ClockTime, PadProbeReturn, PadProbeType};
 use gst_app::AppSrc;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// What is added to all times: some are before the film's beginning, and GStreamer
@@ -56,6 +57,11 @@ pub fn write(
         let source = stream.connect(&pipeline, &muxer, parser)?;
         feeders.push((stream, source));
     }
+    let described = feeders.iter().map(|(stream, source)| {
+        let pad = pad(source, "src")?;
+        Ok((pad, stream.tags.clone()))
+    });
+    begin_together(&described.collect::<Result<Vec<_>>>()?);
     pipeline.play()?;
     let feeders: Vec<_> = feeders
         .into_iter()
@@ -135,9 +141,6 @@ impl Stream {
             chain.push(make(parser)?);
         }
         pipeline.chain(&chain)?;
-        if let Some(tags) = self.tags.clone().filter(|tags| tags.n_tags() > 0) {
-            send_tags(&pad(&source, "src")?, tags);
-        }
         let last = &chain[chain.len() - 1];
         let input = muxer.request_pad_simple(self.kind.template());
         let input = input.context("the container takes no more streams")?;
@@ -212,14 +215,34 @@ fn buffer(packet: Packet, decoding: Option<&mut Decoding>) -> gst::Buffer {
     buffer
 }
 
-/// Sends the tags after the pad's first events, before the first buffer.
-fn send_tags(pad: &gst::Pad, tags: gst::TagList) {
-    pad.add_probe(PadProbeType::BUFFER, move |pad, _| {
+/// Holds each stream's first packet until the tags of all have been sent: a muxer writes
+/// its header with the first packets, and does not wait for all subtitles.
+fn begin_together(streams: &[(gst::Pad, Option<gst::TagList>)]) {
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let all = streams.len();
+    for (pad, tags) in streams {
+        let (held, tags) = (held.clone(), tags.clone());
+        pad.add_probe(
+            PadProbeType::BLOCK | PadProbeType::BUFFER,
+            move |pad, info| {
+                send_tags(pad, tags.as_ref());
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.extend(info.id.take().map(|id| (pad.clone(), id)));
+                if held.len() == all {
+                    held.drain(..).for_each(|(pad, id)| pad.remove_probe(id));
+                }
+                PadProbeReturn::Ok
+            },
+        );
+    }
+}
+
+fn send_tags(pad: &gst::Pad, tags: Option<&gst::TagList>) {
+    if let Some(tags) = tags.filter(|tags| tags.n_tags() > 0) {
         let mut tags = tags.clone();
         tags.make_mut().set_scope(gst::TagScope::Stream);
         pad.push_event(gst::event::Tag::new(tags));
-        PadProbeReturn::Remove
-    });
+    }
 }
 
 /// When packets are decoded: in their order, never after they are shown, and at the

@@ -192,16 +192,19 @@ pub fn stream_time(segment: &gst::Segment, time: Option<ClockTime>) -> Option<Cl
     segment.to_stream_time(time?)
 }
 
+/// The time of the frame that passes a pad.
+fn time_at(pad: &gst::Pad, info: &gst::PadProbeInfo<'_>) -> Option<ClockTime> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    stream_time(event.segment(), info.buffer()?.pts())
+}
+
 /// Paints the first frame of each segment by itself, so that a segment does not depend on
 /// those before: a film that is resumed is the same.
 fn forget_between_segments(style: &gst::Element, plan: Plan) -> Result<()> {
     let smoothing: f64 = style.property("smoothing");
     let last = Mutex::new(None);
     pad(style, "sink")?.add_probe(PadProbeType::BUFFER, move |pad, info| {
-        let time = info.buffer().and_then(|buffer| buffer.pts());
-        let event = pad.sticky_event::<gst::event::Segment>(0);
-        let time = event.and_then(|event| stream_time(event.segment(), time));
-        if let (Some(time), Some(style)) = (time, pad.parent_element()) {
+        if let (Some(time), Some(style)) = (time_at(pad, info), pad.parent_element()) {
             let index = Some(plan.index(time));
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             let is_first = *last != index;
@@ -242,8 +245,7 @@ impl Gate {
         });
         let here = gate.clone();
         pad.add_probe(PadProbeType::BUFFER, move |pad, info| {
-            let time = info.buffer().and_then(|buffer| buffer.pts());
-            here.frame(pad, time)
+            here.frame(time_at(pad, info))
         });
         let here = gate.clone();
         let kinds = PadProbeType::EVENT_DOWNSTREAM | PadProbeType::EVENT_FLUSH;
@@ -259,9 +261,7 @@ impl Gate {
         gate
     }
 
-    fn frame(&self, pad: &gst::Pad, time: Option<ClockTime>) -> PadProbeReturn {
-        let event = pad.sticky_event::<gst::event::Segment>(0);
-        let time = event.and_then(|event| stream_time(event.segment(), time));
+    fn frame(&self, time: Option<ClockTime>) -> PadProbeReturn {
         let mut state = self.lock();
         state.begun = true;
         let passes = state.open && time.is_none_or(|time| time >= self.start);

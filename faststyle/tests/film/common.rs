@@ -1,5 +1,10 @@
 //! Clips, the program, and what is in the films that it writes.
 
+#[path = "../../../tests/common/pipeline.rs"]
+mod pipeline;
+
+pub use pipeline::{PATIENCE, play};
+
 use assert_cmd::Command;
 use gst::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererInfo};
@@ -10,11 +15,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
 use tempfile::TempDir;
-
-/// Longer than any of this takes.
-pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// All that tests write; removed by the last one that is done.
 pub static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
@@ -78,24 +79,6 @@ pub fn film(input: &Path, output: &Path) -> Command {
 /// What a command wrote to standard error.
 pub fn said(assert: &assert_cmd::assert::Assert) -> String {
     String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
-}
-
-/// Runs a pipeline with the element `file` to its end.
-pub fn play(line: &str, file: &Path, prepare: impl FnOnce(&gst::Pipeline)) {
-    gst::init().unwrap();
-    let pipeline = gst::parse::launch(line).unwrap();
-    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    let element = pipeline.by_name("file").unwrap();
-    element.set_property("location", file);
-    prepare(&pipeline);
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let message = pipeline.bus().unwrap().timed_pop_filtered(
-        gst::ClockTime::try_from(PATIENCE).unwrap(),
-        &[gst::MessageType::Eos, gst::MessageType::Error],
-    );
-    pipeline.set_state(gst::State::Null).unwrap();
-    let message = message.unwrap();
-    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
 }
 
 /// What GStreamer says of a film.
@@ -165,33 +148,72 @@ pub fn times(file: &Path) -> Vec<u64> {
 /// The encoded bytes of the streams of a film: sound and subtitles.
 pub fn other_streams(file: &Path) -> BTreeMap<String, Vec<u8>> {
     let streams = Arc::new(Mutex::new(BTreeMap::<_, Vec<u8>>::new()));
-    let line = "filesrc name=file ! parsebin name=parser";
-    play(line, file, |pipeline| {
-        let streams = streams.clone();
-        let bin = pipeline.downgrade();
-        let parser = pipeline.by_name("parser").unwrap();
-        parser.connect_pad_added(move |_, pad| {
-            let sink = gst::ElementFactory::make("fakesink").property("sync", false);
-            let sink = sink.property("async", false).build().unwrap();
-            bin.upgrade().unwrap().add(&sink).unwrap();
-            sink.sync_state_with_parent().unwrap();
-            let input = sink.static_pad("sink").unwrap();
-            pad.link(&input).unwrap();
-            let (streams, id) = (streams.clone(), pad.name().to_string());
-            input.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-                let caps = pad.current_caps().unwrap();
-                let kind = caps.structure(0).unwrap().name().to_string();
-                if !kind.starts_with("video/") {
-                    let bytes = info.buffer().unwrap().map_readable().unwrap();
-                    let mut streams = streams.lock().unwrap();
-                    let stream = streams.entry(format!("{kind} {id}")).or_default();
-                    stream.extend_from_slice(&bytes);
-                }
-                gst::PadProbeReturn::Ok
-            });
-        });
+    let add = streams.clone();
+    each_packet(file, move |pad, stream, packet| {
+        let kind = kind(pad);
+        if !kind.starts_with("video/") {
+            let bytes = packet.map_readable().unwrap();
+            let mut streams = add.lock().unwrap();
+            let stream = streams.entry(format!("{kind} {stream}")).or_default();
+            stream.extend_from_slice(&bytes);
+        }
     });
     std::mem::take(&mut *streams.lock().unwrap())
+}
+
+/// The languages of those of a film's streams whose type begins so, in their order.
+/// GStreamer's discoverer misses some of streams with few packets on a busy machine.
+pub fn languages(file: &Path, of: &'static str) -> Vec<String> {
+    let languages = Arc::new(Mutex::new(BTreeMap::new()));
+    let add = languages.clone();
+    each_packet(file, move |pad, stream, _| {
+        if kind(pad).starts_with(of) {
+            let events = (0..).map_while(|i| pad.sticky_event::<gst::event::Tag>(i));
+            let codes = events.filter_map(|event| {
+                let code = event.tag().get::<gst::tags::LanguageCode>()?;
+                Some(code.get().to_owned())
+            });
+            add.lock()
+                .unwrap()
+                .extend(codes.map(|code| (stream.to_owned(), code)));
+        }
+    });
+    let languages = std::mem::take(&mut *languages.lock().unwrap());
+    languages.into_values().collect()
+}
+
+fn kind(pad: &gst::Pad) -> String {
+    let caps = pad.current_caps().unwrap();
+    caps.structure(0).unwrap().name().to_string()
+}
+
+/// Shows all packets of a film, with the pad that they come to and their stream's name.
+fn each_packet(
+    file: &Path,
+    see: impl Fn(&gst::Pad, &str, &gst::BufferRef) + Send + Sync + 'static,
+) {
+    let see = Arc::new(see);
+    play(
+        "filesrc name=file ! parsebin name=parser",
+        file,
+        |pipeline| {
+            let bin = pipeline.downgrade();
+            let parser = pipeline.by_name("parser").unwrap();
+            parser.connect_pad_added(move |_, pad| {
+                let sink = gst::ElementFactory::make("fakesink").property("sync", false);
+                let sink = sink.property("async", false).build().unwrap();
+                bin.upgrade().unwrap().add(&sink).unwrap();
+                sink.sync_state_with_parent().unwrap();
+                let input = sink.static_pad("sink").unwrap();
+                pad.link(&input).unwrap();
+                let (see, stream) = (see.clone(), pad.name());
+                input.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                    see(pad, &stream, info.buffer().unwrap());
+                    gst::PadProbeReturn::Ok
+                });
+            });
+        },
+    );
 }
 
 /// The files in a folder, hidden ones too.

@@ -1,15 +1,16 @@
 //! The program, running.
 
+#[path = "../../../tests/common/pipeline.rs"]
+mod pipeline;
+
+pub use pipeline::{PATIENCE, play, run};
+
 use gst::prelude::*;
 use gstfaststyle::{Architecture, Model};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
 use tempfile::TempDir;
-
-/// Longer than any of this takes.
-pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// All that tests write.
 pub static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
@@ -36,7 +37,7 @@ pub static CLIP: LazyLock<PathBuf> = LazyLock::new(|| {
     let clip = path("a 'clip'.mp4");
     let line = "videotestsrc num-buffers=25 pattern=ball ! video/x-raw,width=160,height=120,framerate=25/1 \
                 ! x264enc ! mp4mux ! filesink name=file";
-    play(line, &clip);
+    play(line, &clip, |_| ());
     clip
 });
 
@@ -98,30 +99,6 @@ impl Running {
 
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Runs a pipeline with the element `file` to its end.
-pub fn play(line: &str, file: &Path) {
-    gst::init().unwrap();
-    let pipeline = gst::parse::launch(line).unwrap();
-    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    pipeline
-        .by_name("file")
-        .unwrap()
-        .set_property("location", file);
-    run(&pipeline);
-}
-
-/// Runs a pipeline to its end.
-pub fn run(pipeline: &gst::Pipeline) {
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let message = pipeline.bus().unwrap().timed_pop_filtered(
-        gst::ClockTime::try_from(PATIENCE).unwrap(),
-        &[gst::MessageType::Eos, gst::MessageType::Error],
-    );
-    pipeline.set_state(gst::State::Null).unwrap();
-    let message = message.unwrap();
-    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
 }
 
 /// A port that no one listens at.

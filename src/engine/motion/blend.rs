@@ -73,16 +73,16 @@ impl Kernel for Row<'_> {
             painted,
             copy,
         } = self;
-        let half = Between::rows(y, flow.size().height);
-        let [right, down] = [0, 1].map(|i| half.rows.map(|y| flow.row(y)[i]));
-        let weights = half.rows.map(|y| weights.row(y));
+        let rows = half_rows(y, flow.size().height);
+        let [right, down] = [0, 1].map(|i| rows.map(|y| flow.row(y)[i]));
+        let weights = rows.map(|y| weights.row(y));
         let carry = Carry { before, y };
         for x in (0..before.width).step_by(RUN) {
             let count = RUN.min(before.width - x);
-            let weight = half.enlarged(weights, x);
+            let weight = enlarged(weights, x);
             let mut carried = [[0.0; RUN]; 3];
             if weight != [0.0; RUN] {
-                let motion = [right, down].map(|rows| half.enlarged(rows, x).map(|m| 2.0 * m));
+                let motion = [right, down].map(|rows| enlarged(rows, x).map(|m| 2.0 * m));
                 carry.run(x, count, motion, &mut carried);
             }
             for c in 0..3 {
@@ -96,41 +96,34 @@ impl Kernel for Row<'_> {
     }
 }
 
-/// A row at full size between two at half of it.
-struct Between {
-    /// The nearer one, and the other.
-    rows: [usize; 2],
+/// The rows at half the size that row `y` lies between: the nearer one, and the other.
+#[inline(always)]
+fn half_rows(y: usize, height: usize) -> [usize; 2] {
+    let near = y / 2;
+    let far = match y % 2 {
+        0 => near.saturating_sub(1),
+        _ => (near + 1).min(height - 1),
+    };
+    [near, far]
 }
 
-impl Between {
-    #[inline(always)]
-    fn rows(y: usize, height: usize) -> Self {
-        let near = y / 2;
-        let far = match y % 2 {
-            0 => near.saturating_sub(1),
-            _ => (near + 1).min(height - 1),
-        };
-        Between { rows: [near, far] }
+/// Eight numbers at full size from `x` on, a multiple of 8, between two rows at half the
+/// size. Those begin [`Flow::SIDE`] numbers before their first pixel.
+#[inline(always)]
+fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
+    const PAIRS: usize = RUN / 2;
+    let first = Flow::SIDE + x / 2 - 1;
+    let (near, far) = (&near[first..][..PAIRS + 2], &far[first..][..PAIRS + 2]);
+    let mut row = [0.0; PAIRS + 2];
+    for i in 0..PAIRS + 2 {
+        row[i] = 0.75 * near[i] + 0.25 * far[i];
     }
-
-    /// Eight numbers at full size from `x` on, a multiple of 8. Rows begin
-    /// [`Flow::SIDE`] numbers before their first pixel.
-    #[inline(always)]
-    fn enlarged(&self, [near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
-        const PAIRS: usize = RUN / 2;
-        let first = Flow::SIDE + x / 2 - 1;
-        let (near, far) = (&near[first..][..PAIRS + 2], &far[first..][..PAIRS + 2]);
-        let mut row = [0.0; PAIRS + 2];
-        for i in 0..PAIRS + 2 {
-            row[i] = 0.75 * near[i] + 0.25 * far[i];
-        }
-        let mut out = [0.0; RUN];
-        for i in 0..PAIRS {
-            out[2 * i] = 0.75 * row[i + 1] + 0.25 * row[i];
-            out[2 * i + 1] = 0.75 * row[i + 1] + 0.25 * row[i + 2];
-        }
-        out
+    let mut out = [0.0; RUN];
+    for i in 0..PAIRS {
+        out[2 * i] = 0.75 * row[i + 1] + 0.25 * row[i];
+        out[2 * i + 1] = 0.75 * row[i + 1] + 0.25 * row[i + 2];
     }
+    out
 }
 
 /// Reads a painting at other places than its pixels'.

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! `flow` finds the motion, `agreement` where the film follows it, `blend` carries and
-//! blends. All but the last work at half the picture's size: motion is
-//! smooth, and means of four pixels have half the noise.
+//! blends. All but the last work at half the picture's size: motion is smooth, and means
+//! of four pixels have half the noise.
 //!
 //! M. Ruder, A. Dosovitskiy, T. Brox, "Artistic Style Transfer for Videos", 2016,
 //! section 4, demand such consistency of a slow optimisation; here it is made
@@ -80,8 +80,9 @@ impl Smoother {
     /// Blends `painted`, a painting of `picture`, with the one before.
     ///
     /// `smoothing` is how much of the painting before is taken, from 0 (nothing) to 1
-    /// (nine tenths, where the pictures agree). After a cut, and where pictures change their size, nothing is. Works on
-    /// the current rayon pool; the result does not depend on its threads.
+    /// (nine tenths, where the pictures agree). After a cut, and where pictures change
+    /// their size, nothing is. Works on the current rayon pool; the result does not
+    /// depend on its threads.
     ///
     /// # Panics
     /// If the two differ in size.

@@ -1,6 +1,7 @@
 //! A picture at half its size and below.
 
-use super::super::Image;
+use crate::engine::Image;
+use crate::engine::image::LUMA;
 use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, Level};
@@ -14,9 +15,6 @@ const SHORTEST: usize = 8;
 
 /// Rows that are worth waking a thread for.
 const ROWS_PER_TASK: usize = 16;
-
-/// How much of red, green and blue is in luma (BT.601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Numbers in rows and columns, with a margin that repeats the border.
 #[derive(Default)]

@@ -35,8 +35,7 @@ impl Preset {
             Preset::Live => "for live video on a CPU",
             Preset::Quality => "for files and fast machines",
             Preset::Quick => {
-                "a first result in minutes, from a network that can paint; `live` without it \
-                 takes some 60 times as long and fits the painting better"
+                "a first result in minutes, from a network that can paint; `live` takes far longer"
             }
         }
     }
