@@ -32,7 +32,7 @@ struct Args {
     #[arg(long)]
     output: Option<PathBuf>,
     /// Model file, or the name of an installed one
-    #[arg(long, default_value = common::SCREAM)]
+    #[arg(long, default_value = "scream")]
     model: String,
     /// How much of the style shows, 0 to 1
     #[arg(long, default_value_t = 1.0)]

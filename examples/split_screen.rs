@@ -2,7 +2,7 @@
 //! and forth:
 //!
 //! ```sh
-//! cargo run --release --example split_screen -- --input test
+//! cargo run --release --example split_screen
 //! cargo run --release --example split_screen -- --input in.mp4 --output out.mp4
 //! ```
 //!
@@ -13,27 +13,23 @@ mod common;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use common::{Container, Size};
 use gst::prelude::*;
 use gst_controller::prelude::*;
 use gst_controller::{DirectControlBinding, LFOControlSource, LFOWaveform};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(about = "Shows a video and its repainted version side by side")]
 struct Args {
-    /// Camera (`camera` or /dev/video…), video file, or `test`
-    #[arg(long, default_value = "camera")]
+    /// Camera (/dev/video…) or video file [default: the shipped clip]
+    #[arg(long, default_value = common::CLIP, hide_default_value = true)]
     input: String,
-    /// Video size of a camera or test
-    #[arg(long, default_value = "640x480")]
-    size: Size,
-    /// File to write (.mp4, .mkv or .webm; without sound) [default: a window]
+    /// File to write (.mp4, without sound) [default: a window]
     #[arg(long)]
     output: Option<PathBuf>,
     /// Model file, or the name of an installed one
-    #[arg(long, default_value = common::SCREAM)]
+    #[arg(long, default_value = "scream")]
     model: String,
     /// Seconds for the border to move there and back
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
@@ -42,6 +38,11 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let output = args
+        .output
+        .as_deref()
+        .map(common::Output::new)
+        .transpose()?;
     common::init()?;
     // In RGB, `videocrop` can cut off any number of columns.
     let pipeline = common::pipeline(&format!(
@@ -49,26 +50,24 @@ fn main() -> Result<()> {
          both. ! queue max-size-buffers=2 ! faststyle name=style ! screen.sink_0 \
          both. ! queue max-size-buffers=2 ! videocrop name=original ! screen.sink_1 \
          compositor name=screen ! videoconvert ! {}",
-        common::source(&args.input, args.size)?,
-        destination(args.output.as_deref())?,
+        common::source(&args.input)?,
+        destination(output.as_ref())?,
     ))?;
     let style = common::element(&pipeline, "style")?;
     style.set_property("model", &args.model);
     swing(&common::element(&pipeline, "original")?, args.period)?;
-    common::run(&pipeline, |_| Ok(ControlFlow::Continue(())))
+    common::run(&pipeline, false, |_| Ok(ControlFlow::Continue(())))?;
+    output.map_or(Ok(()), common::Output::keep)
 }
 
 /// The end of the pipeline description.
-fn destination(output: Option<&Path>) -> Result<String> {
+fn destination(output: Option<&common::Output>) -> Result<String> {
     let Some(output) = output else {
         return Ok("autovideosink".into());
     };
-    let container = Container::of(output)?;
-    let (encoder, muxer) = (container.video()?, container.muxer);
-    let location = common::quoted(output.to_str().context("the output's name is no text")?);
-    Ok(format!(
-        "{encoder} ! {muxer} ! filesink location={location}"
-    ))
+    let part = output.part().to_str();
+    let location = common::quoted(part.context("the output's name is no text")?);
+    Ok(format!("{} ! filesink location={location}", common::MP4))
 }
 
 /// Moves the cut on the right between 5 and 95 % of the width.

@@ -1,15 +1,22 @@
 //! Shared code of the example programs: GStreamer with the element registered,
-//! sources and sinks, and running until the end.
+//! sources, files to write, and running until the end.
 #![allow(dead_code)] // No program uses all of it.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A model in the repository.
-pub const SCREAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/scream.safetensors");
+/// The shipped clip.
+pub const CLIP: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/examples/media/big_buck_bunny.mp4"
+);
+
+/// How to write an MP4 file: the middle of a pipeline description.
+pub const MP4: &str = "x264enc pass=quant quantizer=22 speed-preset=veryfast \
+                       ! video/x-h264,profile=high ! mp4mux name=muxer";
 
 /// Set by Ctrl-C and SIGTERM.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -40,44 +47,25 @@ pub fn element(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element> {
     found.with_context(|| format!("the pipeline has no element {name}"))
 }
 
-/// Width and height, as in `640x480`.
-#[derive(Clone, Copy)]
-pub struct Size(u16, u16);
-
-impl std::str::FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split_once('x')
-            .and_then(|(width, height)| Some(Size(width.parse().ok()?, height.parse().ok()?)))
-            .filter(|&Size(width, height)| width > 0 && height > 0)
-            .ok_or_else(|| format!("`{text}` is not a size such as 640x480"))
+/// The start of a pipeline description, up to raw video: of a camera, such as
+/// `/dev/video0`, or a file.
+pub fn source(input: &str) -> Result<String> {
+    if !Path::new(input).exists() {
+        bail!("Not found: {input}. Give a camera (/dev/video…) or a video file");
     }
+    let location = quoted(input);
+    Ok(match is_camera(input) {
+        // The queue drops old frames, so that the window shows the present.
+        true => format!(
+            "v4l2src device={location} ! decodebin ! queue leaky=downstream max-size-buffers=1 \
+             ! videoconvert"
+        ),
+        false => format!("filesrc location={location} ! decodebin ! videoconvert"),
+    })
 }
 
-/// The start of a pipeline description, up to raw video: `camera` or its
-/// `/dev/video…`, `test` for a moving ball, or a file. Only files keep
-/// their size.
-pub fn source(input: &str, Size(width, height): Size) -> Result<String> {
-    // The queue drops old frames, so that the window shows the present.
-    let live = format!(
-        "videoconvert ! videoscale ! video/x-raw,width={width},height={height} \
-         ! queue leaky=downstream max-size-buffers=1"
-    );
-    let path = match input {
-        "test" => return Ok(format!("videotestsrc is-live=true pattern=ball ! {live}")),
-        "camera" => "/dev/video0",
-        path => path,
-    };
-    if !Path::new(path).exists() {
-        bail!("Not found: {path}. Give a camera (/dev/video…), a video file, or `test`");
-    }
-    let location = quoted(path);
-    Ok(if path.starts_with("/dev/") {
-        format!("v4l2src device={location} ! decodebin ! {live}")
-    } else {
-        format!("filesrc location={location} ! decodebin ! videoconvert")
-    })
+pub fn is_camera(input: &str) -> bool {
+    input.starts_with("/dev/")
 }
 
 /// Quotes any text as a value in a pipeline description.
@@ -85,66 +73,59 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// How to write a kind of file: parts of a pipeline description.
-pub struct Container {
-    /// The element that combines video and sound in a file.
-    pub muxer: &'static str,
-    video: &'static [&'static str],
-    audio: &'static [&'static str],
+/// A file to write, which gets its name when it is whole.
+pub struct Output {
+    path: PathBuf,
+    part: PathBuf,
 }
 
-const H264: &[&str] = &[
-    "x264enc pass=quant quantizer=22 speed-preset=veryfast ! video/x-h264,profile=high",
-    "openh264enc bitrate=4000000 ! h264parse",
-];
-const AAC: &[&str] = &["fdkaacenc", "avenc_aac", "voaacenc"];
-const VP8: &[&str] = &["vp8enc deadline=1 cpu-used=8 target-bitrate=4000000"];
-const OPUS: &[&str] = &["opusenc", "vorbisenc"];
-
-impl Container {
-    /// Chosen by the file's extension.
-    pub fn of(file: &Path) -> Result<Self> {
-        let (muxer, video, audio) = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("mp4") => ("mp4mux", H264, AAC),
-            Some("mkv") => ("matroskamux", H264, AAC),
-            Some("webm") => ("webmmux", VP8, OPUS),
-            _ => bail!("{}: can write .mp4, .mkv and .webm", file.display()),
-        };
-        Ok(Container {
-            muxer,
-            video,
-            audio,
+impl Output {
+    /// A file that is not there yet.
+    pub fn new(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        ensure!(
+            path.extension().is_some_and(|ending| ending == "mp4"),
+            "{shown}: give it a name that ends in .mp4"
+        );
+        ensure!(
+            !path.exists(),
+            "{shown} is already there: remove it, or choose another name"
+        );
+        Ok(Output {
+            path: path.into(),
+            part: path.with_extension("mp4.part"),
         })
     }
 
-    /// A video encoder.
-    pub fn video(&self) -> Result<&'static str> {
-        first_there_is(self.video)
+    /// Where it is written.
+    pub fn part(&self) -> &Path {
+        &self.part
     }
 
-    /// An audio encoder.
-    pub fn audio(&self) -> Result<&'static str> {
-        first_there_is(self.audio)
+    /// Gives it its name.
+    pub fn keep(self) -> Result<()> {
+        std::fs::rename(&self.part, &self.path).with_context(|| self.path.display().to_string())?;
+        println!("Written: {}", self.path.display());
+        Ok(())
     }
 }
 
-/// The first of several descriptions whose first element is installed.
-fn first_there_is(lines: &'static [&'static str]) -> Result<&'static str> {
-    let names = || lines.iter().filter_map(|line| line.split(' ').next());
-    let found = names().position(|name| gst::ElementFactory::find(name).is_some());
-    found.map(|i| lines[i]).with_context(|| {
-        let names: Vec<_> = names().collect();
-        format!("No encoder found: install one of {}", names.join(", "))
-    })
+impl Drop for Output {
+    fn drop(&mut self) {
+        // Of a failure, nothing is left. A whole file has another name by now.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
-/// Plays the pipeline to its end. Calls `meanwhile` with each message, and several
-/// times a second without one. Its result, or Ctrl-C, can end the streams early.
+/// Plays the pipeline to its end, or again and again. Calls `meanwhile` with each
+/// message, and several times a second without one. Its result, or Ctrl-C, can end
+/// the streams early.
 ///
 /// # Errors
 /// An error of the pipeline's elements or of `meanwhile`.
 pub fn run(
     pipeline: &gst::Pipeline,
+    again: bool,
     meanwhile: impl FnMut(Option<&gst::Message>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     ctrlc::set_handler(|| {
@@ -154,7 +135,7 @@ pub fn run(
         }
     })?;
     let started = pipeline.set_state(gst::State::Playing).is_ok();
-    let played = watch(pipeline, started, meanwhile);
+    let played = watch(pipeline, started, again, meanwhile);
     pipeline.set_state(gst::State::Null)?;
     played
 }
@@ -162,6 +143,7 @@ pub fn run(
 fn watch(
     pipeline: &gst::Pipeline,
     started: bool,
+    again: bool,
     mut meanwhile: impl FnMut(Option<&gst::Message>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let bus = pipeline.bus().context("the pipeline has no bus")?;
@@ -175,6 +157,9 @@ fn watch(
             None => (),
         }
         match message.as_ref().map(|message| message.type_()) {
+            Some(gst::MessageType::Eos) if again && !ending => {
+                pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO)?;
+            }
             Some(gst::MessageType::Eos) => return Ok(()),
             // The latency of an element has changed.
             Some(gst::MessageType::Latency) => pipeline.recalculate_latency()?,

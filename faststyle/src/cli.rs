@@ -1,11 +1,11 @@
 //! What the command line accepts. Parsing only.
 
 use crate::film::codec::{Codec, Quality};
-use crate::live::Size;
+use crate::live::{KEYS, Size};
 use crate::look::Look;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use gst::ClockTime;
+use gst::{ClockTime, Fraction};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -43,10 +43,11 @@ Examples:
   faststyle film holiday.mp4 --output look.png --preview --model udnie
   faststyle film films/ --output painted/ --codec h265 --quality high")]
 pub struct FilmArgs {
-    /// Films, or folders of films
+    /// Films, or folders of films, or pictures as in frames/%05d.png
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// The film to write (.mkv, .mp4, .mov, .webm), or a folder for several
+    /// The film to write (.mkv, .mp4, .mov, .webm), or pictures as in out/%05d.png
+    /// (.png, .tif), or a folder for several films
     #[arg(long, short, value_name = "OUT")]
     pub output: PathBuf,
     #[command(flatten)]
@@ -59,6 +60,9 @@ pub struct FilmArgs {
     /// End before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub to: Option<ClockTime>,
+    /// How many pictures are shown in a second, as in 25 or 30000/1001
+    #[arg(long, value_name = "NUMBER", default_value = "25", value_parser = rate)]
+    pub frame_rate: Fraction,
     /// Only paint ten stills from the whole film, as one picture (.png, .jpg)
     #[arg(long)]
     pub preview: bool,
@@ -91,7 +95,7 @@ pub struct Encoding {
 /// Repaints live video, in a window and for others at the same time. Keys change the
 /// picture, in the window as well as in the terminal.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
   faststyle live                              the first camera, or a clip without one
   faststyle live --camera 2 --mirror --page
@@ -99,11 +103,7 @@ Examples:
   faststyle live --virtual-camera /dev/video10
 
 Keys:
-  n, Right   next style           + , Up     more of the style
-  p, Left    previous style       - , Down   less of it
-  k          the video's colours  o          the original
-  f          time of a fade       s          statistics
-  m          mirror               q, Ctrl-C  quit")]
+  {}", KEYS.replace('\n', "\n  ")))]
 pub struct LiveArgs {
     #[command(flatten)]
     pub look: Look,
@@ -199,6 +199,25 @@ fn size(text: &str) -> Result<Size, String> {
     }
 }
 
+/// Reads `25`, `23.976`, `30000/1001`.
+fn rate(text: &str) -> Result<Fraction, String> {
+    let parts = match text.split_once('/') {
+        Some((frames, seconds)) => (frames.parse().ok(), seconds.parse().ok()),
+        None => (thousandths(text), Some(1000)),
+    };
+    match parts {
+        (Some(frames @ 1..), Some(seconds @ 1..)) if frames / seconds <= 1000 => {
+            Ok(Fraction::new(frames, seconds))
+        }
+        _ => Err(format!("`{text}` is not a rate such as 25 or 30000/1001")),
+    }
+}
+
+fn thousandths(text: &str) -> Option<i32> {
+    let number: f64 = text.parse().ok()?;
+    (number <= 1000.0).then(|| (number * 1000.0).round() as i32)
+}
+
 /// Reads `90`, `1:30`, `0:01:30.5`.
 fn time(text: &str) -> Result<ClockTime, String> {
     let fault = || format!("`{text}` is not a time such as 90, 1:30 or 0:01:30.5");
@@ -229,6 +248,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_read() {
+        assert_eq!(rate("25"), Ok(Fraction::new(25, 1)));
+        assert_eq!(rate("12.5"), Ok(Fraction::new(25, 2)));
+        assert_eq!(rate("30000/1001"), Ok(Fraction::new(30_000, 1001)));
+        for wrong in ["", "0", "-1", "x", "1/0", "0/1", "nan", "1e9", "2000/1"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! `faststyle doctor`: what this machine has, and how fast it will be.
 
 use crate::cli::DoctorArgs;
+use crate::film::codec::Codec;
 use crate::gstreamer::{self, cameras, have, packages};
 use crate::messages::print;
 use crate::outcome::Outcome;
 use crate::sheet;
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use gstfaststyle::internals::network::Library;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::{DeviceChoice, Engine, Image, Options, Prepared};
 use std::time::{Duration, Instant};
 
-/// What needs which elements: one of those in a group is enough.
+/// What needs which elements, beside encoders: one of those in a group is enough.
 const USES: &[(&str, &[&str])] = &[
     ("reading films", &["decodebin"]),
     (
@@ -26,17 +28,6 @@ const USES: &[(&str, &[&str])] = &[
         "reading AV1",
         &["dav1ddec", "av1dec", "nvav1dec", "vaav1dec"],
     ),
-    (
-        "writing H.264",
-        &["x264enc", "nvh264enc", "vah264enc", "openh264enc"],
-    ),
-    ("writing H.265", &["x265enc", "nvh265enc", "vah265enc"]),
-    (
-        "writing AV1",
-        &["av1enc", "svtav1enc", "nvav1enc", "vaav1enc"],
-    ),
-    ("writing ProRes", &["avenc_prores_ks"]),
-    ("writing FFV1", &["avenc_ffv1"]),
     ("Matroska", &["matroskamux"]),
     ("MP4", &["mp4mux"]),
     ("films that stand upright", &["videoflip"]),
@@ -130,12 +121,19 @@ fn cameras_and_plugins() {
         false => print(format_args!("cameras: {}", cameras::list(&cameras))),
     }
     let mut missing = 0;
-    for (what, elements) in USES {
+    let uses = USES
+        .iter()
+        .map(|(what, elements)| ((*what).to_owned(), *elements, elements[0]));
+    let codecs = Codec::value_variants().iter().map(|codec| {
+        let what = format!("writing {}", codec.name());
+        (what, codec.encoders(), codec.usual_encoder())
+    });
+    for (what, elements, named) in uses.chain(codecs) {
         if !elements.iter().any(|element| have(element)) {
             print(format_args!(
                 "missing: {what} needs {} ({})",
                 elements.join(" or "),
-                packages::place_of(elements[0])
+                packages::place_of(named)
             ));
             missing += 1;
         }

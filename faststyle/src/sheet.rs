@@ -6,7 +6,7 @@ use gstfaststyle::internals::network::StyleMix;
 use gstfaststyle::{Engine, Image, Options, Prepared};
 use image::imageops;
 use image::{ImageFormat, Rgb, RgbImage};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The still: of *Big Buck Bunny*, (c) Blender Foundation, CC BY 3.0.
 const STILL: &[u8] = include_bytes!("page/still.jpg");
@@ -19,37 +19,74 @@ pub fn still() -> Result<RgbImage> {
     Ok(image::load_from_memory(STILL)?.into_rgb8())
 }
 
-/// Paints a picture in the style `style` of a model file, or in its first one.
-///
-/// # Errors
-/// The model cannot be read.
-pub fn paint(
-    picture: &RgbImage,
-    model: &Path,
-    style: Option<&str>,
+/// Paints pictures in one style after the other.
+pub struct StylePainter {
     options: Options,
-) -> Result<RgbImage> {
-    let prepared = Prepared::load(model, options)?;
-    let place = style.and_then(|name| {
-        prepared
-            .styles()
-            .iter()
-            .position(|style| style.name == name)
-    });
-    let mut engine = Engine::of(prepared);
-    if let Some(place) = place {
-        engine.set_mix(&StyleMix::single(place))?;
+    /// The model in use.
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    path: PathBuf,
+    /// Of its styles.
+    names: Vec<String>,
+    engine: Engine,
+}
+
+impl Loaded {
+    fn open(path: &Path, options: Options) -> Result<Self> {
+        let prepared = Prepared::load(path, options)?;
+        let names = prepared.styles().iter().map(|style| style.name.clone());
+        Ok(Loaded {
+            path: path.into(),
+            names: names.collect(),
+            engine: Engine::of(prepared),
+        })
     }
-    let input = planar(picture);
-    let mut painted = Image::default();
-    engine.stylize(&input, &mut painted)?;
-    let plane = input.width * input.height;
-    let (width, height) = picture.dimensions();
-    Ok(RgbImage::from_fn(width, height, |x, y| {
-        let at = y as usize * input.width + x as usize;
-        Rgb([0, 1, 2]
-            .map(|channel| painted.data[channel * plane + at].round().clamp(0.0, 255.0) as u8))
-    }))
+}
+
+impl StylePainter {
+    /// With these options for all models.
+    pub fn new(options: Options) -> Self {
+        StylePainter {
+            options,
+            loaded: None,
+        }
+    }
+
+    /// Paints a picture in the style `style` of a model file, or in its first one. The
+    /// file is read again only where another one was in use.
+    ///
+    /// # Errors
+    /// The model cannot be read.
+    pub fn paint(
+        &mut self,
+        picture: &RgbImage,
+        model: &Path,
+        style: Option<&str>,
+    ) -> Result<RgbImage> {
+        let loaded = match self.loaded.take().filter(|loaded| loaded.path == model) {
+            Some(loaded) => loaded,
+            None => Loaded::open(model, self.options)?,
+        };
+        let Loaded { names, engine, .. } = self.loaded.insert(loaded);
+        let place = style.and_then(|style| names.iter().position(|name| name == style));
+        engine.set_mix(&StyleMix::single(place.unwrap_or(0)))?;
+        let input = planar(picture);
+        let mut painted = Image::default();
+        engine.stylize(&input, &mut painted)?;
+        Ok(interleaved(&painted))
+    }
+}
+
+/// The picture that the network delivers.
+fn interleaved(picture: &Image) -> RgbImage {
+    let plane = picture.width * picture.height;
+    RgbImage::from_fn(picture.width as u32, picture.height as u32, |x, y| {
+        let at = y as usize * picture.width + x as usize;
+        let value = |channel| picture.data[channel * plane + at];
+        Rgb([0, 1, 2].map(|channel| value(channel).round().clamp(0.0, 255.0) as u8))
+    })
 }
 
 /// The picture as the network takes it.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set by Ctrl-C, SIGTERM and SIGHUP.
+/// Set by Ctrl-C, SIGTERM, and SIGHUP unless `nohup` started the program.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// From now on the first request to end is only noted; the second ends the
@@ -11,7 +11,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// The system does not accept a handler.
 pub fn on_request() -> anyhow::Result<()> {
-    Ok(ctrlc::set_handler(|| {
+    Ok(faststyle_console::on_request(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(crate::outcome::INTERRUPTED.into());
         }

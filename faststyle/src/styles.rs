@@ -97,9 +97,10 @@ const SPACE: u32 = 8;
 fn write_sheet(styles: &[Installed], path: &Path, overwrite: bool) -> Result<()> {
     let format = sheet::check("--sheet", path, overwrite)?;
     let still = sheet::still()?;
+    let mut painter = sheet::StylePainter::new(Options::default());
     let paintings = styles.iter().map(|installed| {
         let style = installed.shared.then_some(installed.style.name.as_str());
-        sheet::paint(&still, &installed.file, style, Options::default())
+        painter.paint(&still, &installed.file, style)
     });
     let paintings = paintings.collect::<Result<Vec<_>>>()?;
     sheet::save(

@@ -2,8 +2,11 @@
 
 #[path = "../common/pipeline.rs"]
 mod pipeline;
+#[path = "../common/running.rs"]
+mod running;
 
 pub use pipeline::{PATIENCE, play};
+pub use running::Running;
 
 use assert_cmd::Command;
 use gst::prelude::*;
@@ -11,9 +14,7 @@ use gstfaststyle::{Architecture, Model, Style};
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Frames of the clip.
@@ -186,36 +187,4 @@ pub fn difference(a: &RgbImage, b: &RgbImage, columns: std::ops::Range<u32>) -> 
         })
         .collect();
     differences.iter().sum::<f64>() / differences.len() as f64
-}
-
-/// A program that does not outlive its test.
-pub struct Running(pub Child);
-
-impl Running {
-    pub fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        let kill = std::process::Command::new("kill")
-            .args(["-s", name, &pid])
-            .status();
-        assert!(kill.unwrap().success());
-    }
-
-    pub fn ends_well(&mut self) {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                assert!(status.success(), "{status}");
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("it does not end");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

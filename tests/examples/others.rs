@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use image::RgbImage;
+use std::path::Path;
 
 #[test]
 fn appsrc_appsink_gives_each_picture_back() {
@@ -41,18 +42,36 @@ fn appsrc_appsink_gives_each_picture_back() {
 }
 
 #[test]
-fn scripts_run() {
+fn the_webcam_script_repeats_the_clip() {
+    // More frames than the clip has.
     let mut webcam = script("webcam.sh");
     webcam
         .env("SIZE", "64x48")
-        .env("SINK", "fakesink num-buffers=3");
+        .env("SINK", "fakesink num-buffers=150 sync=false");
     webcam.env("GST_FASTSTYLE_MODEL_PATH", &*MODELS);
-    webcam.args(["--test", "one"]).assert().success();
-    let output = path("script.mp4");
-    let mut file = script("file.sh");
-    file.args([&*CLIP, &output, &model("one")])
+    webcam
+        .args(["--test", "--mirror", "one"])
         .assert()
         .success();
+    let wrong = script("webcam.sh").arg("--no-such").assert().code(2);
+    let said = String::from_utf8_lossy(&wrong.get_output().stderr).into_owned();
+    assert!(said.contains("usage"), "{said}");
+}
+
+#[test]
+fn the_file_script_spares_files() {
+    let output = path("script.mp4");
+    let run = |input: &Path| {
+        let mut file = script("file.sh");
+        file.args([input, &output, &model("one")]).assert()
+    };
+    run(Path::new("README.md")).failure();
+    assert!(!output.exists() && !path("script.mp4.part").exists());
+    run(&CLIP).success();
+    assert_eq!(pictures(&output).len(), FRAMES);
+    let said = run(&CLIP).failure();
+    let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    assert!(said.contains("already there"), "{said}");
     assert_eq!(pictures(&output).len(), FRAMES);
 }
 
@@ -66,7 +85,7 @@ fn what_is_missing_is_named() {
     for (name, args, expected) in [
         ("file", ["nix.mp4", &output].as_slice(), "nix.mp4"),
         ("file", &[&text, &output], "Error"),
-        ("file", &[&clip, &clip], "would overwrite"),
+        ("file", &[&clip, &clip], "already there"),
         ("file", &[&clip, "nothing.avi"], "nothing.avi"),
         ("file", &[&clip, &output, "--strength", "2"], "0 to 1"),
         (
@@ -83,14 +102,12 @@ fn what_is_missing_is_named() {
         ("appsrc_appsink", &["nix.png"], "nix.png"),
         ("appsrc_appsink", &["--model", "nix"], "nix.safetensors"),
         ("live", &["--input", "/dev/video99"], "/dev/video99"),
-        (
-            "live",
-            &["--input", "test", FOLDER.path().to_str().unwrap()],
-            "No model files",
-        ),
     ] {
         let assert = example(name).args(args).assert().failure();
         let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         assert!(said.contains(expected), "{name} {args:?}: {said}");
+    }
+    for left in [&output, &format!("{output}.part")] {
+        assert!(!Path::new(left).exists(), "{left}");
     }
 }

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use faststyle_train::cli::{Cli, Command, config};
 use faststyle_train::commands::{
-    Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, interrupt, list, optimize,
-    sheet, styles, stylize, train,
+    Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, list, optimize, sheet,
+    styles, stylize, train,
 };
 use faststyle_train::logging::say::{say, say_lines};
 use faststyle_train::memory;
@@ -87,7 +87,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn stoppable(
     command: impl FnOnce(&AtomicBool) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<ExitCode> {
-    interrupt::on_request(|| {
+    faststyle_console::on_request(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             // The second request does not wait.
             std::process::exit(INTERRUPTED.into());

@@ -21,6 +21,12 @@ pub enum Codec {
     Prores,
     /// For archives, in .mkv; lossless
     Ffv1,
+    /// Pictures
+    #[value(skip)]
+    Png,
+    /// Pictures
+    #[value(skip)]
+    Tiff,
 }
 
 /// How much of the painting the encoder keeps.
@@ -50,17 +56,34 @@ impl Codec {
             Codec::Av1 => "AV1",
             Codec::Prores => "ProRes",
             Codec::Ffv1 => "FFV1",
+            Codec::Png => "PNG",
+            Codec::Tiff => "TIFF",
         }
     }
 
     /// The elements that encode it, hardware first, then best first.
-    fn encoders(self) -> &'static [&'static str] {
+    pub fn encoders(self) -> &'static [&'static str] {
         match self {
             Codec::H264 => &["nvh264enc", "vah264enc", "x264enc", "openh264enc"],
             Codec::H265 => &["nvh265enc", "vah265enc", "x265enc"],
             Codec::Av1 => &["nvav1enc", "vaav1enc", "svtav1enc", "av1enc"],
             Codec::Prores => &["avenc_prores_ks"],
             Codec::Ffv1 => &["avenc_ffv1"],
+            Codec::Png => &["pngenc"],
+            Codec::Tiff => &["avenc_tiff"],
+        }
+    }
+
+    /// The one of them to install where there is none: it needs no graphics card.
+    pub fn usual_encoder(self) -> &'static str {
+        match self {
+            Codec::H264 => "x264enc",
+            Codec::H265 => "x265enc",
+            Codec::Av1 => "av1enc",
+            Codec::Prores => "avenc_prores_ks",
+            Codec::Ffv1 => "avenc_ffv1",
+            Codec::Png => "pngenc",
+            Codec::Tiff => "avenc_tiff",
         }
     }
 
@@ -78,6 +101,8 @@ impl Codec {
             Codec::Av1 => gst::Caps::new_empty_simple("video/x-av1"),
             Codec::Prores => gst::Caps::new_empty_simple("video/x-prores"),
             Codec::Ffv1 => gst::Caps::new_empty_simple("video/x-ffv"),
+            Codec::Png => gst::Caps::new_empty_simple("image/png"),
+            Codec::Tiff => gst::Caps::new_empty_simple("image/tiff"),
         }
     }
 
@@ -87,7 +112,7 @@ impl Codec {
             Codec::H264 => Some("h264parse"),
             Codec::H265 => Some("h265parse"),
             Codec::Av1 => Some("av1parse"),
-            Codec::Prores | Codec::Ffv1 => None,
+            Codec::Prores | Codec::Ffv1 | Codec::Png | Codec::Tiff => None,
         }
     }
 }
@@ -104,18 +129,25 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The encoder for `codec`: the element `named`, or the first there is.
+    /// The encoder for `codec`: the element `named`, or the first there is; `opacity` if
+    /// the film has it.
     ///
     /// # Errors
     /// There is none; it does not encode this codec, or not in this quality.
-    pub fn choose(codec: Codec, quality: Quality, named: Option<&str>) -> Result<Self> {
+    pub fn choose(
+        codec: Codec,
+        quality: Quality,
+        named: Option<&str>,
+        opacity: bool,
+    ) -> Result<Self> {
         let mut known = codec.encoders().iter();
         let name = codec.name();
         let found = match named {
             Some(named) => known.find(|&&element| element == named),
             None => known.find(|&&element| {
                 have(element)
-                    && (quality != Quality::Lossless || settings(element, quality).is_some())
+                    && (quality != Quality::Lossless
+                        || settings(element, quality, opacity).is_some())
             }),
         };
         let Some(&element) = found else {
@@ -128,17 +160,14 @@ impl Encoder {
                 None if known.iter().any(|element| have(element)) => {
                     bail!("--quality lossless: {name} is not encoded so; take --codec ffv1")
                 }
-                None => {
-                    let last = known.last().copied().unwrap_or_default();
-                    bail!(
-                        "no encoder for {name}: install {} ({})",
-                        known.join(" or "),
-                        packages::place_of(last)
-                    )
-                }
+                None => bail!(
+                    "no encoder for {name}: install {} ({})",
+                    known.join(" or "),
+                    packages::place_of(codec.usual_encoder())
+                ),
             }
         };
-        let settings = settings(element, quality).with_context(|| {
+        let settings = settings(element, quality, opacity).with_context(|| {
             format!("--quality lossless: {element} does not encode so; take --codec ffv1")
         })?;
         make(element)?;
@@ -177,6 +206,8 @@ impl Encoder {
         let wanted: &[VideoFormat] = match (self.codec, deep) {
             // All that the encoder takes: the nearest is chosen.
             (Codec::Prores | Codec::Ffv1, _) => return Ok(in_memory(taken)),
+            // Those of all programs that read pictures.
+            (Codec::Png | Codec::Tiff, _) => &[VideoFormat::Rgb, VideoFormat::Rgba],
             // What players know.
             (_, false) => &[VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Yv12],
             (_, true) => &[VideoFormat::I42010le, VideoFormat::P01010le],
@@ -196,13 +227,22 @@ impl Encoder {
     }
 }
 
+/// Whether some of these frames have opacity.
+pub fn have_opacity(frames: &gst::Caps) -> bool {
+    let all = VideoFormat::iter_raw();
+    let with_alpha =
+        all.filter(|format| gst_video::VideoFormatInfo::from_format(*format).has_alpha());
+    let with_alpha = gst_video::VideoCapsBuilder::new().format_list(with_alpha);
+    with_alpha.build().can_intersect(frames)
+}
+
 /// Those of the caps that are frames in ordinary memory.
 fn in_memory(caps: gst::Caps) -> gst::Caps {
     gst_video::VideoCapsBuilder::new().build().intersect(&caps)
 }
 
 /// An encoder's settings for a quality. No quality needs a bit rate.
-fn settings(element: &str, quality: Quality) -> Option<Settings> {
+fn settings(element: &str, quality: Quality, opacity: bool) -> Option<Settings> {
     use Quality::*;
     let settings: Settings = match (element, quality) {
         ("x264enc", Small) => &[
@@ -289,12 +329,15 @@ fn settings(element: &str, quality: Quality) -> Option<Settings> {
             ("qpp", "17"),
             ("qpb", "19"),
         ],
+        // Those of 4:2:2 have no opacity.
+        ("avenc_prores_ks", Small | Good | High) if opacity => &[("profile", "4444")],
         ("avenc_prores_ks", Small) => &[("profile", "lt")],
         ("avenc_prores_ks", Good) => &[("profile", "hq")],
         // For what has the colours or the opacity; else the same as the former.
         ("avenc_prores_ks", High) => &[("profile", "auto")],
         // Version 3 has checksums, and several threads decode its slices.
         ("avenc_ffv1", _) => &[("level", "3"), ("slices", "4"), ("slicecrc", "1")],
+        ("pngenc" | "avenc_tiff", _) => &[],
         _ => return None,
     };
     Some(settings)

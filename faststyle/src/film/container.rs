@@ -1,17 +1,19 @@
-//! Kinds of film files, and what they take.
+//! Kinds of output, and what they take.
 
 use crate::gstreamer::make;
 use anyhow::{Result, bail};
 use gst::prelude::*;
 use std::path::Path;
 
-/// A kind of film file.
+/// A kind of film file, or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     Mp4,
     Mov,
     Mkv,
     Webm,
+    /// A file for each frame.
+    Pictures,
 }
 
 /// A kind of stream.
@@ -31,6 +33,7 @@ impl Container {
             "mov" => Container::Mov,
             "mkv" => Container::Mkv,
             "webm" => Container::Webm,
+            "png" | "tif" | "tiff" => Container::Pictures,
             _ => return None,
         })
     }
@@ -43,7 +46,8 @@ impl Container {
         match Container::of(file) {
             Some(container) => Ok(container),
             None => bail!(
-                "{flag} {}: give it a name that ends in .mkv, .mp4, .mov or .webm",
+                "{flag} {}: give it a name that ends in .mkv, .mp4, .mov or .webm, or one for \
+                 pictures, such as %05d.png",
                 file.display()
             ),
         }
@@ -56,20 +60,27 @@ impl Container {
             Container::Mov => "QuickTime",
             Container::Mkv => "Matroska",
             Container::Webm => "WebM",
+            Container::Pictures => "pictures",
         }
     }
 
     /// The element that writes it.
     ///
     /// # Errors
-    /// It is not installed.
+    /// It is not installed; pictures have none.
     pub fn muxer(self) -> Result<gst::Element> {
         make(match self {
             Container::Mp4 => "mp4mux",
             Container::Mov => "qtmux",
             Container::Mkv => "matroskamux",
             Container::Webm => "webmmux",
+            Container::Pictures => bail!("pictures are no film"),
         })
+    }
+
+    /// Whether chapters can be written.
+    pub fn takes_chapters(self) -> bool {
+        matches!(self, Container::Mkv | Container::Webm)
     }
 
     /// What the muxer takes of a kind of stream.
@@ -77,6 +88,9 @@ impl Container {
     /// # Errors
     /// It is not installed.
     pub fn caps(self, kind: Kind) -> Result<gst::Caps> {
+        if self == Container::Pictures {
+            return Ok(gst::Caps::new_empty());
+        }
         let template = self.muxer()?.pad_template(kind.template());
         Ok(template.map_or_else(gst::Caps::new_empty, |pad| pad.caps().clone()))
     }

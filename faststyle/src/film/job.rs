@@ -1,19 +1,21 @@
 //! The folder of unfinished work beside an output: what is done stays there until
 //! the film is whole, and is taken up again after a crash.
 
-use super::packets;
+use super::packets::{self, Summary};
 use super::tracks::Tracks;
 use crate::output::folder_of;
 use anyhow::{Context, Result, bail};
+use gstfaststyle::internals::network::write_atomically;
 use serde_json::Value;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The files of the folder.
 const LOCK: &str = "lock";
 const SETTINGS: &str = "settings.json";
 const TRACKS: &str = "tracks.json";
+const PUBLISHING: &str = "publishing";
 
 /// Unfinished work.
 pub struct Job {
@@ -106,21 +108,31 @@ impl Job {
         self.write(TRACKS, &serde_json::to_value(tracks)?)
     }
 
-    /// The segments up to the film's end, if all of them are finished.
+    /// The finished segments from the film's beginning on, up to one that is missing
+    /// or to the film's last.
     ///
     /// # Errors
     /// A damaged file.
-    pub fn whole(&self) -> Result<Option<Vec<PathBuf>>> {
-        let mut segments = Vec::new();
-        while self.has(segments.len()) {
-            let path = self.segment(segments.len());
-            let last = packets::summary(&path)?.last;
-            segments.push(path);
-            if last {
-                return Ok(Some(segments));
-            }
+    pub fn finished(&self) -> Result<Vec<Summary>> {
+        let mut finished: Vec<Summary> = Vec::new();
+        while !is_whole(&finished) && self.has(finished.len()) {
+            finished.push(packets::summary(&self.segment(finished.len()))?);
         }
-        Ok(None)
+        Ok(finished)
+    }
+
+    /// Notes that files get their names from now on. Those that are there at
+    /// the next start are this work's own.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn set_publishing(&self) -> Result<()> {
+        self.write(PUBLISHING, &Value::Bool(true))
+    }
+
+    /// Whether the work for `output` came so far as to give files their names.
+    pub fn is_publishing(output: &Path) -> bool {
+        Job::folder(output).join(PUBLISHING).exists()
     }
 
     /// Removes the folder.
@@ -146,14 +158,14 @@ impl Job {
     /// Writes a file that is either whole or not there.
     fn write(&self, name: &str, value: &Value) -> Result<()> {
         let path = self.path(name);
-        let shown = || path.display().to_string();
-        let part = path.with_extension("part");
-        let mut file = File::create(&part).with_context(shown)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&part, &path))
-            .with_context(shown)
+        let written = write_atomically(&path, &serde_json::to_vec_pretty(value)?);
+        written.with_context(|| path.display().to_string())
     }
+}
+
+/// Whether the segments reach to the film's end.
+pub fn is_whole(segments: &[Summary]) -> bool {
+    segments.last().is_some_and(|segment| segment.last)
 }
 
 /// The settings that are not the same, as in `model: "scream", now "udnie"`.

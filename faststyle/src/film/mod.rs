@@ -5,6 +5,7 @@
 //! files, too. When all are there they are joined. What is finished is not done
 //! again after a crash.
 
+mod chapters;
 pub mod codec;
 pub mod container;
 mod encode;
@@ -16,6 +17,7 @@ mod preview;
 mod progress;
 mod reader;
 mod segment;
+mod sequence;
 mod source;
 mod tracks;
 
@@ -24,22 +26,24 @@ use crate::messages::{print, say};
 use crate::outcome::Outcome;
 use crate::{gstreamer, output, stop};
 use anyhow::{Context, Result, bail, ensure};
-use codec::{Codec, Encoder};
+use codec::{Codec, Encoder, Quality};
 use container::{Container, Kind};
 use encode::SegmentEncoder;
 use gst::ClockTime;
 use job::Job;
 use names::Pair;
-use packets::Writer;
+use packets::{Summary, Writer};
 use progress::{Progress, clock};
 use reader::{Next, Reader};
 use segment::Plan;
+use sequence::Sequence;
 use serde_json::json;
 use source::Source;
 use std::fs;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
+use tracks::Tracks;
 
 /// Runs the command.
 ///
@@ -97,26 +101,43 @@ struct Film<'a> {
     /// The painted frames.
     frames: gst::Caps,
     job: Job,
+    output: &'a Path,
 }
 
 /// Paints one film.
 fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
     let container = Container::of_output("--output", output)?;
-    output::check("--output", output, args.overwrite, &[input])?;
-    let source = Source::open(input)?;
-    let plan = Plan {
-        from: args.from.unwrap_or_default(),
-        to: args.to,
-        length: args.segment,
-    };
+    match (container, Sequence::of(output)) {
+        (Container::Pictures, Some(pictures)) => {
+            let own = args.overwrite || Job::is_publishing(output);
+            pictures.check(
+                "--output",
+                own && Sequence::of(input).as_ref() != Some(&pictures),
+            )?;
+        }
+        (Container::Pictures, None) => bail!(
+            "--output {}: pictures need a place for their number, as in %05d.png",
+            output.display()
+        ),
+        _ => output::check("--output", output, args.overwrite, &[input])?,
+    }
+    let source = Source::open(input, args.frame_rate)?;
+    let plan = Plan::of(args);
     ensure!(
         source.duration == ClockTime::ZERO || plan.from < source.duration,
         "--from {}: {} is over by then",
         clock(plan.from),
         input.display()
     );
-    let encoder = encoder(args, container, &source)?;
+    let encoder = encoder(args, container, &source, output)?;
     let frames = encoder.frames(&source.frames)?;
+    if source.frames.has_alpha() && !codec::have_opacity(&frames) {
+        say(format_args!(
+            "{}: its opacity is lost, for {} has none; --codec prores and ffv1 keep it",
+            input.display(),
+            encoder.codec.name()
+        ));
+    }
     let job = Job::open(
         output,
         &settings(args, input, &encoder, container)?,
@@ -129,13 +150,30 @@ fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
         encoder,
         frames,
         job,
+        output,
     };
-    film.finish(container, output)
+    film.finish(container)
 }
 
 /// The encoder for a film in this container.
-fn encoder(args: &FilmArgs, container: Container, source: &Source) -> Result<Encoder> {
+fn encoder(
+    args: &FilmArgs,
+    container: Container,
+    source: &Source,
+    output: &Path,
+) -> Result<Encoder> {
     let encoding = &args.encoding;
+    if container == Container::Pictures {
+        ensure!(
+            encoding.codec.is_none(),
+            "--codec is for films; the ending of --output says what pictures are"
+        );
+        let png = output
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        let codec = if png { Codec::Png } else { Codec::Tiff };
+        return Encoder::choose(codec, Quality::High, None, source.frames.has_alpha());
+    }
     let codec = encoding.codec.unwrap_or(match container {
         Container::Webm => Codec::Av1,
         _ if source.frames.comp_depth(0) > 8 => Codec::H265,
@@ -153,7 +191,12 @@ fn encoder(args: &FilmArgs, container: Container, source: &Source) -> Result<Enc
             codec.name()
         );
     }
-    Encoder::choose(codec, encoding.quality, encoding.encoder.as_deref())
+    Encoder::choose(
+        codec,
+        encoding.quality,
+        encoding.encoder.as_deref(),
+        source.frames.has_alpha(),
+    )
 }
 
 /// What decides about every pixel and packet of the output.
@@ -164,10 +207,18 @@ fn settings(
     container: Container,
 ) -> Result<serde_json::Value> {
     let stamp = |path: &Path| {
-        let file = fs::metadata(path).ok()?;
-        let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(format!("{} bytes of {}", file.len(), changed.as_nanos()))
+        let (bytes, changed) = match Sequence::of(path) {
+            Some(pictures) => pictures.stamp().ok()?,
+            None => {
+                let file = fs::metadata(path).ok()?;
+                (file.len(), file.modified().ok()?)
+            }
+        };
+        let changed = changed.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!("{bytes} bytes of {}", changed.as_nanos()))
     };
+    let folder = output::folder_of(input).canonicalize()?;
+    let input_path = folder.join(input.file_name().unwrap_or_default());
     let mut settings = serde_json::to_value(&args.look)?;
     let all = settings.as_object_mut().context("settings have names")?;
     let times = [
@@ -178,11 +229,12 @@ fn settings(
     for (name, time) in times {
         all.insert(name.into(), json!(time.map(ClockTime::nseconds)));
     }
-    all.insert(
-        "input".into(),
-        json!(input.canonicalize()?.to_string_lossy()),
-    );
+    all.insert("input".into(), json!(input_path.to_string_lossy()));
     all.insert("input file".into(), json!(stamp(input)));
+    if Sequence::of(input).is_some() {
+        let rate = args.frame_rate.to_string();
+        all.insert("frame rate".into(), json!(rate));
+    }
     all.insert(
         "model file".into(),
         json!(stamp(Path::new(&args.look.model))),
@@ -195,11 +247,13 @@ fn settings(
 
 impl Film<'_> {
     /// Does what is not done yet.
-    fn finish(self, container: Container, output: &Path) -> Result<Outcome> {
+    fn finish(self, container: Container) -> Result<Outcome> {
+        let output = self.output;
         let shown = || self.source.path.display().to_string();
         let folder = self.job.path("");
         let tracks = match self.job.tracks() {
             Some(tracks) => tracks,
+            None if self.source.pictures.is_some() => Tracks::default(),
             None => {
                 let copied = tracks::copy(&self.source.path, container, self.plan, &folder);
                 let Some(tracks) = copied.with_context(shown)? else {
@@ -217,15 +271,21 @@ impl Film<'_> {
         let (frames, time) = progress.painted();
         drop(progress);
         if painted == Outcome::Interrupted {
-            return Ok(self.interrupted());
+            return self.interrupted();
         }
-        let segments = self.job.whole()?.context("a segment has vanished")?;
+        let segments = self.job.finished()?;
         let codec = self.encoder.codec;
         let part = self.job.path("film.part");
-        if !mux::write(&part, container, codec, &segments, &tracks, &folder)? {
-            return Ok(self.interrupted());
+        let whole = match Sequence::of(output).filter(|_| container == Container::Pictures) {
+            Some(pictures) => self.publish_pictures(&pictures, &segments, &part)?,
+            None => mux::write(&part, container, codec, &segments, &tracks, &folder)?,
+        };
+        if !whole {
+            return self.interrupted();
         }
-        output::publish(&part, output, self.args.overwrite)?;
+        if container != Container::Pictures {
+            output::publish(&part, output, self.args.overwrite)?;
+        }
         self.job.remove()?;
         let seconds = time.as_secs_f64();
         let speed = frames as f64 / seconds;
@@ -236,40 +296,57 @@ impl Film<'_> {
         Ok(Outcome::Finished)
     }
 
-    fn interrupted(&self) -> Outcome {
-        let mut done = 0;
-        while self.job.has(done) {
-            done += 1;
-        }
+    /// Writes the painted frames as pictures. Those of pictures have the same numbers,
+    /// those of films count from 1.
+    fn publish_pictures(
+        &self,
+        pictures: &Sequence,
+        segments: &[Summary],
+        part: &Path,
+    ) -> Result<bool> {
+        let begun = Job::is_publishing(self.output);
+        self.job.set_publishing()?;
+        let overwrite = self.args.overwrite || begun;
+        let first = match &self.source.pictures {
+            Some((pictures, _)) => *pictures.numbers()?.start(),
+            None => 1,
+        };
+        pictures.write(segments, part, overwrite, |place, time| {
+            let place = match &self.source.pictures {
+                Some((_, rate)) => sequence::place_at(time + self.plan.from, *rate),
+                None => place,
+            };
+            first + place
+        })
+    }
+
+    fn interrupted(&self) -> Result<Outcome> {
+        let done = self.job.finished()?.len();
         say(format_args!(
             "Interrupted. The same command goes on at {}.",
             clock(self.plan.segment(done).start)
         ));
-        Outcome::Interrupted
+        Ok(Outcome::Interrupted)
     }
 
     /// Paints the segments that are missing.
     fn paint(&self, progress: &mut Progress) -> Result<Outcome> {
-        let mut index = 0;
         loop {
-            if !self.job.has(index) {
-                match self.paint_from(index, progress)? {
-                    Some(next) => index = next,
-                    None => return Ok(Outcome::Interrupted),
-                }
-            }
-            if packets::summary(&self.job.segment(index))?.last {
+            let finished = self.job.finished()?;
+            if job::is_whole(&finished) {
                 return Ok(Outcome::Finished);
             }
-            index += 1;
+            if self.paint_after(&finished, progress)? == Outcome::Interrupted {
+                return Ok(Outcome::Interrupted);
+            }
         }
     }
 
-    /// Paints the segments from `index` on, up to one that is there or to the end.
-    /// Returns the last one, or none if interrupted.
-    fn paint_from(&self, index: usize, progress: &mut Progress) -> Result<Option<usize>> {
-        let mut segment = self.plan.segment(index);
-        let before = self.times_before(index)?;
+    /// Paints the segments after the finished ones, up to one that is there or to the
+    /// film's end.
+    fn paint_after(&self, finished: &[Summary], progress: &mut Progress) -> Result<Outcome> {
+        let mut segment = self.plan.segment(finished.len());
+        let before = self.times_of(finished.last());
         let reader = Reader::open(
             &self.source,
             &self.args.look,
@@ -278,14 +355,14 @@ impl Film<'_> {
             segment,
             &before,
         )?;
-        if index > 0 {
+        if !finished.is_empty() {
             progress.say(&format!("Resumes at {}", clock(segment.start)));
         }
         let mut encoder = None;
         let mut finishing = Finishing::default();
         loop {
             let frame = match reader.next()? {
-                Next::Interrupted => return Ok(None),
+                Next::Interrupted => return Ok(Outcome::Interrupted),
                 Next::End => None,
                 Next::Frame(frame) => Some(frame).filter(|frame| !self.plan.is_over(frame.time)),
             };
@@ -296,11 +373,10 @@ impl Film<'_> {
                     Some(encoder) => finishing.begin(encoder, last),
                     None => Writer::create(self.job.segment(segment.index))?.finish(last)?,
                 }
-                let done = segment.index;
-                segment = self.plan.segment(done + 1);
+                segment = self.plan.segment(segment.index + 1);
                 if last || self.job.has(segment.index) {
                     finishing.wait()?;
-                    return Ok(Some(done));
+                    return Ok(Outcome::Finished);
                 }
             }
             if let Some(frame) = frame {
@@ -319,15 +395,12 @@ impl Film<'_> {
         SegmentEncoder::start(&self.encoder, self.plan.from, path)
     }
 
-    /// The times of the frames before a segment, from the film's beginning.
-    fn times_before(&self, index: usize) -> Result<Vec<ClockTime>> {
-        let Some(before) = index.checked_sub(1) else {
-            return Ok(Vec::new());
-        };
-        let mut times = packets::summary(&self.job.segment(before))?.times;
-        times.iter_mut().for_each(|time| *time += self.plan.from);
+    /// The times of a segment's frames, from the film's beginning.
+    fn times_of(&self, segment: Option<&Summary>) -> Vec<ClockTime> {
+        let times = segment.into_iter().flat_map(|segment| &segment.times);
+        let mut times: Vec<_> = times.map(|&time| time + self.plan.from).collect();
         times.sort();
-        Ok(times)
+        times
     }
 }
 

@@ -1,8 +1,9 @@
 //! Joins files of packets into a film file.
 
+use super::chapters;
 use super::codec::Codec;
 use super::container::{Container, Kind};
-use super::packets::{self, Packet, Reader, Record};
+use super::packets::{self, Packet, Reader, Record, Summary};
 use super::tracks::Tracks;
 use crate::gstreamer::pipeline::Pipeline;
 use crate::gstreamer::{make, pad};
@@ -23,7 +24,7 @@ const EARLIER: ClockTime = ClockTime::from_seconds(3600);
 /// So many bytes of a stream wait for the muxer.
 const WAITING: u64 = 8 << 20;
 
-/// Writes the film `output`: the segments in `video`, in order, and the tracks in
+/// Writes the film `output`: the segments of `video`, in order, and the tracks in
 /// `folder`. Returns whether it was finished before a request to end.
 ///
 /// # Errors
@@ -32,7 +33,7 @@ pub fn write(
     output: &Path,
     container: Container,
     codec: Codec,
-    video: &[PathBuf],
+    video: &[Summary],
     tracks: &Tracks,
     folder: &Path,
 ) -> Result<bool> {
@@ -43,6 +44,9 @@ pub fn write(
     if let Some(setter) = muxer.dynamic_cast_ref::<gst::TagSetter>() {
         let tags = packets::tags(&tracks.tags)?;
         setter.merge_tags(&tags, gst::TagMergeMode::Replace);
+    }
+    if let Some(setter) = muxer.dynamic_cast_ref::<gst::TocSetter>() {
+        setter.set_toc(chapters::toc(&tracks.chapters).as_ref());
     }
     let mut streams = vec![Stream::video(video)?];
     for track in &tracks.tracks {
@@ -95,20 +99,17 @@ struct Stream {
 }
 
 impl Stream {
-    fn video(files: &[PathBuf]) -> Result<Self> {
-        let (mut times, mut caps, mut end) = (Vec::new(), None, ClockTime::ZERO);
-        for file in files {
-            let summary = packets::summary(file)?;
-            times.extend(summary.times);
-            end = end.max(summary.end);
-            caps = caps.or(summary.caps);
-        }
+    fn video(segments: &[Summary]) -> Result<Self> {
+        let times = segments.iter().flat_map(|part| part.times.iter().copied());
+        let times: Vec<_> = times.collect();
+        let end = segments.iter().map(|part| part.end).max();
+        let caps = segments.iter().find_map(|part| part.caps.clone());
         Ok(Stream {
             kind: Kind::Video,
-            files: files.to_vec(),
+            files: segments.iter().map(|part| part.path.clone()).collect(),
             caps: for_muxer(caps.context("there is no frame in this part of the film")?),
             tags: None,
-            decoding: Some(Decoding::new(&times, end)),
+            decoding: Some(Decoding::new(&times, end.unwrap_or_default())),
         })
     }
 

@@ -97,7 +97,7 @@ fn name(input: &Path, codec: Option<Codec>) -> Result<PathBuf> {
     let name = input.file_name();
     let name = PathBuf::from(name.with_context(|| format!("{}: no file", input.display()))?);
     let keeps = match (Container::of(&name), codec) {
-        (None | Some(Container::Webm), _) => false,
+        (None | Some(Container::Webm | Container::Pictures), _) => false,
         (Some(Container::Mkv), _) => true,
         (Some(Container::Mov), codec) => codec != Some(Codec::Ffv1),
         (Some(Container::Mp4), codec) => !matches!(codec, Some(Codec::Ffv1 | Codec::Prores)),

@@ -265,6 +265,8 @@ pub fn tags(text: &str) -> Result<gst::TagList> {
 /// What a file holds, without the packets' data.
 #[derive(Debug, Default)]
 pub struct Summary {
+    /// The file.
+    pub path: PathBuf,
     /// The packets' times, in the order of decoding.
     pub times: Vec<ClockTime>,
     /// When the last of them is over.
@@ -283,7 +285,10 @@ pub struct Summary {
 /// Those of [`Reader`].
 pub fn summary(path: &Path) -> Result<Summary> {
     let mut reader = Reader::open(path)?;
-    let mut summary = Summary::default();
+    let mut summary = Summary {
+        path: path.into(),
+        ..Summary::default()
+    };
     loop {
         match reader.record(false)? {
             Record::Caps(caps) => summary.caps = summary.caps.or(Some(caps)),

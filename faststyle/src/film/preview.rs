@@ -29,12 +29,8 @@ const SPACE: u32 = 8;
 /// Those of the film, of elements and of the system.
 pub fn run(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
     let format = sheet::check("--output", output, args.overwrite)?;
-    let source = Source::open(input)?;
-    let plan = Plan {
-        from: args.from.unwrap_or_default(),
-        to: args.to,
-        length: args.segment,
-    };
+    let source = Source::open(input, args.frame_rate)?;
+    let plan = Plan::of(args);
     let end = plan
         .to
         .map_or(source.duration, |to| to.min(source.duration));

@@ -3,7 +3,7 @@
 use super::segment::{Plan, Segment};
 use super::source::Source;
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{decoder, make, pad};
+use crate::gstreamer::{make, pad, stream_time};
 use crate::look::Look;
 use crate::stop;
 use anyhow::{Context, Result, bail};
@@ -105,7 +105,7 @@ impl Reader {
         pipeline.chain(&chain)?;
         let gate = Gate::at(&pad(&style, "sink")?, start);
         forget_between_segments(&style, plan)?;
-        decoder::file(&pipeline, &source.path, &queue)?;
+        source.decode(&pipeline, &queue)?;
         Ok(Reader {
             pipeline,
             sink,
@@ -184,12 +184,6 @@ fn frame(sample: &gst::Sample) -> Result<Frame> {
         buffer,
         caps: sample.caps_owned().context("a frame without caps")?,
     })
-}
-
-/// The time from the film's beginning.
-pub fn stream_time(segment: &gst::Segment, time: Option<ClockTime>) -> Option<ClockTime> {
-    let segment = segment.downcast_ref::<ClockTime>()?;
-    segment.to_stream_time(time?)
 }
 
 /// The time of the frame that passes a pad.

@@ -1,5 +1,6 @@
 //! A film's time in parts, each painted and encoded by itself.
 
+use crate::cli::FilmArgs;
 use gst::ClockTime;
 
 /// A part of a film's time. Its encoding refers to no frame of another segment, so
@@ -38,6 +39,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The cuts that the command line asks for.
+    pub fn of(args: &FilmArgs) -> Self {
+        Plan {
+            from: args.from.unwrap_or_default(),
+            to: args.to,
+            length: args.segment,
+        }
+    }
+
     /// The segment number `index`, whether or not the film is so long.
     pub fn segment(&self, index: usize) -> Segment {
         let start = self.from + self.length * index as u64;

@@ -1,10 +1,11 @@
 //! What a film file holds.
 
+use super::sequence::Sequence;
 use crate::gstreamer::pipeline::Pipeline;
 use crate::gstreamer::{decoder, make, packages, pad};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
-use gst::{ClockTime, glib};
+use gst::{ClockTime, Fraction, glib};
 use gst_pbutils::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererResult};
 use gst_video::VideoInfo;
@@ -13,9 +14,11 @@ use std::path::{Path, PathBuf};
 /// How long it may take to look into a file.
 const TIMEOUT: ClockTime = ClockTime::from_seconds(60);
 
-/// A film file.
+/// A film file, or pictures.
 pub struct Source {
     pub path: PathBuf,
+    /// The pictures, if it is such, and how many are shown in a second.
+    pub pictures: Option<(Sequence, Fraction)>,
     pub duration: ClockTime,
     /// The decoded frames.
     pub frames: VideoInfo,
@@ -26,15 +29,42 @@ pub struct Source {
 }
 
 impl Source {
-    /// Looks into the file `path`.
+    /// Looks into the file `path`; `rate` holds for pictures.
     ///
     /// # Errors
     /// No file, no film, or one that needs a decoder that is missing.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, rate: Fraction) -> Result<Self> {
         let shown = path.display();
+        if let Some(sequence) = Sequence::of(path) {
+            return Source::of_pictures(path, sequence, rate).with_context(|| shown.to_string());
+        }
         ensure!(path.exists(), "{shown}: not found");
         ensure!(path.is_file(), "{shown}: this is no regular file");
         Source::read(path).with_context(|| shown.to_string())
+    }
+
+    fn of_pictures(path: &Path, sequence: Sequence, rate: Fraction) -> Result<Self> {
+        let duration = sequence.duration(rate)?;
+        let head = |pipeline: &Pipeline, head: &gst::Element| sequence.decode(rate, pipeline, head);
+        Ok(Source {
+            path: path.into(),
+            duration,
+            frames: frames(head)?,
+            interlaced: false,
+            turned: false,
+            pictures: Some((sequence, rate)),
+        })
+    }
+
+    /// Leads the frames into `head`.
+    ///
+    /// # Errors
+    /// An element is missing.
+    pub fn decode(&self, pipeline: &Pipeline, head: &gst::Element) -> Result<()> {
+        match &self.pictures {
+            Some((sequence, rate)) => sequence.decode(*rate, pipeline, head),
+            None => decoder::file(pipeline, &self.path, head),
+        }
     }
 
     fn read(path: &Path) -> Result<Self> {
@@ -69,19 +99,20 @@ impl Source {
         Ok(Source {
             path: path.into(),
             duration: info.duration().unwrap_or_default(),
-            frames: frames(path)?,
+            pictures: None,
+            frames: frames(|pipeline, head| decoder::file(pipeline, path, head))?,
             interlaced: video.is_interlaced(),
             turned: orientation.is_some_and(|orientation| orientation != "rotate-0"),
         })
     }
 }
 
-/// What the decoded frames are.
-fn frames(path: &Path) -> Result<VideoInfo> {
+/// What the frames are that `decode` leads into an element.
+fn frames(decode: impl Fn(&Pipeline, &gst::Element) -> Result<()>) -> Result<VideoInfo> {
     let pipeline = Pipeline::new();
     let sink = make("fakesink")?;
     pipeline.chain(std::slice::from_ref(&sink))?;
-    decoder::file(&pipeline, path, &sink)?;
+    decode(&pipeline, &sink)?;
     pipeline.preroll()?;
     let caps = pad(&sink, "sink")?
         .current_caps()

@@ -1,11 +1,11 @@
 //! Copies a film's sound and subtitles, as they are, into files of packets.
 
+use super::chapters::{self, Chapter};
 use super::container::{Container, Kind};
 use super::packets::{Packet, Writer};
-use super::reader::stream_time;
 use super::segment::Plan;
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{make, pad};
+use crate::gstreamer::{make, pad, stream_time};
 use crate::stop;
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
@@ -29,6 +29,7 @@ pub struct Tracks {
     pub tracks: Vec<Track>,
     /// Tags of the whole film.
     pub tags: String,
+    pub chapters: Vec<Chapter>,
     /// What the container does not take, in words.
     pub left_out: Vec<String>,
 }
@@ -44,6 +45,7 @@ struct Copy {
 struct Copies {
     copies: Vec<Copy>,
     tags: gst::TagList,
+    chapters: Option<gst::Toc>,
     left_out: Vec<String>,
     /// How many streams of each kind there were.
     seen: [usize; 2],
@@ -93,11 +95,18 @@ pub fn copy(
     waited?;
     drop(pipeline);
     let copies = std::mem::take(&mut *lock(&copies));
+    let chapters = copies.chapters.map(|toc| chapters::of(&toc, plan));
     let mut tracks = Tracks {
         tags: copies.tags.to_string(),
+        chapters: chapters.unwrap_or_default(),
         left_out: copies.left_out,
         ..Tracks::default()
     };
+    if !tracks.chapters.is_empty() && !container.takes_chapters() {
+        tracks
+            .left_out
+            .push(left_out("the film's chapters", container));
+    }
     for mut copy in copies.copies {
         copy.writer.tags(&copy.tags)?;
         copy.writer.finish(true)?;
@@ -164,9 +173,13 @@ fn connect(
         }
         None => {
             if let Some(kind) = kind {
+                let what = match kind {
+                    Kind::Subtitles => "subtitles",
+                    _ => "sound track",
+                };
                 let codec = gst_pbutils::pb_utils_get_codec_description(&caps);
-                here.left_out
-                    .push(left_out(kind, number, &codec, container));
+                let what = format!("{what} {number} ({codec})");
+                here.left_out.push(left_out(&what, container));
             }
             // Nothing of it is kept but the film's tags.
             let nowhere = make("fakesink")?;
@@ -206,17 +219,13 @@ fn place(kind: Kind) -> usize {
     (kind == Kind::Subtitles).into()
 }
 
-fn left_out(kind: Kind, number: usize, codec: &str, container: Container) -> String {
-    let what = match kind {
-        Kind::Subtitles => "subtitles",
-        _ => "sound track",
-    };
+fn left_out(what: &str, container: Container) -> String {
     let name = container.name();
     let advice = match container {
-        Container::Mkv => "",
+        Container::Mkv | Container::Pictures => "",
         _ => "; a name that ends in .mkv takes more",
     };
-    format!("{what} {number} ({codec}) cannot be copied into {name}, and is left out{advice}")
+    format!("{what} cannot be copied into {name}: left out{advice}")
 }
 
 fn write_packets(sink: &AppSink, copies: &Shared, index: usize, plan: Plan, strip: bool) {
@@ -280,18 +289,22 @@ fn without_markup(markup: &[u8]) -> Vec<u8> {
     replaced.into_bytes()
 }
 
-/// Collects a stream's tags, and the film's.
+/// Collects a stream's tags, and the film's with its chapters.
 fn collect_tags(pad: &gst::Pad, copies: &Shared, index: Option<usize>) {
     let copies = copies.clone();
     pad.add_probe(PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view()) {
-            let tags = event.tag();
-            let mut copies = lock(&copies);
-            match (tags.scope(), index) {
-                (gst::TagScope::Global, _) => keep(tags, &mut copies.tags, GLOBAL),
-                (_, Some(index)) => keep(tags, &mut copies.copies[index].tags, OF_STREAM),
-                _ => (),
+        let mut copies = lock(&copies);
+        match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Tag(event)) => {
+                let tags = event.tag();
+                match (tags.scope(), index) {
+                    (gst::TagScope::Global, _) => keep(tags, &mut copies.tags, GLOBAL),
+                    (_, Some(index)) => keep(tags, &mut copies.copies[index].tags, OF_STREAM),
+                    _ => (),
+                }
             }
+            Some(gst::EventView::Toc(event)) => copies.chapters = Some(event.toc().0.to_owned()),
+            _ => (),
         }
         PadProbeReturn::Ok
     });

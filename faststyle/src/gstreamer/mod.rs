@@ -6,6 +6,7 @@ pub mod packages;
 pub mod pipeline;
 
 use anyhow::{Context, Result};
+use gst::ClockTime;
 use gst::prelude::*;
 
 /// Starts GStreamer and registers the element `faststyle` of this program, which
@@ -45,6 +46,12 @@ pub fn bin(line: &str) -> Result<gst::Bin> {
         }
     }
     gst::parse::bin_from_description(line, true).with_context(|| line.to_owned())
+}
+
+/// A buffer's time from the beginning of its stream.
+pub fn stream_time(segment: &gst::Segment, time: Option<ClockTime>) -> Option<ClockTime> {
+    let segment = segment.downcast_ref::<ClockTime>()?;
+    segment.to_stream_time(time?)
 }
 
 /// The pad `name` of `element`, which always has it.

@@ -2,7 +2,7 @@
 
 use crate::gstreamer::cameras::{self, Camera};
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{decoder, make};
+use crate::gstreamer::{decoder, make, stream_time};
 use crate::messages::say;
 use crate::{demo_clip, stop};
 use anyhow::{Context, Result, bail};
@@ -215,7 +215,6 @@ fn running_time(pipeline: &glib::WeakRef<gst::Pipeline>) -> Option<ClockTime> {
 /// A sample's caps, frame, and time in the film.
 fn parts(sample: &gst::Sample) -> Option<(gst::Caps, gst::Buffer, ClockTime)> {
     let buffer = sample.buffer_owned()?;
-    let segment = sample.segment()?.downcast_ref::<ClockTime>()?;
-    let time = segment.to_stream_time(buffer.pts()?)?;
+    let time = stream_time(sample.segment()?, buffer.pts())?;
     Some((sample.caps_owned()?, buffer, time))
 }

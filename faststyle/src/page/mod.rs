@@ -303,8 +303,13 @@ async fn change(Shared(server): Shared<Arc<Server>>, Json(change): Json<Change>)
 impl Server {
     /// Paints the still in all styles.
     fn paint_styles(&self, choices: &[Choice]) {
+        let mut painter = sheet::StylePainter::new(gstfaststyle::Options {
+            // One beside those of the video.
+            threads: 1,
+            ..Default::default()
+        });
         for (choice, place) in choices.iter().zip(&self.styles) {
-            match painted(choice) {
+            match painted(&mut painter, choice) {
                 // It is set once.
                 Ok(jpeg) => drop(place.set(jpeg)),
                 Err(error) => say(format_args!("{}: {error:#}", choice.name)),
@@ -313,19 +318,10 @@ impl Server {
     }
 }
 
-fn painted(choice: &Choice) -> Result<Bytes> {
-    let options = gstfaststyle::Options {
-        // One beside those of the video.
-        threads: 1,
-        ..Default::default()
-    };
-    let still = sheet::still()?;
-    let painting = sheet::paint(
-        &still,
-        choice.model.as_ref(),
-        choice.style.as_deref(),
-        options,
-    )?;
+/// The still in a style, as JPEG.
+fn painted(painter: &mut sheet::StylePainter, choice: &Choice) -> Result<Bytes> {
+    let style = choice.style.as_deref();
+    let painting = painter.paint(&sheet::still()?, choice.model.as_ref(), style)?;
     let mut jpeg = Vec::new();
     painting.write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)?;
     Ok(jpeg.into())

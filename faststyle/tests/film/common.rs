@@ -2,8 +2,11 @@
 
 #[path = "../../../tests/common/pipeline.rs"]
 mod pipeline;
+#[path = "../../../tests/common/running.rs"]
+mod running;
 
 pub use pipeline::{PATIENCE, play};
+pub use running::Running;
 
 use assert_cmd::Command;
 use gst::prelude::*;

@@ -217,3 +217,67 @@ fn lossless_is_lossless() {
     let told = said(&film.assert().failure());
     assert!(told.contains("ffv1"), "{told}");
 }
+
+/// How opaque the frames of a film are on average, 0 to 255, and how much that differs
+/// within them.
+fn opacity(file: &Path) -> (f64, u8) {
+    use gst::prelude::*;
+    let values = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let line = "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=BGRA \
+                ! fakesink name=sink sync=false";
+    play(line, file, |pipeline| {
+        let sink = pipeline.by_name("sink").unwrap();
+        let values = values.clone();
+        let see = move |_: &gst::Pad, info: &mut gst::PadProbeInfo| {
+            let frame = info.buffer().unwrap().map_readable().unwrap();
+            let mut values = values.lock().unwrap();
+            values.extend(frame.chunks(4).map(|pixel| pixel[3]));
+            gst::PadProbeReturn::Ok
+        };
+        let pad = sink.static_pad("sink").unwrap();
+        pad.add_probe(gst::PadProbeType::BUFFER, see);
+    });
+    let values = values.lock().unwrap();
+    let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+    let range = values.iter().max().unwrap() - values.iter().min().unwrap();
+    (sum / values.len() as f64, range)
+}
+
+#[test]
+fn opacity_is_kept_where_the_codec_has_it() {
+    let line = "width=64,height=48,framerate=25/1,format=BGRA";
+    let encode = "videobox left=-16 border-alpha=0 ! alpha alpha=0.5 ! avenc_ffv1 ! matroskamux";
+    let input = clip("opacity.mkv", 3, line, encode);
+    let before = opacity(&input);
+    assert!(
+        (60.0..130.0).contains(&before.0) && before.1 > 100,
+        "{before:?}"
+    );
+    for (codec, name) in [
+        ("ffv1", "opacity.ffv1.mkv"),
+        ("prores", "opacity.prores.mov"),
+    ] {
+        let output = path(name);
+        let told = said(
+            &film(&input, &output)
+                .args(["--codec", codec])
+                .assert()
+                .success(),
+        );
+        assert!(!told.contains("opacity"), "{told}");
+        let after = opacity(&output);
+        assert!(
+            (before.0 - after.0).abs() < 3.0,
+            "{codec}: {before:?} {after:?}"
+        );
+        assert!(
+            before.1.abs_diff(after.1) < 20,
+            "{codec}: {before:?} {after:?}"
+        );
+    }
+    let told = said(&film(&input, &path("opacity.h264.mp4")).assert().success());
+    assert!(
+        told.contains("opacity is lost") && told.contains("ffv1"),
+        "{told}"
+    );
+}

@@ -4,4 +4,5 @@ mod common;
 mod formats;
 mod output;
 mod resume;
+mod sequences;
 mod tracks;

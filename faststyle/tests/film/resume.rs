@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn command(input: &Path, output: &Path) -> Command {
 }
 
 /// Waits until the file is there, which the program makes on its way.
-fn wait_for(file: &Path, program: &mut Child) {
+fn wait_for(file: &Path, program: &mut Running) {
     let from = Instant::now();
     while !file.exists() {
         assert!(
@@ -40,7 +40,7 @@ fn wait_for(file: &Path, program: &mut Child) {
             file.display()
         );
         assert!(
-            program.try_wait().unwrap().is_none(),
+            program.0.try_wait().unwrap().is_none(),
             "ended without {}",
             file.display()
         );
@@ -48,11 +48,14 @@ fn wait_for(file: &Path, program: &mut Child) {
     }
 }
 
+fn told(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
 fn finish(input: &Path, output: &Path) -> String {
-    let out = command(input, output).output().unwrap();
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{told}");
-    told
+    let out = Running::start(&mut command(input, output)).output();
+    assert!(out.status.success(), "{}", told(&out));
+    told(&out)
 }
 
 /// The name of a file of unfinished work.
@@ -69,14 +72,14 @@ fn resumed_is_the_same(input: &Path, extension: &str, kills: &[&str]) {
     finish(input, &whole);
     let output = path(&format!("{stem}.resumed.{extension}"));
     for file in kills {
-        let mut program = command(input, &output).spawn().unwrap();
+        let mut program = Running::start(&mut command(input, &output));
         wait_for(&unfinished(&output, file), &mut program);
-        program.kill().unwrap();
-        program.wait().unwrap();
+        program.0.kill().unwrap();
+        program.wait();
         assert!(!output.exists());
     }
-    let told = finish(input, &output);
-    assert!(told.contains("Resumes at"), "{told}");
+    let said = finish(input, &output);
+    assert!(said.contains("Resumes at"), "{said}");
     assert!(!unfinished(&output, "").exists());
     let (caps, frames_of_whole) = frames(&whole);
     assert_eq!(frames_of_whole.len(), times(input).len());
@@ -115,26 +118,29 @@ fn a_film_in_a_transport_stream_resumes() {
 #[test]
 fn ctrl_c_says_how_to_go_on() {
     let output = path("interrupted.mkv");
-    let mut program = command(&LONG, &output).spawn().unwrap();
+    let mut program = Running::start(&mut command(&LONG, &output));
     wait_for(&unfinished(&output, "segment-00001.packets"), &mut program);
-    let killed = Command::new("kill")
-        .args(["-INT", &program.id().to_string()])
-        .status();
-    assert!(killed.unwrap().success());
-    let out = program.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(130), "{told}");
-    assert!(told.contains("The same command goes on"), "{told}");
+    program.interrupt();
+    let out = program.output();
+    assert_eq!(out.status.code(), Some(130), "{}", told(&out));
+    assert!(
+        told(&out).contains("The same command goes on"),
+        "{}",
+        told(&out)
+    );
     assert!(!output.exists());
 
     let mut other = command(&LONG, &output);
-    let out = other.args(["--strength", "0.5"]).output().unwrap();
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(1), "{told}");
-    assert!(told.contains("strength: 1.0, now 0.5"), "{told}");
-    assert!(told.contains("--restart"), "{told}");
+    let out = Running::start(other.args(["--strength", "0.5"])).output();
+    assert_eq!(out.status.code(), Some(1), "{}", told(&out));
+    assert!(
+        told(&out).contains("strength: 1.0, now 0.5"),
+        "{}",
+        told(&out)
+    );
+    assert!(told(&out).contains("--restart"), "{}", told(&out));
 
-    let told = finish(&LONG, &output);
-    assert!(told.contains("Resumes at 0:0"), "{told}");
+    let said = finish(&LONG, &output);
+    assert!(said.contains("Resumes at 0:0"), "{said}");
     assert_eq!(times(&LONG), times(&output));
 }

@@ -106,3 +106,71 @@ fn a_film_without_sound_is_painted() {
     assert_eq!(times(&output).len(), 8);
     assert_eq!(files(&folder), ["painted.mp4", "silent.mkv"]);
 }
+
+/// A Matroska film of two chapters.
+fn with_chapters(file: &Path) {
+    use gst::prelude::*;
+    let line = format!(
+        "{} ! x264enc ! matroskamux name=mux ! filesink name=file",
+        video(50, "width=66,height=50,framerate=25/1")
+    );
+    play(&line, file, |pipeline| {
+        let mux = pipeline.by_name("mux").unwrap();
+        let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "1");
+        edition.make_mut().set_start_stop_times(0, 2_000_000_000);
+        for (number, title) in [(0, "Eins"), (1, "Zwei")] {
+            let mut chapter = gst::TocEntry::new(gst::TocEntryType::Chapter, title);
+            let start = number * 1_000_000_000;
+            let new = chapter.make_mut();
+            new.set_start_stop_times(start, start + 1_000_000_000);
+            let mut tags = gst::TagList::new();
+            let merge = gst::TagMergeMode::Replace;
+            tags.make_mut().add::<gst::tags::Title>(&title, merge);
+            new.set_tags(tags);
+            edition.make_mut().append_sub_entry(chapter);
+        }
+        let mut toc = gst::Toc::new(gst::TocScope::Global);
+        toc.make_mut().append_entry(edition);
+        let mux = mux.dynamic_cast_ref::<gst::TocSetter>().unwrap();
+        mux.set_toc(Some(&toc));
+    });
+}
+
+/// A film's chapters: where they begin, in milliseconds, and their titles.
+fn chapters(file: &Path) -> Vec<(i64, String)> {
+    let Some(toc) = info(file).toc() else {
+        return Vec::new();
+    };
+    let chapters = toc
+        .entries()
+        .into_iter()
+        .flat_map(|edition| edition.sub_entries());
+    let chapters = chapters.map(|chapter| {
+        let title = chapter.tags().unwrap();
+        let title = title.get::<gst::tags::Title>().unwrap();
+        (
+            chapter.start_stop_times().unwrap().0 / 1_000_000,
+            title.get().to_owned(),
+        )
+    });
+    chapters.collect()
+}
+
+#[test]
+fn chapters_are_kept() {
+    let input = path("chapters.mkv");
+    with_chapters(&input);
+    let expected = |times: [i64; 2]| vec![(times[0], "Eins".into()), (times[1], "Zwei".into())];
+    assert_eq!(chapters(&input), expected([0, 1000]));
+    let output = path("chapters.out.mkv");
+    film(&input, &output).assert().success();
+    assert_eq!(chapters(&output), expected([0, 1000]));
+    let output = path("chapters.part.mkv");
+    film(&input, &output)
+        .args(["--from", "0.4"])
+        .assert()
+        .success();
+    assert_eq!(chapters(&output), expected([0, 600]));
+    let told = said(&film(&input, &path("chapters.mp4")).assert().success());
+    assert!(told.contains("the film's chapters"), "{told}");
+}

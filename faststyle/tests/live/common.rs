@@ -2,13 +2,17 @@
 
 #[path = "../../../tests/common/pipeline.rs"]
 mod pipeline;
+#[path = "../../../tests/common/running.rs"]
+mod running;
 
 pub use pipeline::{PATIENCE, play, run};
 
+use assert_cmd::Command;
 use gst::prelude::*;
 use gstfaststyle::{Architecture, Model};
+use running::Running;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
@@ -52,10 +56,7 @@ pub fn faststyle(command: &str) -> Command {
     program.env("GST_FASTSTYLE_MODEL_PATH", &*MODELS);
     program.env("GST_REGISTRY", path("registry.bin"));
     program.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
-    program
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    program.timeout(PATIENCE);
     program
 }
 
@@ -66,34 +67,27 @@ pub fn live() -> Command {
     command
 }
 
-/// A running program, killed if its test fails.
-pub struct Running(Option<Child>);
+/// The program, running.
+pub struct Live(pub Running);
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut program) = self.0.take() {
-            program.kill().unwrap();
+impl Live {
+    pub fn start(command: &Command) -> Self {
+        let mut program = std::process::Command::new(command.get_program());
+        program.args(command.get_args()).stdin(Stdio::null());
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
         }
-    }
-}
-
-impl Running {
-    pub fn start(command: &mut Command) -> Self {
-        Running(Some(command.spawn().unwrap()))
-    }
-
-    /// What the program says.
-    pub fn stderr(&mut self) -> ChildStderr {
-        self.0.as_mut().unwrap().stderr.take().unwrap()
+        Live(Running::start(&mut program))
     }
 
     /// Asks it to end, as Ctrl-C does, and waits for that.
-    pub fn end(mut self) -> Output {
-        let program = self.0.take().unwrap();
-        let id = program.id().to_string();
-        let killed = Command::new("kill").args(["-INT", &id]).status();
-        assert!(killed.unwrap().success());
-        program.wait_with_output().unwrap()
+    pub fn end(self) -> Output {
+        self.0.interrupt();
+        self.0.output()
     }
 }
 

@@ -32,7 +32,7 @@ fn the_clip_loops_into_a_recording_that_is_whole() {
 fn ctrl_c_ends_a_recording_well() {
     let file = path("ended.mp4");
     let mut command = live();
-    let program = Running::start(command.arg("--record").arg(&file));
+    let program = Live::start(command.arg("--record").arg(&file));
     let part = path(".ended.mp4.part");
     let from = Instant::now();
     while fs::metadata(&part).map_or(0, |file| file.len()) < 1000 {
@@ -48,7 +48,7 @@ fn ctrl_c_ends_a_recording_well() {
 fn a_web_servers_folder_gets_a_playlist() {
     let folder = path("hls");
     let mut command = live();
-    let program = Running::start(command.arg("--hls").arg(&folder));
+    let program = Live::start(command.arg("--hls").arg(&folder));
     let from = Instant::now();
     while !folder.join("stream.m3u8").exists() {
         assert!(from.elapsed() < PATIENCE);
@@ -69,7 +69,7 @@ fn callers_of_srt_get_the_stream() {
     command
         .arg("--srt")
         .arg(format!("srt://:{port}?mode=listener"));
-    let program = Running::start(&mut command);
+    let program = Live::start(&command);
     let source = format!("srtsrc uri=srt://127.0.0.1:{port}?mode=caller");
     assert!(count_frames(&source, 10) >= 9);
     let output = program.end();

@@ -3,6 +3,7 @@
 use crate::common::*;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,14 +57,17 @@ fn post(port: u16, body: &str) -> Answer {
 }
 
 /// The program with its page, and the page's port and token.
-fn with_page(address: &str) -> (Running, u16, Option<String>) {
-    let mut program = Running::start(live().arg(format!("--page={address}:0")));
-    let mut lines = BufReader::new(program.stderr()).lines();
-    let line = lines.find(|line| line.as_ref().unwrap().starts_with("The page: "));
-    let line = line.unwrap().unwrap();
-    // What it says later must go somewhere.
-    thread::spawn(move || lines.for_each(drop));
-    let url = line.strip_prefix("The page: http://").unwrap();
+fn with_page(address: &str) -> (Live, u16, Option<String>) {
+    let mut program = Live::start(live().arg(format!("--page={address}:0")));
+    let lines = BufReader::new(program.0.0.stderr.take().unwrap()).lines();
+    let (sender, urls) = mpsc::channel();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let url = line.strip_prefix("The page: http://").map(str::to_owned);
+            url.into_iter().for_each(|url| sender.send(url).unwrap());
+        }
+    });
+    let url = urls.recv_timeout(PATIENCE).expect("no page");
     let (host, rest) = url.split_once('/').unwrap();
     let port = host.rsplit_once(':').unwrap().1.parse().unwrap();
     (program, port, rest.strip_prefix("?token=").map(Into::into))

@@ -3,10 +3,11 @@
 use crate::cli::InfoArgs;
 use crate::commands::list::about;
 use crate::commands::style;
-use crate::logging::say::{printable, say};
+use crate::logging::say::say;
 use crate::objective::loss_values::Losses;
 use crate::training::recipe;
 use anyhow::{Context, ensure};
+use faststyle_console::printable_lines;
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
@@ -127,7 +128,7 @@ impl Card {
             let line = line.replace('\n', " ");
             let _ = writeln!(text, "  {what:<17} {line}");
         }
-        printable(&text)
+        printable_lines(&text)
     }
 }
 

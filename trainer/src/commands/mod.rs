@@ -7,7 +7,6 @@ pub mod export_onnx;
 pub mod import;
 pub mod import_vgg;
 pub mod info;
-pub mod interrupt;
 pub mod list;
 pub mod optimize;
 pub mod sheet;

@@ -40,8 +40,12 @@ fn start(command: &Command) -> anyhow::Result<Child> {
 /// Sends a running program a signal, such as `TERM`, and waits for its end. The
 /// text is what it has said on standard error.
 fn end(child: Child, signal: &str) -> anyhow::Result<(ExitStatus, String)> {
-    let kill = [format!("-{signal}"), child.id().to_string()];
-    std::process::Command::new("kill").args(kill).status()?;
+    // A shell has `kill` where the program of this name is not installed.
+    let kill = format!("kill -{signal} {}", child.id());
+    let sent = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status()?;
+    anyhow::ensure!(sent.success(), "no signal was sent");
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     Ok((output.status, text))
