@@ -253,7 +253,7 @@ impl Film<'_> {
         let folder = self.job.path("");
         let tracks = match self.job.tracks() {
             Some(tracks) => tracks,
-            None if self.source.pictures.is_some() => Tracks::default(),
+            None if self.source.pictures.is_some() => Tracks::none(),
             None => {
                 let copied = tracks::copy(&self.source.path, container, self.plan, &folder);
                 let Some(tracks) = copied.with_context(shown)? else {

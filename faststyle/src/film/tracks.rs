@@ -34,6 +34,16 @@ pub struct Tracks {
     pub left_out: Vec<String>,
 }
 
+impl Tracks {
+    /// Of pictures.
+    pub fn none() -> Self {
+        Tracks {
+            tags: gst::TagList::new().to_string(),
+            ..Tracks::default()
+        }
+    }
+}
+
 /// A track being copied.
 struct Copy {
     track: Track,
