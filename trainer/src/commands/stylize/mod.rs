@@ -132,7 +132,7 @@ impl Painter<'_> {
     fn paint(&mut self, job: &Job) -> anyhow::Result<()> {
         ensure!(!self.stop.load(Ordering::SeqCst), Interrupted);
         let mut picture = Picture::read(&job.picture, job.format)?;
-        for note in &picture.notes {
+        for note in &picture.metadata.lost {
             let text = format!("{}: {note}", job.picture.display());
             self.progress.say(&text);
         }
