@@ -7,6 +7,7 @@ use crate::commands::{Outcome, style};
 use crate::data;
 use crate::io::files::{Files, stem};
 use crate::io::{output, picture};
+use crate::logging::metrics::MetricsFormat;
 use crate::logging::say::say;
 use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;
@@ -48,7 +49,7 @@ pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         checkpoint.recipe = recipe::resumed(checkpoint.recipe, &training)?;
         Trainer::resume(checkpoint, &device)?
     } else {
-        files.check_training(args.overwrite)?;
+        files.check_training(&MetricsFormat::extensions(), args.overwrite)?;
         training.init = Some(args.model.clone());
         let recipe = Recipe {
             learn: Learn::Style,
