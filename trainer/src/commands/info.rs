@@ -3,10 +3,11 @@
 use crate::cli::InfoArgs;
 use crate::commands::list::about;
 use crate::commands::style;
-use crate::logging::say::{printable, say};
+use crate::logging::say::say;
 use crate::objective::loss_values::Losses;
 use crate::training::recipe;
 use anyhow::{Context, ensure};
+use gstfaststyle::internals::network::{acts, printable_lines};
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
@@ -44,10 +45,10 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
 
 /// JSON with every character escaped that would act on a terminal.
 fn printable_json(value: &Value) -> String {
-    let acts = |c: char| c.is_control() && c != '\n';
+    let escaped = |c: char| acts(c) && c != '\n';
     let mut text = String::new();
     for c in format!("{value:#}").chars() {
-        match acts(c) {
+        match escaped(c) {
             true => text += &format!("\\u{:04x}", u32::from(c)),
             false => text.push(c),
         }
@@ -127,7 +128,7 @@ impl Card {
             let line = line.replace('\n', " ");
             let _ = writeln!(text, "  {what:<17} {line}");
         }
-        printable(&text)
+        printable_lines(&text)
     }
 }
 
