@@ -9,7 +9,7 @@ use crate::ops::cpu::{Kernel, Level};
 use rayon::prelude::*;
 
 /// Pixels of a row that are blended at a time.
-const RUN: usize = 8;
+pub const RUN: usize = 8;
 
 /// Rows that are worth waking a thread for.
 const ROWS_PER_TASK: usize = 8;
@@ -98,7 +98,7 @@ impl Kernel for Row<'_> {
 
 /// The rows at half the size that row `y` lies between: the nearer one, and the other.
 #[inline(always)]
-fn half_rows(y: usize, height: usize) -> [usize; 2] {
+pub fn half_rows(y: usize, height: usize) -> [usize; 2] {
     let near = y / 2;
     let far = match y % 2 {
         0 => near.saturating_sub(1),
@@ -110,7 +110,7 @@ fn half_rows(y: usize, height: usize) -> [usize; 2] {
 /// Eight numbers at full size from `x` on, a multiple of 8, between two rows at half the
 /// size. Those begin [`Flow::SIDE`] numbers before their first pixel.
 #[inline(always)]
-fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
+pub fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
     const PAIRS: usize = RUN / 2;
     let first = Flow::SIDE + x / 2 - 1;
     let (near, far) = (&near[first..][..PAIRS + 2], &far[first..][..PAIRS + 2]);

@@ -19,6 +19,7 @@
 
 mod agreement;
 mod blend;
+mod field;
 mod flow;
 mod pyramid;
 
@@ -27,12 +28,17 @@ use crate::ops::Size;
 use crate::ops::cpu::Level;
 use agreement::Agreement;
 use blend::Blender;
+pub use field::MotionField;
 use flow::FlowFinder;
 use pyramid::Pyramid;
 
 /// The most that is taken of the painting before. With more, what carrying sharpens
 /// would add up from picture to picture.
 const MOST: f32 = 0.9;
+
+/// How much is taken unless somebody asks for more or less, of what [`Smoother::smooth`]
+/// can take.
+pub const DEFAULT_SMOOTHING: f64 = 0.8;
 
 /// Makes the paintings of consecutive pictures calm. Its memory is kept from
 /// picture to picture.

@@ -30,15 +30,16 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    let found = style::open(&args.model)?;
     let args = &AddStyleArgs {
-        model: style::find(&args.model)?.path,
+        model: found.path,
         output: match &args.output {
             Some(output) => Some(output::model_file("--output", output)?),
             None => None,
         },
         ..args.clone()
     };
-    let base = Model::load(&args.model)?;
+    let base = found.model;
     let name = style_name(args)?;
     check_output(args, &base, &name)?;
     let mut training = training_args(args, &base, &name)?;

@@ -65,10 +65,10 @@ struct Card {
 
 impl Card {
     fn read(path: &Path, style: Option<&str>) -> anyhow::Result<Self> {
-        let found = style::find(path)?;
-        let model = match style.or(found.style.as_deref()) {
-            Some(style) => style::load(&found.path, Some(style))?,
-            None => Model::load(&found.path)?,
+        let found = style::open(path)?;
+        let model = match found.meant(style) {
+            Some(_) => found.in_style(style)?,
+            None => found.model.clone(),
         };
         let path = found.path;
         let info = path

@@ -362,6 +362,106 @@ fn other_pictures_in_a_folder_are_named_and_counted() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Frames of a scene at rest with a camera's noise, and `cut` of another scene.
+fn frames(folder: &Path, count: u32, cut: u32) -> anyhow::Result<()> {
+    std::fs::create_dir(folder)?;
+    for number in 1..=count {
+        let frame = RgbImage::from_fn(48, 40, |x, y| {
+            let noise = (x * 7 + y * 13 + number * 31 + x * y * number) % 7;
+            let value = |c: u32| match number < cut {
+                true => 60 + x * 2 + (y * y / 9 + c * 20) % 60 + noise,
+                false => 30 + 180 * ((x / 6 + y / 5) % 2) + noise,
+            };
+            Rgb([0, 1, 2].map(|c| value(c) as u8))
+        });
+        frame.save(folder.join(format!("{number}.png")))?;
+    }
+    Ok(())
+}
+
+/// Paints the folder `film` with these arguments; its frames, in their order.
+fn painted_film(scene: &Scene, more: &[&str], count: u32) -> anyhow::Result<Vec<RgbImage>> {
+    let out = scene.path("out");
+    let film = scene.path("film");
+    said(stylize(scene, more, &[&film]).arg("--output").arg(&out));
+    let frames = (1..=count).map(|number| {
+        let frame = image::open(out.join(format!("{number}.waves.png")))?;
+        Ok(frame.into_rgb8())
+    });
+    let frames = frames.collect();
+    std::fs::remove_dir_all(out)?;
+    frames
+}
+
+/// The mean difference of two pictures.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    let bytes = a.iter().zip(b.iter());
+    bytes.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
+}
+
+#[test]
+fn a_folder_of_frames_is_painted_as_a_film() -> anyhow::Result<()> {
+    let scene = scene()?;
+    frames(&scene.path("film"), 12, 11)?;
+    let alone = painted_film(&scene, &[], 12)?;
+    assert_eq!(painted_film(&scene, &["--smoothing", "0"], 12)?, alone);
+    let calm = painted_film(&scene, &["--smoothing", "0.8"], 12)?;
+    assert_eq!(calm[0], alone[0], "the first frame");
+    let restless = difference(&alone[9], &alone[8]);
+    // Only in natural order does frame 10 follow frame 9.
+    let rest = difference(&calm[9], &calm[8]);
+    assert!(rest < 0.7 * restless, "{rest}, {restless}");
+    assert_eq!(calm[10], alone[10], "after a cut");
+    assert_ne!(calm[11], alone[11], "after the cut's first frame");
+
+    // What follows a gap, and a frame of another size, begins anew.
+    let folder = scene.path("film");
+    std::fs::remove_file(folder.join("4.png"))?;
+    std::fs::write(folder.join("4.png"), "no picture")?;
+    paint(&folder.join("7.png"), 40, 40, 3)?;
+    let out = scene.path("out");
+    let mut command = stylize(&scene, &["--smoothing", "0.8"], &[&folder]);
+    let text = refusal(command.arg("--output").arg(&out));
+    assert!(
+        text.contains("4.png: ") && text.contains("1 of 12"),
+        "{text}"
+    );
+    let frame = |number: usize| -> anyhow::Result<RgbImage> {
+        Ok(image::open(out.join(format!("{number}.waves.png")))?.into_rgb8())
+    };
+    assert_eq!(frame(3)?, calm[2]);
+    assert_eq!(frame(5)?, alone[4], "after a frame that cannot be read");
+    assert_ne!(frame(6)?, alone[5]);
+    assert_eq!(frame(8)?, alone[7], "after another size");
+    // Results that are there: the next frame does not follow what this run has painted.
+    std::fs::remove_file(out.join("2.waves.png"))?;
+    std::fs::remove_file(out.join("9.waves.png"))?;
+    refusal(&mut command);
+    assert_eq!(frame(9)?, alone[8]);
+    Ok(())
+}
+
+#[test]
+fn each_folder_of_frames_is_a_film_of_its_own() -> anyhow::Result<()> {
+    let scene = scene()?;
+    frames(&scene.path("film"), 2, 3)?;
+    frames(&scene.path("film/more"), 2, 3)?;
+    let out = scene.path("out");
+    let film = scene.path("film");
+    let mut command = stylize(&scene, &["--smoothing", "1"], &[&film]);
+    said(command.arg("--output").arg(&out));
+    let read = |name: &str| anyhow::Ok(image::open(out.join(name))?.into_rgb8());
+    for name in ["1.waves.png", "2.waves.png"] {
+        assert_eq!(read(name)?, read(&format!("more/{name}"))?, "{name}");
+    }
+    // What has no room in memory is refused, with the way out.
+    let text = refusal(
+        stylize(&scene, &["--smoothing", "1", "--memory", "1"], &[&film]).arg("--overwrite"),
+    );
+    assert!(text.contains("--max-size"), "{text}");
+    Ok(())
+}
+
 #[test]
 fn tiles_give_the_same_picture() -> anyhow::Result<()> {
     let scene = scene()?;
