@@ -455,9 +455,10 @@ fn each_folder_of_frames_is_a_film_of_its_own() -> anyhow::Result<()> {
         assert_eq!(read(name)?, read(&format!("more/{name}"))?, "{name}");
     }
     // What has no room in memory is refused, with the way out.
-    let text = refusal(
-        stylize(&scene, &["--smoothing", "1", "--memory", "1"], &[&film]).arg("--overwrite"),
-    );
+    let large = scene.path("large.png");
+    paint(&large, 400, 300, 3)?;
+    let more = ["--smoothing", "1", "--memory", "1"];
+    let text = refusal(&mut stylize(&scene, &more, &[&large]));
     assert!(text.contains("--max-size"), "{text}");
     Ok(())
 }
