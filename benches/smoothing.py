@@ -25,7 +25,7 @@ AGREEMENT = 20
 
 def frames(arguments, effect):
     """The film's frames after an element, as arrays of floats."""
-    scale = f"videoscale ! video/x-raw,width={arguments.width} ! " if arguments.width else ""
+    scale = f"videoscale ! video/x-raw,width={arguments.width},pixel-aspect-ratio=1/1 ! " if arguments.width else ""
     pipeline = Gst.parse_launch(
         f"filesrc name=film ! decodebin ! videoconvert ! {scale}{effect} ! videoconvert "
         "! video/x-raw,format=BGR ! appsink name=sink sync=false max-buffers=4"

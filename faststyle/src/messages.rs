@@ -1,5 +1,6 @@
 //! Messages on standard error, and results on standard output.
 
+use gstfaststyle::internals::network::printable_lines;
 use std::fmt::Display;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ pub fn set_raw(raw: bool) {
 /// Writes `text` and a line end. Failure, such as a closed pipe, is ignored: the
 /// work matters more.
 pub fn say(text: impl Display) {
-    let mut text = printable(&text.to_string());
+    let mut text = printable_lines(&text.to_string());
     text.push('\n');
     if RAW.load(Ordering::Relaxed) {
         text = text.replace('\n', "\r\n");
@@ -27,31 +28,6 @@ pub fn say(text: impl Display) {
 /// Writes a result and a line end to standard output. Its end, as of a pipe to
 /// `head`, is not an error.
 pub fn print(text: impl Display) {
-    let text = printable(&text.to_string());
+    let text = printable_lines(&text.to_string());
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// `text` with control characters escaped, except line ends and tabs: file names
-/// and tags could otherwise control the terminal.
-pub fn printable(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match harmless(c) {
-            true => shown.push(c),
-            false => shown.extend(c.escape_default()),
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(printable("Wörter\tund\nZeilen"), "Wörter\tund\nZeilen");
-        assert_eq!(printable("\u{1b}[2J\r\u{7}"), r"\u{1b}[2J\r\u{7}");
-    }
 }

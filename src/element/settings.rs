@@ -2,7 +2,7 @@
 
 use super::pace::SizePolicy;
 use crate::engine::{
-    DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain,
+    DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain, motion,
 };
 use crate::network::{Found, Library, ModelError, printable, printable_path};
 use gst::glib;
@@ -117,7 +117,7 @@ impl Default for Settings {
             threads: 0,
             strength: 1.0,
             keep_color: false,
-            smoothing: 0.8,
+            smoothing: motion::DEFAULT_SMOOTHING,
             network_every: 1,
             style: None,
             style_fade: 1000,

@@ -1,8 +1,9 @@
 //! Progress on standard error: a bar on a terminal, otherwise a line now and then.
 
 use super::segment::Plan;
-use crate::messages::{printable, say};
+use crate::messages::say;
 use gst::ClockTime;
+use gstfaststyle::internals::network::printable_lines;
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -73,7 +74,7 @@ impl Progress {
     /// Says something in between.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(printable(text)),
+            Some(bar) => bar.println(printable_lines(text)),
             None => say(text),
         }
     }

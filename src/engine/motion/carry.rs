@@ -108,7 +108,7 @@ impl<'a> WeightRow<'a> {
 
 /// The rows at half the size that row `y` lies between: the nearer one, and the other.
 #[inline(always)]
-fn half_rows(y: usize, height: usize) -> [usize; 2] {
+pub fn half_rows(y: usize, height: usize) -> [usize; 2] {
     let near = y / 2;
     let far = match y % 2 {
         0 => near.saturating_sub(1),
@@ -120,7 +120,7 @@ fn half_rows(y: usize, height: usize) -> [usize; 2] {
 /// Eight numbers at full size from `x` on, a multiple of 8, between two rows at half the
 /// size. Those begin [`Flow::SIDE`] numbers before their first pixel.
 #[inline(always)]
-fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
+pub fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
     const PAIRS: usize = RUN / 2;
     let first = Flow::SIDE + x / 2 - 1;
     let (near, far) = (&near[first..][..PAIRS + 2], &far[first..][..PAIRS + 2]);

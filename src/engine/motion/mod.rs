@@ -31,6 +31,7 @@
 mod agreement;
 mod blend;
 mod carry;
+mod field;
 mod flow;
 mod pyramid;
 mod repair;
@@ -40,6 +41,7 @@ use crate::ops::Size;
 use crate::ops::cpu::Level;
 use agreement::Agreement;
 use blend::Blender;
+pub use field::MotionField;
 use flow::FlowFinder;
 use pyramid::Pyramid;
 use repair::Repairer;
@@ -47,6 +49,10 @@ use repair::Repairer;
 /// The most that is taken of the painting before. With more, what carrying sharpens
 /// would add up from picture to picture.
 const MOST: f32 = 0.9;
+
+/// How much is taken unless somebody asks for more or less, of what [`Follower::paint`]
+/// can take.
+pub const DEFAULT_SMOOTHING: f64 = 0.8;
 
 /// A carried painting counts in full where the agreement reaches the inverse of this: it
 /// has strokes, which a repaired place has not.
@@ -190,9 +196,15 @@ impl Follower {
         self.finish();
     }
 
-    /// Whether the picture looked at follows the one before.
-    pub fn follows(&self) -> bool {
-        self.follows
+    /// Blends `painted`, a painting of the next picture, in place. See [`Self::look`] and
+    /// [`Self::paint`].
+    ///
+    /// # Panics
+    /// If the two differ in size.
+    pub fn smooth(&mut self, picture: &Image, painted: &mut Image, smoothing: f32) {
+        self.look(picture);
+        self.paint(painted, smoothing);
+        painted.data.copy_from_slice(&self.painting.data);
     }
 
     /// Blends `painted`, a painting of an earlier picture `key` of the same size that was

@@ -89,6 +89,30 @@ fn the_motion_of_a_scene_is_found() {
 }
 
 #[test]
+fn each_pixel_has_its_motion() {
+    // Odd sides: the last run of a row is not whole.
+    let size = Size::new(107, 75);
+    let before = scene(size, 0.0, 0.0);
+    let mut field = MotionField::default();
+    assert!(field.find(&before, &scene(size, 3.0, -2.0)));
+    for y in 12..size.height - 12 {
+        let [right, down] = field.row(y);
+        assert_eq!((right.len(), down.len()), (size.width, size.width));
+        for x in 12..size.width - 12 {
+            let error = (right[x] - 3.0).hypot(down[x] + 2.0);
+            assert!(error < 0.5, "({x}, {y}): {error} pixels off");
+        }
+    }
+    assert!(field.find(&before, &before));
+    assert!((0..size.height).all(|y| field.row(y).iter().all(|row| row.iter().all(|m| *m == 0.0))));
+    let another = image(size, |_, x, y| {
+        255.0 * hash(x as usize, y as usize, 1).round()
+    });
+    assert!(!field.find(&before, &another), "a cut");
+    assert!(!field.find(&scene(Size::new(106, 75), 0.0, 0.0), &before));
+}
+
+#[test]
 fn noise_on_a_resting_scene_does_not_move() {
     let size = Size::new(96, 64);
     let [now, before] = [1, 2].map(|seed| with_noise(scene(size, 0.0, 0.0), 5.0, seed));

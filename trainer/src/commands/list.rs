@@ -1,9 +1,8 @@
 //! The command `list`: the models and styles that are found by their names.
 
-use crate::logging::say::printable;
 use anyhow::Context;
 use gstfaststyle::Style;
-use gstfaststyle::internals::network::{Contents, Entry, Library, printable_path};
+use gstfaststyle::internals::network::{Contents, Entry, Library, printable_lines, printable_path};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -23,7 +22,7 @@ pub fn run() -> anyhow::Result<()> {
         let _ = writeln!(text, "  {}", folder.display());
     }
     let mut out = std::io::stdout().lock();
-    out.write_all(printable(&text).as_bytes())
+    out.write_all(printable_lines(&text).as_bytes())
         .context("writing to standard output")
 }
 
