@@ -1,7 +1,7 @@
 //! Motion at each pixel of a picture, for measures of films and paintings.
 
 use super::agreement;
-use super::blend::{RUN, enlarged, half_rows};
+use super::carry::{RUN, enlarged, half_rows};
 use super::flow::FlowFinder;
 use super::pyramid::Pyramid;
 use crate::engine::Image;
@@ -9,7 +9,7 @@ use crate::ops::Size;
 use crate::ops::cpu::Level;
 
 /// Where the things in a picture were in the one before, as a
-/// [`Smoother`](super::Smoother) finds it.
+/// [`Follower`](super::Follower) finds it.
 pub struct MotionField {
     level: Level,
     size: Size,

@@ -14,7 +14,7 @@ use crate::io::picture;
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use gstfaststyle::internals::engine::memory;
-use gstfaststyle::internals::engine::motion::{MotionField, Smoother};
+use gstfaststyle::internals::engine::motion::{Follower, MotionField};
 use gstfaststyle::{Engine, EngineError, Image, Size};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ pub fn measure(
     let mut film = Film {
         engine,
         smoothing: smoothing as f32,
-        smoother: Smoother::default(),
+        smoother: Follower::default(),
         motion: MotionField::default(),
         last: None,
         sums: Measured::default(),
@@ -109,7 +109,7 @@ pub fn measure(
 struct Film<'a> {
     engine: &'a mut Engine,
     smoothing: f32,
-    smoother: Smoother,
+    smoother: Follower,
     motion: MotionField,
     /// The frame before, its folder and its paintings.
     last: Option<(&'a Path, [Image; 3])>,

@@ -13,7 +13,7 @@ use anyhow::{Context, bail, ensure};
 use canvas::{Interrupted, PictureCanvas};
 use gstfaststyle::Model;
 use gstfaststyle::internals::engine::memory;
-use gstfaststyle::internals::engine::motion::{self, Smoother};
+use gstfaststyle::internals::engine::motion::{self, Follower};
 use gstfaststyle::internals::network::write_atomically;
 use gstfaststyle::{Area, Blend, Canvas, Engine, Image, Options};
 use indicatif::HumanBytes;
@@ -44,7 +44,7 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let mut painter = Painter {
         engine: Engine::with_options(&model, options)?,
         memory: memory(args),
-        smoother: Smoother::default(),
+        smoother: Follower::default(),
         last: None,
         args,
         stop,
@@ -132,7 +132,7 @@ fn paint_frame(
     engine: &mut Engine,
     canvas: &mut PictureCanvas<'_>,
     memory: usize,
-    smoother: &mut Smoother,
+    smoother: &mut Follower,
     smoothing: f32,
 ) -> anyhow::Result<()> {
     let size = canvas.size();
@@ -156,7 +156,7 @@ struct Painter<'a> {
     engine: Engine,
     /// In bytes.
     memory: usize,
-    smoother: Smoother,
+    smoother: Follower,
     /// The frame that the smoother has seen last.
     last: Option<PathBuf>,
     args: &'a StylizeArgs,
