@@ -32,6 +32,7 @@ pub struct State {
     /// The place of the style in use.
     pub chosen: usize,
     pub strength: f64,
+    pub smoothing: f64,
     pub original: bool,
     pub keep_color: bool,
     pub stroke_scale: f64,
@@ -162,6 +163,12 @@ impl Controls {
         }
     }
 
+    /// Sets how strongly flicker is smoothed.
+    pub fn set_smoothing(&self, smoothing: f64) {
+        self.style
+            .set_property("smoothing", smoothing.clamp(0.0, 1.0));
+    }
+
     /// Whether the video keeps its colours.
     pub fn set_keep_color(&self, keep: bool) {
         self.style.set_property("keep-color", keep);
@@ -213,6 +220,7 @@ impl Controls {
                 .collect(),
             chosen: self.chosen,
             strength: self.strength,
+            smoothing: self.style.property("smoothing"),
             original: self.original,
             keep_color: self.style.property("keep-color"),
             stroke_scale: self.style.property("stroke-scale"),

@@ -268,6 +268,7 @@ async fn state(Shared(server): Shared<Arc<Server>>) -> Json<State> {
 struct Change {
     style: Option<usize>,
     strength: Option<f64>,
+    smoothing: Option<f64>,
     original: Option<bool>,
     keep_color: Option<bool>,
     stroke_scale: Option<f64>,
@@ -286,6 +287,9 @@ async fn change(Shared(server): Shared<Arc<Server>>, Json(change): Json<Change>)
     change
         .strength
         .inspect(|&strength| controls.set_strength(strength));
+    change
+        .smoothing
+        .inspect(|&smoothing| controls.set_smoothing(smoothing));
     change
         .original
         .inspect(|&original| controls.set_original(original));

@@ -116,12 +116,13 @@ fn the_page_shows_and_changes_the_picture() {
     );
     let after = post(
         port,
-        r#"{"style": 1, "strength": 0.4, "keep_color": true, "fade": 250, "mirror": true}"#,
+        r#"{"style": 1, "strength": 0.4, "smoothing": 0.25, "keep_color": true, "fade": 250, "mirror": true}"#,
     );
     assert_eq!(after.status, 200);
     let after = state(port);
     assert_eq!(after["chosen"], 1);
     assert_eq!(after["strength"], 0.4);
+    assert_eq!(after["smoothing"], 0.25);
     assert_eq!(
         (&after["keep_color"], &after["mirror"]),
         (&true.into(), &true.into())
