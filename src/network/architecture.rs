@@ -1,6 +1,7 @@
 //! What distinguishes one style network from another: the part of a model file that
 //! is not weights. `layers.rs` derives the layers from it.
 
+use super::PredictorShape;
 use crate::ops::Padding;
 use candle_core::{Device, Result, Tensor};
 use rand::{Rng, SeedableRng};
@@ -72,6 +73,9 @@ pub struct Architecture {
     /// al., "A Learned Representation for Artistic Style", 2017, section 2.2).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub styles: usize,
+    /// What predicts a style from any picture, if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<PredictorShape>,
 }
 
 fn one() -> usize {
@@ -100,6 +104,7 @@ impl Default for Architecture {
             upsampling: Upsampling::Nearest,
             padding: Padding::Reflect,
             styles: 1,
+            predictor: None,
         }
     }
 }
@@ -126,6 +131,10 @@ impl Architecture {
         within("width", self.width, 1, 256)?;
         within("residual_blocks", self.residual_blocks, 0, 32)?;
         within("styles", self.styles, 1, MAX_STYLES)?;
+        if let Some(predictor) = &self.predictor {
+            within("width of the predictor", predictor.width, 1, 256)?;
+            within("hidden of the predictor", predictor.hidden, 1, 4096)?;
+        }
         for (name, kernel) in [
             ("outer_kernel", self.outer_kernel),
             ("inner_kernel", self.inner_kernel),
@@ -157,31 +166,61 @@ impl Architecture {
     }
 
     /// Fresh weights: kernels uniform within `±1/sqrt(fan in)` (PyTorch's
-    /// default), norms the identity, biases 0. The same seed gives the same
-    /// weights everywhere.
+    /// default), norms the identity, biases 0. A predictor has He's larger kernels,
+    /// for its channels' deviations to stay alike from layer to layer, and predicts
+    /// styles close to that identity. The same seed gives the same weights everywhere.
     pub fn random_weights(&self, seed: u64, device: &Device) -> Result<HashMap<String, Tensor>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         self.parameters()
             .into_iter()
             .map(|(name, shape)| {
-                let count = shape.iter().product();
-                let values: Vec<f32> = if name.ends_with("conv.weight") {
-                    let bound = 1.0 / (shape[1..].iter().product::<usize>() as f32).sqrt();
-                    (0..count)
+                let values: Vec<f32> = match self.first_values(&name, &shape) {
+                    First::Within(bound) => (0..shape.iter().product())
                         .map(|_| rng.random_range(-bound..bound))
-                        .collect()
-                } else {
-                    vec![
-                        if name.ends_with("norm.weight") {
-                            1.0
-                        } else {
-                            0.0
-                        };
-                        count
-                    ]
+                        .collect(),
+                    First::Are(values) => values,
                 };
                 Ok((name, Tensor::from_vec(values, shape, device)?))
             })
             .collect()
     }
+
+    /// What the tensor called `name` is at first.
+    fn first_values(&self, name: &str, shape: &[usize]) -> First {
+        let count = shape.iter().product();
+        let fan_in: usize = shape[1..].iter().product();
+        let fan_in = fan_in as f32;
+        match name {
+            "predictor.output.weight" => First::Within(0.1 / fan_in.sqrt()),
+            "predictor.output.bias" => First::Are(self.identity_style()),
+            _ if name.starts_with("predictor.") && name.ends_with(".weight") => {
+                First::Within((6.0 / fan_in).sqrt())
+            }
+            _ if name.ends_with("conv.weight") => First::Within(1.0 / fan_in.sqrt()),
+            _ if name.ends_with("norm.weight") => First::Are(vec![1.0; count]),
+            _ => First::Are(vec![0.0; count]),
+        }
+    }
+
+    /// The numbers of a style of scales 1 and shifts 0, in the order of
+    /// [`Architecture::style_slots`].
+    fn identity_style(&self) -> Vec<f32> {
+        let slots = self.style_slots().into_iter();
+        let numbers = slots.flat_map(|(name, len)| {
+            let value = if name.ends_with("norm.weight") {
+                1.0
+            } else {
+                0.0
+            };
+            std::iter::repeat_n(value, len)
+        });
+        numbers.collect()
+    }
+}
+
+/// The values that a tensor begins with.
+enum First {
+    /// Random ones, uniform within plus and minus this.
+    Within(f32),
+    Are(Vec<f32>),
 }

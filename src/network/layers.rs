@@ -191,7 +191,22 @@ impl Architecture {
     /// too.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let layers = self.layers();
-        layers.iter().flat_map(LayerSpec::parameters).collect()
+        let mut parameters: Vec<_> = layers.iter().flat_map(LayerSpec::parameters).collect();
+        if let Some(predictor) = &self.predictor {
+            let outputs = self.style_slots().iter().map(|(_, len)| len).sum();
+            parameters.extend(predictor.parameters(outputs));
+        }
+        parameters
+    }
+
+    /// Name and length of each tensor that a style has to itself.
+    pub fn style_slots(&self) -> Vec<(String, usize)> {
+        let layers = self.layers().into_iter();
+        let slots = layers.flat_map(|layer| {
+            let names = layer.style_parameters().into_iter();
+            names.map(move |name| (name, layer.outputs))
+        });
+        slots.collect()
     }
 
     /// How many layers are normalised.

@@ -5,7 +5,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `format` | `faststyle` |
-//! | `format_version` | `1`, or `2` if there are several styles |
+//! | `format_version` | `1`, `2` if there are several styles, `3` if it predicts styles |
 //! | `architecture` | JSON of [`Architecture`] |
 //! | `styles` | JSON list of [`Style`] |
 //! | `training` | JSON object: recipe, steps, losses, software version |
@@ -19,9 +19,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The latest version of the file format that this crate reads. It writes version
-/// 1 where that suffices.
-pub const FORMAT_VERSION: u64 = 2;
+/// The latest version of the file format that this crate reads. It writes the first
+/// that suffices.
+pub const FORMAT_VERSION: u64 = 3;
 
 /// More than the largest network that [`Architecture::check`] lets pass.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -88,20 +88,18 @@ impl Model {
         self.styles.iter().position(|style| style.name == name)
     }
 
-    /// The same network with nothing but one style, which is this mix: it paints
+    /// The same network with nothing but one style, which is this mix, and without
+    /// what predicts others: it paints
     /// what [`Network::forward_mix`](super::Network::forward_mix) does.
     ///
     /// # Errors
     /// A mix of styles that the model lacks.
     pub fn with_mix(&self, mix: &StyleMix) -> candle_core::Result<Model> {
-        if self.architecture.styles == 1 {
-            mix.check(1)?;
-            return Ok(self.clone());
-        }
         mix.check(self.architecture.styles)?;
         let mut weights = self.weights.clone();
-        for layer in self.architecture.layers() {
-            for name in layer.style_parameters() {
+        weights.retain(|name, _| !name.starts_with("predictor."));
+        if self.architecture.styles > 1 {
+            for (name, _) in self.architecture.style_slots() {
                 let mixed = mix.of(self.tensor(&name)?)?;
                 weights.insert(name, mixed);
             }
@@ -110,6 +108,7 @@ impl Model {
         Ok(Model {
             architecture: Architecture {
                 styles: 1,
+                predictor: None,
                 ..self.architecture.clone()
             },
             styles: parts
@@ -161,10 +160,7 @@ impl Model {
             ("format".to_string(), "faststyle".to_string()),
             (
                 "format_version".to_string(),
-                match self.architecture.styles {
-                    1 => "1".to_string(),
-                    _ => FORMAT_VERSION.to_string(),
-                },
+                version(&self.architecture).to_string(),
             ),
             (
                 "architecture".to_string(),
@@ -200,6 +196,17 @@ impl Model {
             })
             .collect::<Result<Vec<_>, SafeTensorError>>()?;
         Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}
+
+/// The first version of the format that holds such a network.
+fn version(architecture: &Architecture) -> u64 {
+    match architecture {
+        Architecture {
+            predictor: Some(_), ..
+        } => FORMAT_VERSION,
+        Architecture { styles: 1, .. } => 1,
+        _ => 2,
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use faststyle_train::cli::{Cli, Command, config};
 use faststyle_train::commands::{
     Outcome, add_style, evaluate, export_onnx, import, import_vgg, info, list, optimize, sheet,
-    styles, stylize, train,
+    styles, stylize, train, train_any,
 };
 use faststyle_train::logging::say::{say, say_lines};
 use faststyle_train::memory;
@@ -38,6 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Train(args) => stoppable(|stop| train::run(&args, stop)),
         Command::AddStyle(args) => stoppable(|stop| add_style::run(&args, stop)),
+        Command::TrainAny(args) => stoppable(|stop| train_any::run(&args, stop)),
         Command::Sheet(args) => stoppable(|stop| sheet::run(&args, stop)),
         Command::ExtractStyle(args) => {
             styles::extract(&args)?;

@@ -32,6 +32,8 @@ pub enum Command {
     /// Learn one more style for a model, in minutes; its other styles stay as they
     /// are
     AddStyle(Box<AddStyleArgs>),
+    /// Teach a network to paint in the style of any picture, from a folder of paintings
+    TrainAny(Box<TrainAnyArgs>),
     /// Write one style of a model as a model of its own
     ExtractStyle(ExtractStyleArgs),
     /// Remove a style from a model
@@ -83,6 +85,9 @@ pub struct StylizeArgs {
     /// model's first]
     #[arg(long, value_name = "NAME")]
     pub style: Option<String>,
+    /// Paint in the style of this picture, where the model can (see `info`)
+    #[arg(long, value_name = "PICTURE", conflicts_with = "style")]
+    pub style_image: Option<PathBuf>,
     /// Output file for one picture, or output folder [default: beside each
     /// picture]
     #[arg(long, value_name = "OUT")]
@@ -206,6 +211,10 @@ pub struct SheetArgs {
     /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
+    /// Paint in the style of this picture too, where the model can (see `info`); can
+    /// be repeated
+    #[arg(long, value_name = "PICTURE")]
+    pub style_image: Vec<PathBuf>,
     /// The PNG file to write [default: NAME.sheet.png beside each photo]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -289,6 +298,78 @@ pub struct AddStyleArgs {
     pub about: AboutArgs,
 }
 
+/// The arguments of `train-any`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Each step paints photos in the styles of paintings drawn from the folder, each time another
+part in other colours; what is learned is to see a style in a picture. The more paintings the
+better. Files are written, and training is resumed, as by `train`; previews show the styles
+of the first paintings of the folder.")]
+pub struct TrainAnyArgs {
+    /// The model to begin with: a file, or a name that `list` shows, such as atelier
+    #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
+    pub model: Option<PathBuf>,
+    /// The folder of paintings, including subfolders
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub paintings: Option<PathBuf>,
+    /// The folder of training photos, including subfolders
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub photos: Option<PathBuf>,
+    /// The model file to write
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Keep the network and all its styles as they are; otherwise it learns too, and has
+    /// no other style than `none`
+    #[arg(long, conflicts_with = "resume")]
+    pub keep: bool,
+    /// Resume from the checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Overwrite the files of another training
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Number of steps [default: 40000]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Recipe")]
+    pub steps: Option<u64>,
+    /// Photos per step, each in a style of its own [default: 2]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Recipe")]
+    pub batch: Option<u64>,
+    /// Side of the squares cut from the photos, in pixels, a multiple of 16
+    /// [default: 256]
+    #[arg(long, value_name = "PX", value_parser = size, help_heading = "Recipe")]
+    pub size: Option<u64>,
+    /// Learning rate, which falls along a cosine [default: 0.001]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Recipe")]
+    pub lr: Option<f64>,
+    /// What fraction of it the last step has [default: 0.03]
+    #[arg(long, value_name = "PART", value_parser = fraction, help_heading = "Recipe")]
+    pub lr_final: Option<f64>,
+    /// Weight of the stability loss, which reduces flicker in video [default: 0]
+    #[arg(long, value_name = "W", value_parser = weight, help_heading = "Recipe")]
+    pub stability: Option<f64>,
+    /// Seed for the order of photos and paintings [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub loss: LossArgs,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    pub device: DeviceChoice,
+    /// A photo to paint at every checkpoint; can be repeated
+    #[arg(long, value_name = "PHOTO", help_heading = "Running")]
+    pub preview: Vec<PathBuf>,
+    /// Steps from checkpoint to checkpoint [default: 200]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000_000), help_heading = "Running")]
+    pub checkpoint_every: Option<u64>,
+}
+
 /// The arguments of `export-onnx`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -302,6 +383,9 @@ pub struct ExportOnnxArgs {
     /// several
     #[arg(long, value_name = "NAME")]
     pub style: Option<String>,
+    /// Fix the style of this picture, where the model can (see `info`)
+    #[arg(long, value_name = "PICTURE", conflicts_with = "style")]
+    pub style_image: Option<PathBuf>,
     /// The file to write [default: MODEL with the extension .onnx]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -587,6 +671,9 @@ pub struct EvaluateArgs {
     /// several; --frames alone measures all of them by default
     #[arg(long, value_name = "NAME")]
     pub style: Option<String>,
+    /// Paint in the style of this picture, where the model can (see `info`)
+    #[arg(long, value_name = "PICTURE", conflicts_with = "style")]
+    pub style_image: Option<PathBuf>,
     /// The painting that the style was learned from; repeat it for several
     #[arg(
         long,

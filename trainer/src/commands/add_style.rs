@@ -11,11 +11,12 @@ use crate::logging::metrics::MetricsFormat;
 use crate::logging::say::say;
 use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;
-use crate::training::recipe::{Learn, Recipe, published_weights};
-use crate::training::style_rows::{split, stack};
+use crate::training::recipe::{Learn, Recipe, StyleRecipe, published_weights};
+use crate::training::style_rows::{split, stack, with_predictor_of};
 use crate::training::trainer::Trainer;
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
+use gstfaststyle::internals::network::PAINTING_SIDE;
 use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Model, Network, Style, StyleMix};
 use std::ffi::OsString;
@@ -155,10 +156,11 @@ fn training_args(args: &AddStyleArgs, base: &Model, name: &str) -> anyhow::Resul
     })
 }
 
-/// The mix of the model's styles whose pictures are closest to the new style: the
-/// best one, and each other that makes it better.
+/// The mix of the model's styles, and the one that it predicts, whose pictures are
+/// closest to the new style: the best one, and each other that makes it better.
 fn best_start(base: &Model, recipe: &Recipe, device: &Device) -> anyhow::Result<Model> {
     let style = &recipe.styles[0];
+    let base = &with_predicted(base, style)?;
     let vgg = Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?;
     let objective = recipe.objective(style, vgg.into(), device)?;
     let network = Network::from_model(base, device)?;
@@ -202,6 +204,17 @@ fn best_start(base: &Model, recipe: &Recipe, device: &Device) -> anyhow::Result<
     Ok(base.with_mix(&mix)?)
 }
 
+/// `base`, and the style that it sees in the first painting of `style`, if it can.
+fn with_predicted(base: &Model, style: &StyleRecipe) -> anyhow::Result<Model> {
+    let (true, Some(painting)) = (base.predicts(), style.paintings.first()) else {
+        return Ok(base.clone());
+    };
+    let painting = painting.load(PAINTING_SIDE, &Device::Cpu)?;
+    let mut styles = split(base)?;
+    styles.push(base.with_style_of(&painting, "what it sees in the painting")?);
+    stack(&styles)
+}
+
 /// Some of the training photos, as squares.
 fn samples(recipe: &Recipe, device: &Device) -> anyhow::Result<Vec<Tensor>> {
     let (photos, _) = data::list(&recipe.photos)?;
@@ -237,7 +250,7 @@ fn insert(base: &Model, added: Model) -> anyhow::Result<Model> {
         Some(index) => styles[index] = added,
         None => styles.push(added),
     }
-    stack(&styles)
+    Ok(with_predictor_of(stack(&styles)?, base))
 }
 
 /// The command that resumes the training.

@@ -24,7 +24,10 @@ pub fn run(args: &ExportOnnxArgs) -> Result<()> {
         path.display()
     );
     output::check_new("--output", &path, args.overwrite)?;
-    let model = found.in_named_style(args.style.as_deref())?;
+    let model = match &args.style_image {
+        Some(picture) => found.in_style_of(picture)?,
+        None => found.in_named_style(args.style.as_deref())?,
+    };
     let size = args.size.map(|(width, height)| Size::new(width, height));
     let bytes = onnx::export(&model, size)?;
     write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;

@@ -107,6 +107,9 @@ impl Card {
                 add("", format!("at the end {}", loss_text(&losses)));
             }
         }
+        if self.model.predicts() {
+            add("", "and the style of any picture (--style-image)".into());
+        }
         add("network", network(&self.model.architecture));
         let (weights, bytes) = (HumanCount(self.weights() as u64), HumanBytes(self.bytes));
         add("weights", format!("{weights}, file of {bytes}"));

@@ -14,6 +14,7 @@ pub mod style;
 pub mod styles;
 pub mod stylize;
 pub mod train;
+pub mod train_any;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

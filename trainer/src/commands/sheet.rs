@@ -5,6 +5,7 @@ use crate::commands::{Outcome, style};
 use crate::io::{output, picture, sheet};
 use crate::logging::progress::PictureProgress;
 use crate::logging::say::say;
+use crate::training::style_rows::{split, stack};
 use anyhow::{Context, bail};
 use candle_core::Device;
 use gstfaststyle::{Engine, Image, Options, StyleMix};
@@ -17,7 +18,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # Errors
 /// A file that cannot be read or written.
 pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let model = style::open(&args.model)?.model;
+    let found = style::open(&args.model)?;
+    let mut model = found.model.clone();
+    if !args.style_image.is_empty() {
+        let mut styles = split(&model)?;
+        for picture in &args.style_image {
+            styles.push(found.in_style_of(picture)?);
+        }
+        model = stack(&styles)?;
+    }
     let outputs = outputs(args)?;
     let options = Options {
         device: args.device,

@@ -1,8 +1,11 @@
 //! The flags `--model` and `--style`: a model by its file or name, and one of its styles,
 //! or a mix of them.
 
+use crate::io::files::stem;
+use crate::io::picture;
 use anyhow::{Context, anyhow, ensure};
-use gstfaststyle::internals::network::{Found, Library};
+use candle_core::Device;
+use gstfaststyle::internals::network::{Found, Library, PAINTING_SIDE};
 use gstfaststyle::{Model, StyleMix};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +47,21 @@ impl FoundModel {
     /// The names of its styles, in their order.
     pub fn names(&self) -> Vec<&str> {
         names(&self.model)
+    }
+
+    /// Nothing but the style of the picture in a file.
+    ///
+    /// # Errors
+    /// A model that does not predict styles; a file that cannot be read.
+    pub fn in_style_of(&self, picture: &Path) -> anyhow::Result<Model> {
+        ensure!(
+            self.model.predicts(),
+            "--style-image: {} paints in its own styles only; `list` shows others, and \
+             `train-any` teaches a model to paint in the style of any picture",
+            self.path.display()
+        );
+        let painting = picture::load_scaled(picture, PAINTING_SIDE, &Device::Cpu)?;
+        Ok(self.model.with_style_of(&painting, &stem(picture)?)?)
     }
 
     /// Nothing but the style, or mix of styles, that `text` names; by default the one

@@ -6,7 +6,7 @@ use crate::commands::style;
 use crate::io::output;
 use crate::logging::say::say;
 use crate::training::recipe;
-use crate::training::style_rows::{split, stack};
+use crate::training::style_rows::{split, stack, with_predictor_of};
 use anyhow::{Context, ensure};
 use gstfaststyle::Model;
 use serde_json::Value;
@@ -56,6 +56,7 @@ pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
         1 => alone(rest.remove(0)),
         _ => stack(&rest)?,
     };
+    let rest = with_predictor_of(rest, model);
     let output = match &args.output {
         Some(output) => output::model_file("--output", output)?,
         None => path.clone(),

@@ -6,6 +6,7 @@
 
 pub mod cutter;
 pub mod film;
+pub mod paintings;
 
 use crate::io::fingerprint::fingerprint_of;
 use crate::io::{files, foreign};

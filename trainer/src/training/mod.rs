@@ -1,5 +1,6 @@
 //! Training: the trainer, its recipe, optimizer and checkpoints.
 
+pub mod any_style;
 pub mod checkpoint;
 pub mod optimizer;
 pub mod random_crop;

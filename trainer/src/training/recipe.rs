@@ -59,6 +59,17 @@ pub enum Learn {
     /// Those that each style has to itself: the scales and shifts of norms, and
     /// the last bias. The convolutions stay as they are.
     Style,
+    /// Those of the predictor of styles. All styles that the network has stay as they
+    /// are.
+    Predictor,
+}
+
+/// What a predictor of styles learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnyRecipe {
+    /// The folder of paintings.
+    #[serde(with = "any_path")]
+    pub paintings: PathBuf,
 }
 
 /// All settings of a training. Two trainings of the same recipe on the same
@@ -72,6 +83,9 @@ pub struct Recipe {
     /// Which weights are learned.
     #[serde(default)]
     pub learn: Learn,
+    /// The paintings of a predictor of styles, if it is what learns.
+    #[serde(default)]
+    pub any: Option<AnyRecipe>,
     /// The folder of photos.
     #[serde(with = "any_path")]
     pub photos: PathBuf,
@@ -162,14 +176,24 @@ impl Recipe {
         Ok(())
     }
 
-    /// How much each loss counts for `style`.
-    fn loss_weights(&self, style: &StyleRecipe) -> LossWeights {
+    /// How much each loss counts for styles that say nothing of it.
+    pub fn usual_loss_weights(&self) -> LossWeights {
         LossWeights {
-            content: style.content_weight.unwrap_or(self.content_weight),
-            style: style.style_weight.unwrap_or(self.style_weight),
+            content: self.content_weight,
+            style: self.style_weight,
             tv: self.tv_weight,
             content_layers: self.content_layers.clone(),
             style_layers: self.style_layers.clone(),
+        }
+    }
+
+    /// How much each loss counts for `style`.
+    fn loss_weights(&self, style: &StyleRecipe) -> LossWeights {
+        let usual = self.usual_loss_weights();
+        LossWeights {
+            content: style.content_weight.unwrap_or(usual.content),
+            style: style.style_weight.unwrap_or(usual.style),
+            ..usual
         }
     }
 
@@ -190,16 +214,15 @@ impl Recipe {
 
     /// Name and shape of each tensor that is learned.
     pub fn learned(&self) -> Vec<(String, Vec<usize>)> {
-        let layers = self.architecture.layers().into_iter();
-        let learned = layers.flat_map(|layer| {
-            let mut parameters = layer.parameters();
-            if self.learn == Learn::Style {
-                let own = layer.style_parameters();
-                parameters.retain(|(name, _)| own.contains(name));
-            }
-            parameters
-        });
-        learned.collect()
+        let mut parameters = self.architecture.parameters();
+        let slots = self.architecture.style_slots();
+        let is_own = |name: &String| slots.iter().any(|(own, _)| own == name);
+        match self.learn {
+            Learn::All => (),
+            Learn::Style => parameters.retain(|(name, _)| is_own(name)),
+            Learn::Predictor => parameters.retain(|(name, _)| name.starts_with("predictor.")),
+        }
+        parameters
     }
 
     /// The learning rate of the step after `step` others.
@@ -250,6 +273,9 @@ impl Recipe {
         });
         if self.learn != Learn::All {
             published["learn"] = json!(self.learn);
+        }
+        if let Some(any) = &self.any {
+            published["paintings_folder"] = json!(name(&any.paintings));
         }
         if let [style] = &self.styles[..] {
             merge(&mut published, self.published_style(style));

@@ -62,6 +62,19 @@ pub fn stack(models: &[Model]) -> anyhow::Result<Model> {
     Ok(stacked)
 }
 
+/// `model` with what predicts styles in `base`, a model of the same convolutions.
+pub fn with_predictor_of(mut model: Model, base: &Model) -> Model {
+    let predictor = base.weights.iter();
+    let predictor = predictor.filter(|(name, _)| name.starts_with("predictor."));
+    let predictor = predictor.map(|(name, tensor)| (name.clone(), tensor.clone()));
+    model.weights.extend(predictor);
+    model
+        .architecture
+        .predictor
+        .clone_from(&base.architecture.predictor);
+    model
+}
+
 /// `model` with a row for each of `styles`: the one of the same name, or else the
 /// mean of all that there are.
 ///

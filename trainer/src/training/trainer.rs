@@ -6,10 +6,11 @@ use crate::objective::loss_scale::{self, LossScale};
 use crate::objective::loss_values::Losses;
 use crate::objective::style_objective::{StyleObjective, balanced};
 use crate::objective::vgg19::Vgg19;
+use crate::training::any_style::AnyStyle;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::optimizer::Optimizer;
 use crate::training::random_crop::RandomCrop;
-use crate::training::recipe::{Recipe, StyleRecipe};
+use crate::training::recipe::{Learn, Recipe, StyleRecipe};
 use crate::training::stability::View;
 use crate::training::style_rows;
 use crate::training::widen::widen;
@@ -18,6 +19,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Model, Network, Style, StyleMix};
+use image::RgbImage;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -40,6 +42,8 @@ pub struct Trainer {
     network: Network,
     /// One for each style.
     objectives: Vec<StyleObjective>,
+    /// Where styles are predicted.
+    any: Option<AnyStyle>,
     optimizer: Optimizer,
     /// Where gradients have 16 bits.
     loss_scale: Option<LossScale>,
@@ -131,7 +135,9 @@ impl Trainer {
             recipe.seed,
             optimizer.steps(),
         )?;
-        let objectives = objectives(&recipe, device)?;
+        let vgg = Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?;
+        let vgg = Arc::new(vgg);
+        let objectives = objectives(&recipe, &vgg, device)?;
         let learned = recipe.learned();
         let mut parameters = Vec::with_capacity(learned.len());
         let weights = weights.into_iter().map(|(name, weight)| {
@@ -146,9 +152,15 @@ impl Trainer {
         });
         let weights = weights.collect::<candle_core::Result<Vec<_>>>()?;
         let vb = VarBuilder::from_tensors(weights.iter().cloned().collect(), DType::F32, device);
+        let any = recipe.any.as_ref();
+        let any = any.map(|any| AnyStyle::new(any, &recipe, &vb, vgg));
+        let any = any.transpose()?;
         let network = Network::new(&recipe.architecture, vb)?;
+        // One more for styles that are predicted.
+        let recents = recipe.styles.len() + usize::from(any.is_some());
         Ok(Trainer {
-            recent: vec![VecDeque::with_capacity(RECENT); recipe.styles.len()],
+            recent: vec![VecDeque::with_capacity(RECENT); recents],
+            any,
             recipe,
             device: device.clone(),
             weights,
@@ -227,8 +239,8 @@ impl Trainer {
 
     /// What the step makes small, for its `photos`, and the losses of each of
     /// its styles.
-    fn measure(&self, photos: &Tensor) -> candle_core::Result<(Tensor, Vec<(usize, Losses)>)> {
-        if self.objectives.len() == 1 {
+    fn measure(&self, photos: &Tensor) -> anyhow::Result<(Tensor, Vec<(usize, Losses)>)> {
+        if self.any.is_none() && self.objectives.len() == 1 {
             let (total, losses) = self.measure_style(0, photos)?;
             return Ok((total, vec![(0, losses)]));
         }
@@ -237,12 +249,24 @@ impl Trainer {
         let (mut sum, mut all) = (Tensor::zeros((), DType::F32, &self.device)?, Vec::new());
         for i in 0..count {
             let turn = self.optimizer.steps() * count as u64 + i as u64;
-            let style = style_of(turn, self.objectives.len(), self.recipe.seed);
-            let (total, losses) = self.measure_style(style, &photos.narrow(0, i, 1)?)?;
+            let (style, (total, losses)) = self.measure_turn(turn, &photos.narrow(0, i, 1)?)?;
             sum = (sum + (balanced(&total)? / count as f64)?)?;
             all.push((style, losses));
         }
         Ok((sum, all))
+    }
+
+    /// The loss of the photo whose `turn` it is, and the place of its style's losses in
+    /// `recent`.
+    fn measure_turn(&self, turn: u64, photo: &Tensor) -> anyhow::Result<(usize, (Tensor, Losses))> {
+        let recipe = &self.recipe;
+        if let Some(any) = self.any.as_ref().filter(|any| any.has(turn)) {
+            let turn = any.turn(turn, recipe, &self.weights, &self.device)?;
+            let found = self.measure_painted(&turn.network, 0, &turn.objective, photo)?;
+            return Ok((recipe.styles.len(), found));
+        }
+        let style = style_of(turn, self.objectives.len(), recipe.seed);
+        Ok((style, self.measure_style(style, photo)?))
     }
 
     /// The loss of `photos`, painted in the style of the given index.
@@ -251,37 +275,46 @@ impl Trainer {
         style: usize,
         photos: &Tensor,
     ) -> candle_core::Result<(Tensor, Losses)> {
+        self.measure_painted(&self.network, style, &self.objectives[style], photos)
+    }
+
+    /// The loss of `photos`, painted by `network` in the style of the given index.
+    fn measure_painted(
+        &self,
+        network: &Network,
+        style: usize,
+        objective: &StyleObjective,
+        photos: &Tensor,
+    ) -> candle_core::Result<(Tensor, Losses)> {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
         let crop = RandomCrop::random(recipe.size as usize, recipe.seed, step);
-        let painted = self.paint(style, photos)?;
-        let objective = &self.objectives[style];
+        let paint = |photos: &Tensor| {
+            let mix = StyleMix::single(style);
+            network.forward_channels_last(photos, &mix)
+        };
+        let painted = paint(photos)?;
         let (mut total, mut losses) = objective.measure(&crop.of(&painted)?, &crop.of(photos)?)?;
         if recipe.stability > 0.0 {
-            let unstable = self.instability(style, photos, &painted)?;
+            let unstable = self.instability(photos, &painted, paint)?;
             losses = losses.with_stability(unstable.to_scalar()?);
             total = (total + unstable)?;
         }
         Ok((total, losses))
     }
 
-    fn paint(&self, style: usize, photos: &Tensor) -> candle_core::Result<Tensor> {
-        let mix = StyleMix::single(style);
-        self.network.forward_channels_last(photos, &mix)
-    }
-
-    /// How differently the network paints `photos`, of which it has made
-    /// `painted`, and another view of them; weighted.
+    /// How differently `paint` paints `photos`, of which it has made `painted`, and
+    /// another view of them; weighted.
     fn instability(
         &self,
-        style: usize,
         photos: &Tensor,
         painted: &Tensor,
+        paint: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<Tensor> {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
         let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
-        let again = self.paint(style, &view.of(photos)?)?;
+        let again = paint(&view.of(photos)?)?;
         let weight = recipe.stability * view.weight(recipe.stability_at_rest);
         view.difference(painted, &again)? * weight
     }
@@ -343,12 +376,31 @@ impl Trainer {
         })
     }
 
+    /// The network in the styles that previews show.
+    ///
+    /// # Errors
+    /// None of the paintings in a predictor's folder can be read.
+    pub fn model_shown(&self) -> anyhow::Result<Model> {
+        match &self.any {
+            Some(any) => any.model_shown(&self.model()?),
+            None => self.model(),
+        }
+    }
+
+    /// The paintings that a predictor's previews show the styles of, with their names.
+    pub fn paintings_shown(&self) -> &[(String, RgbImage)] {
+        self.any.as_ref().map_or(&[], AnyStyle::shown)
+    }
+
     /// The styles as the model file lists them. Where there are several, each has
     /// its own record of the training.
     fn styles(&self) -> Vec<Style> {
         let recipes = self.recipe.styles.iter();
         if let [style] = &self.recipe.styles[..] {
             return vec![style.about.clone()];
+        }
+        if self.recipe.learn == Learn::Predictor {
+            return recipes.map(|style| style.about.clone()).collect();
         }
         let styles = recipes.zip(self.mean_losses_of_styles());
         let styles = styles.map(|(style, losses)| Style {
@@ -371,9 +423,11 @@ impl Trainer {
 }
 
 /// What each style of `recipe` is held to.
-fn objectives(recipe: &Recipe, device: &Device) -> anyhow::Result<Vec<StyleObjective>> {
-    let vgg = Vgg19::open(recipe.vgg.as_deref(), Products::Fast, device)?;
-    let vgg = Arc::new(vgg);
+fn objectives(
+    recipe: &Recipe,
+    vgg: &Arc<Vgg19>,
+    device: &Device,
+) -> anyhow::Result<Vec<StyleObjective>> {
     let objective = |style: &StyleRecipe| {
         if style.paintings.is_empty() {
             return Ok(StyleObjective::Photo);

@@ -1,5 +1,6 @@
 //! The program as a person types it.
 
+mod any;
 #[path = "../common/mod.rs"]
 mod common;
 mod evaluate;

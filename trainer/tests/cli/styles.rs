@@ -7,7 +7,7 @@ use gstfaststyle::{Architecture, Model, Style};
 use serde_json::json;
 
 /// A scene with `many.safetensors`, a tiny network of three styles.
-fn scene() -> anyhow::Result<Scene> {
+pub fn scene() -> anyhow::Result<Scene> {
     let scene = Scene::new()?;
     let architecture = Architecture {
         residual_blocks: 1,
@@ -34,7 +34,7 @@ fn scene() -> anyhow::Result<Scene> {
     Ok(scene)
 }
 
-fn command(scene: &Scene, name: &str, more: &[&str]) -> Command {
+pub fn command(scene: &Scene, name: &str, more: &[&str]) -> Command {
     let mut command = program();
     command
         .args([name, "--model"])
@@ -44,7 +44,7 @@ fn command(scene: &Scene, name: &str, more: &[&str]) -> Command {
 }
 
 /// Checks that the styles called `names` are the same, bit by bit.
-fn assert_same_styles(a: &Model, b: &Model, names: &[&str]) -> anyhow::Result<()> {
+pub fn assert_same_styles(a: &Model, b: &Model, names: &[&str]) -> anyhow::Result<()> {
     for name in names {
         let row = |model: &Model| {
             let index = model.style_index(name).expect("the style");

@@ -62,11 +62,17 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
     let mut outcome = Outcome::Finished;
     let mut rows = None;
     if let Some(dir) = &args.photos {
-        let model = found.in_named_style(args.style.as_deref())?;
+        let model = match &args.style_image {
+            Some(picture) => found.in_style_of(picture)?,
+            None => found.in_named_style(args.style.as_deref())?,
+        };
         (report.photos, rows, outcome) = on_photos(args, dir, &model, stop)?;
     }
     if let (Some((dir, frames)), Outcome::Finished) = (&frames, outcome) {
-        let models = found.in_each_style(args.style.as_deref())?;
+        let models = match &args.style_image {
+            Some(picture) => vec![found.in_style_of(picture)?],
+            None => found.in_each_style(args.style.as_deref())?,
+        };
         (report.frames, outcome) = on_frames(args, dir, frames, &models, stop)?;
     }
     if report.photos.is_some() || report.frames.is_some() {

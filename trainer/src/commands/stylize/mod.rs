@@ -30,7 +30,10 @@ use std::time::Instant;
 /// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let found = style::open(&args.model)?;
-    let model = found.in_style(args.style.as_deref())?;
+    let model = match &args.style_image {
+        Some(picture) => found.in_style_of(picture)?,
+        None => found.in_style(args.style.as_deref())?,
+    };
     let Jobs {
         jobs,
         failed,

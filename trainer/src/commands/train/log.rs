@@ -50,15 +50,20 @@ impl Log {
     /// Files that cannot be read or written.
     pub fn open(trainer: &Trainer, files: &Files) -> anyhow::Result<Self> {
         let (recipe, step) = (trainer.recipe(), trainer.step_count());
-        let styles = recipe.styles.iter().map(|style| style.about.name.clone());
-        let styles: Vec<String> = styles.collect();
+        let shown = trainer.paintings_shown();
+        let styles: Vec<String> = match shown {
+            [] => recipe.styles.iter().map(|s| s.about.name.clone()).collect(),
+            shown => shown.iter().map(|(name, _)| name.clone()).collect(),
+        };
         let previews = Preview::open(&recipe.preview, &styles, files, step)?;
         let events = recipe.tensorboard.as_ref();
         let events = events.map(|folder| EventFile::create(&folder.join(&files.stem), step));
         let events = events.transpose()?;
         let paintings = recipe.styles.iter().flat_map(|style| &style.paintings);
         let paintings = paintings.map(|p| picture::jpeg(&p.picture()?, PAINTING, 85));
-        let paintings = paintings.collect::<anyhow::Result<_>>()?;
+        let shown = shown.iter();
+        let shown = shown.map(|(_, painting)| picture::jpeg(painting, PAINTING, 85));
+        let paintings = paintings.chain(shown).collect::<anyhow::Result<_>>()?;
         // Last, so that no file is left of a training that cannot begin.
         let (metrics, rows) = Metrics::open(&files.metrics, recipe.metrics, step)?;
         Ok(Log {

@@ -202,9 +202,9 @@ fn save(trainer: &Trainer, files: &Files, log: &mut Log, saved: &mut u64) -> any
     let step = trainer.step_count();
     trainer.checkpoint()?.save(&files.checkpoint)?;
     *saved = step;
-    let model = trainer.model()?;
-    model.save(&files.model).context("cannot write the model")?;
-    log.paint(&model, step, trainer.device())
+    let written = trainer.model()?.save(&files.model);
+    written.context("cannot write the model")?;
+    log.paint(&trainer.model_shown()?, step, trainer.device())
 }
 
 /// The words that choose `device` on a command line.

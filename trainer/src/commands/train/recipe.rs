@@ -18,15 +18,23 @@ use std::path::{Path, PathBuf};
 /// Files that are missing or unreadable; flags that the model of `--init`
 /// contradicts.
 pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
+    let styles = match &args.styles {
+        Some(path) => styles::read(path)?,
+        None => vec![one_style(args)?],
+    };
+    of_styles(args, styles)
+}
+
+/// The recipe that `args` describe, of these styles.
+///
+/// # Errors
+/// What is missing, or does not go together.
+pub fn of_styles(args: &TrainArgs, styles: Vec<StyleRecipe>) -> anyhow::Result<Recipe> {
     let photos = args.photos.as_deref().context("--photos is missing")?;
     let init = args.init.as_deref().map(style::find).transpose()?;
     let init = init.map(|found| found.path);
     let size = args.size.unwrap_or(256);
     let weights = args.loss.weights(LossWeights::default());
-    let styles = match &args.styles {
-        Some(path) => styles::read(path)?,
-        None => vec![one_style(args)?],
-    };
     let mut recipe = Recipe {
         architecture: Architecture {
             styles: styles.len(),
@@ -34,6 +42,7 @@ pub fn new(args: &TrainArgs) -> anyhow::Result<Recipe> {
         },
         styles,
         learn: Learn::All,
+        any: None,
         photos: absolute(photos)?,
         vgg: args.loss.vgg.as_deref().map(absolute).transpose()?,
         init: init.as_deref().map(absolute).transpose()?,
@@ -94,7 +103,9 @@ pub fn resumed(mut recipe: Recipe, args: &TrainArgs) -> anyhow::Result<Recipe> {
         args.loss.style_layers.as_ref(),
         &recipe.style_layers,
     )?;
-    recipe.styles = resumed_styles(args, recipe.styles)?;
+    if recipe.any.is_none() {
+        recipe.styles = resumed_styles(args, recipe.styles)?;
+    }
     if let Some(photos) = &args.photos {
         recipe.photos = absolute(photos)?;
     }
@@ -159,6 +170,7 @@ fn architecture(args: &TrainArgs, init: Option<&Path>) -> anyhow::Result<Archite
     };
     let network = Architecture {
         styles: 1,
+        predictor: None,
         ..Model::load(init)?.architecture
     };
     let width = args.width.map_or(network.width, |width| width as usize);
