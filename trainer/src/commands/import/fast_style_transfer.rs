@@ -171,6 +171,7 @@ fn architecture(network: &Network) -> Result<Architecture> {
         upsampling: Upsampling::Transposed,
         padding: Padding::Same,
         styles: 1,
+        predictor: None,
     };
     match architecture.check() {
         Ok(()) => Ok(architecture),

@@ -98,6 +98,7 @@ fn architecture(network: &Network) -> Result<Architecture> {
         upsampling: Upsampling::Nearest,
         padding: Padding::Reflect,
         styles: 1,
+        predictor: None,
     };
     match architecture.check() {
         Ok(()) => Ok(architecture),
