@@ -15,6 +15,9 @@ pub struct Look {
     /// Style of a model of several, or a mix such as scream:0.7,udnie:0.3
     #[arg(long)]
     pub style: Option<String>,
+    /// Paint in the style of this picture, where the model can
+    #[arg(long, value_name = "PICTURE")]
+    pub style_image: Option<String>,
     /// How much of the style shows, 0 to 1
     #[arg(long, default_value_t = 1.0, value_parser = share)]
     pub strength: f64,
@@ -73,6 +76,7 @@ impl Look {
         gst::ElementFactory::make("faststyle")
             .property("model", &self.model)
             .property("style", &self.style)
+            .property("style-image", &self.style_image)
             .property("strength", self.strength)
             .property("smoothing", self.smoothing)
             .property("keep-color", self.keep_color)

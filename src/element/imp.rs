@@ -117,6 +117,14 @@ pub struct FastStyle {
         get, set, mutable_playing
     )]
     #[property(
+        name = "style-image",
+        nick = "Style image",
+        blurb = "A picture whose style to paint in, where the model can; in property style it is called image. While playing, it is read in the background and faded to",
+        type = Option<PathBuf>,
+        member = style_image,
+        get, set = Self::set_style_image, mutable_playing
+    )]
+    #[property(
         name = "style-fade",
         nick = "Style fade",
         blurb = "Time in milliseconds that a change of style takes, 0 = none",
@@ -198,6 +206,9 @@ pub struct FastStyle {
 /// The property with the model's path or name.
 const MODEL: &str = "model";
 
+/// The property with the path of a picture.
+const STYLE_IMAGE: &str = "style-image";
+
 /// The property with the element's statistics.
 const STATS: &str = "stats";
 
@@ -241,7 +252,9 @@ impl ObjectImpl for FastStyle {
     fn set_property(&self, id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
         match unicode(value) {
             // A path is bytes.
-            Some(text) if spec.name() != MODEL => self.derived_set_property(id, &text, spec),
+            Some(text) if ![MODEL, STYLE_IMAGE].contains(&spec.name()) => {
+                self.derived_set_property(id, &text, spec)
+            }
             _ => self.derived_set_property(id, value, spec),
         }
     }
@@ -663,6 +676,19 @@ impl FastStyle {
     /// Sets another model: used from the next start on or, while started, as soon
     /// as it is loaded.
     fn set_model(&self, model: Option<PathBuf>) {
+        self.load_with(|settings| settings.model = model);
+    }
+
+    /// Sets the picture whose style to paint in, as a model is set.
+    fn set_style_image(&self, picture: Option<PathBuf>) {
+        self.load_with(|settings| {
+            settings.style_image_before = mem::replace(&mut settings.style_image, picture);
+        });
+    }
+
+    /// Changes what is loaded, and loads it in the background if the element has been
+    /// started.
+    fn load_with(&self, change: impl FnOnce(&mut Settings)) {
         let plugin = self.plugin();
         let element = self.obj().downgrade();
         let failed = move |fault: Fault| {
@@ -674,11 +700,13 @@ impl FastStyle {
             // Held until the request is made: the last model set is the last one
             // loaded.
             let mut settings = lock(&self.settings);
-            settings.model = model.clone();
+            change(&mut settings);
             let wanted = match &*lock(&self.started) {
                 None => return,
                 Some(started) => Settings {
-                    model,
+                    model: settings.model.clone(),
+                    style_image: settings.style_image.clone(),
+                    style_image_before: settings.style_image_before.clone(),
                     ..started.settings.clone()
                 },
             };

@@ -1,6 +1,7 @@
 //! The element's statistics and latency.
 
 use super::painted::Painted;
+use super::settings::IMAGE_BEFORE;
 use crate::engine::{FrameTimings, Prepared, Size};
 use crate::network::printable;
 use crate::ops::cpu::Level;
@@ -102,6 +103,7 @@ impl Report {
                 model: name.into(),
                 style: String::new(),
                 styles: (prepared.styles().iter())
+                    .filter(|style| style.name != IMAGE_BEFORE)
                     .map(|style| printable(&style.name).to_string())
                     .collect(),
                 device: match prepared.device().is_cpu() {

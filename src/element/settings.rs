@@ -4,7 +4,7 @@ use super::pace::SizePolicy;
 use crate::engine::{
     DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain, motion,
 };
-use crate::network::{Found, Library, ModelError, printable, printable_path};
+use crate::network::{Found, Library, ModelError, PaintingError, Style, printable, printable_path};
 use gst::glib;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,9 @@ pub struct Settings {
     pub network_every: u32,
     /// A style's name, or a mix of several; none for the model's first.
     pub style: Option<String>,
+    /// A picture whose style to paint in, and the one before.
+    pub style_image: Option<PathBuf>,
+    pub style_image_before: Option<PathBuf>,
     /// Milliseconds that a change of style takes.
     pub style_fade: u32,
     /// Place along the styles; -1 for none.
@@ -120,6 +123,8 @@ impl Default for Settings {
             smoothing: motion::DEFAULT_SMOOTHING,
             network_every: 1,
             style: None,
+            style_image: None,
+            style_image_before: None,
             style_fade: 1000,
             style_position: -1.0,
             scale: 0.0,
@@ -178,21 +183,43 @@ impl Settings {
         };
         let found = library.find(model);
         let Found { path, style } = found.map_err(|error| not_found(error.to_string()))?;
-        let prepared = Prepared::load(&path, options).map_err(|error| fault(error, &path))?;
+        let prepared = self.prepare(&path, options);
+        let prepared = prepared.map_err(|error| fault(error, &path))?;
+        let image = style_named(prepared.styles(), IMAGE);
         let default_style = match style {
+            _ if self.style_image.is_some() => image.unwrap_or_default(),
             None => 0,
-            Some(style) => (prepared.styles().iter())
-                .position(|other| other.name == style)
-                .ok_or_else(|| {
-                    let (path, style) = (printable_path(&path), printable(style));
-                    not_found(format!("{path}: no style `{style}`"))
-                })?,
+            Some(style) => style_named(prepared.styles(), &style).ok_or_else(|| {
+                let (path, style) = (printable_path(&path), printable(style));
+                not_found(format!("{path}: no style `{style}`"))
+            })?,
         };
         Ok(Some(Loaded {
             prepared,
             name: printable_path(model).to_string(),
             default_style,
         }))
+    }
+
+    /// The model in a file, with the styles of the pictures that are set.
+    fn prepare(&self, path: &Path, options: Options) -> Result<Arc<Prepared>, EngineError> {
+        let style = |name, picture: &'_ Option<PathBuf>| {
+            let picture = picture.as_deref().filter(|p| !p.as_os_str().is_empty());
+            picture.map(|picture| (name, picture.to_path_buf()))
+        };
+        let now = style(IMAGE, &self.style_image);
+        let before = style(IMAGE_BEFORE, &self.style_image_before);
+        let load = |styles: &[&(&str, PathBuf)]| {
+            let styles: Vec<_> = styles.iter().map(|(name, path)| (*name, &**path)).collect();
+            Prepared::load_with_pictures(path, &styles, options)
+        };
+        let alone: Vec<_> = now.iter().collect();
+        let both: Vec<_> = now.iter().chain(&before).collect();
+        // Without the one before there is no fade, and nothing else is missing.
+        match load(&both) {
+            Err(_) if both.len() > alone.len() => load(&alone),
+            result => result,
+        }
     }
 
     /// The device to run on.
@@ -205,6 +232,16 @@ impl Settings {
             }),
         }
     }
+}
+
+/// The name of the style of `style-image`, and of the picture before, from which it
+/// fades.
+pub const IMAGE: &str = "image";
+pub const IMAGE_BEFORE: &str = "image before";
+
+/// The place of a style.
+pub fn style_named(styles: &[Style], name: &str) -> Option<usize> {
+    styles.iter().rposition(|style| style.name == name)
 }
 
 /// A number from 0 to 1. NaN is 0.
@@ -264,7 +301,17 @@ fn fault(error: EngineError, path: &Path) -> Fault {
         {
             gst::ResourceError::NotFound
         }
-        EngineError::Model(_) => gst::ResourceError::OpenRead,
+        EngineError::Painting(PaintingError::Read { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            gst::ResourceError::NotFound
+        }
+        EngineError::Model(_) | EngineError::Painting(_) => gst::ResourceError::OpenRead,
+        EngineError::OwnStylesOnly => {
+            let path = printable_path(path);
+            let text = format!("Property `style-image`: {path}: {text}");
+            return Fault::new(gst::ResourceError::Settings, text);
+        }
         EngineError::Device { .. } => gst::ResourceError::NotFound,
         _ => return Fault::failed(format!("{}: {text}", printable_path(path))),
     };

@@ -6,10 +6,11 @@ use super::cuda_memory::Context;
 use super::metas::MetasRead;
 use super::pace::{Pace, SizePolicy};
 use super::painted::Painted;
-use super::settings::FrameSettings;
+use super::settings::{FrameSettings, IMAGE, IMAGE_BEFORE, style_named};
 use super::styles::{Choice, Fade};
 use crate::engine::frame::FrameInfo;
 use crate::engine::{Blend, FrameTimings, Painter, Prepared, Size, error_chain};
+use crate::network::Style;
 use gst_video::{VideoCropMeta, VideoInfo, VideoMeta};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,18 @@ impl Streaming {
         {
             return;
         }
-        self.fade = Fade::new(self.default_choice(model.as_deref()));
+        match (self.model(), model.as_deref()) {
+            (Some(old), Some(new)) if fades(old, new) => {
+                let (old, new) = (old.styles().to_vec(), new.styles());
+                let number = |style: usize| {
+                    let is_picture = old.get(style).is_some_and(is_picture);
+                    let before = style_named(new, IMAGE_BEFORE).filter(|_| is_picture);
+                    before.unwrap_or(style)
+                };
+                self.fade.renumber(number);
+            }
+            _ => self.fade = Fade::new(self.default_choice(model.as_deref())),
+        }
         if let (Some(old), Some(new)) = (self.painter.model(), &model) {
             let cost = |model: &Prepared| model.architecture().products_per_pixel();
             self.pace.model_changed(cost(new) / cost(old));
@@ -119,7 +131,10 @@ impl Streaming {
     }
 
     fn default_choice(&self, model: Option<&Prepared>) -> Choice {
-        let styles = model.map_or(1, |model| model.architecture().styles);
+        let styles = model.map_or(1, |model| {
+            let hidden = style_named(model.styles(), IMAGE_BEFORE).is_some();
+            model.architecture().styles - usize::from(hidden)
+        });
         Choice::of_model(self.default_style, styles)
     }
 
@@ -327,6 +342,18 @@ impl Streaming {
                 .limit(|size| self.painter.check_memory(key.frame, size).is_ok());
         }
     }
+}
+
+/// Whether frames can fade from the styles of one model to those of another: both are
+/// the same network, and what was a picture's style is a style of the other too.
+fn fades(old: &Prepared, new: &Prepared) -> bool {
+    old.is_same_network(new)
+        && (style_named(new.styles(), IMAGE_BEFORE).is_some()
+            || !old.styles().iter().any(is_picture))
+}
+
+fn is_picture(style: &Style) -> bool {
+    [IMAGE, IMAGE_BEFORE].contains(&&*style.name)
 }
 
 /// The duration of frames if neither caps nor buffers give it.

@@ -138,6 +138,15 @@ impl Fade {
         self.painted = true;
     }
 
+    /// Gives each style another number: the model's list has changed.
+    pub fn renumber(&mut self, number: impl Fn(usize) -> usize) {
+        let Choice { mix, stops } = &mut self.choice;
+        let shown = [&mut self.target, &mut self.shown, &mut self.from];
+        for mix in shown.into_iter().chain([mix]).chain(stops) {
+            mix.renumber(&number);
+        }
+    }
+
     /// What is chosen.
     pub fn choice(&self) -> &Choice {
         &self.choice
@@ -266,6 +275,23 @@ mod tests {
         fade.choose(choice("none"));
         fade.advance(Some(Duration::ZERO), Duration::ZERO, -1.0);
         assert_eq!(fade.mix().parts(), [(2, 1.0)]);
+    }
+
+    #[test]
+    fn a_fade_goes_on_where_styles_have_other_numbers() {
+        let mut frames = Frames(Fade::new(choice("scream")));
+        assert_eq!(frames.at(0, -1.0), [(0, 1.0)]);
+        // The style of a picture, of which another one takes the place.
+        frames.0.choose(Choice::of_model(3, 4));
+        assert_eq!(frames.at(100, -1.0), [(0, 1.0)]);
+        assert_eq!(frames.at(600, -1.0), [(0, 0.5), (3, 0.5)]);
+        frames
+            .0
+            .renumber(|style| if style == 3 { 4 } else { style });
+        frames.0.choose(Choice::of_model(3, 4));
+        assert_eq!(frames.at(700, -1.0), [(0, 0.5), (4, 0.5)]);
+        assert_eq!(frames.at(1200, -1.0), [(0, 0.25), (4, 0.25), (3, 0.5)]);
+        assert_eq!(frames.at(1700, -1.0), [(3, 1.0)]);
     }
 
     #[test]

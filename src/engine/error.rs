@@ -1,7 +1,7 @@
 //! What can go wrong while repainting.
 
 use super::frame::FrameError;
-use crate::network::ModelError;
+use crate::network::{ModelError, PaintingError};
 use crate::ops::Size;
 use std::error::Error as StdError;
 use std::iter;
@@ -24,6 +24,14 @@ pub enum EngineError {
     /// There is no model to run.
     #[error(transparent)]
     Model(#[from] ModelError),
+
+    /// There is no painting in a file.
+    #[error(transparent)]
+    Painting(#[from] PaintingError),
+
+    /// A model that is to paint in the style of a picture has not learned that.
+    #[error("the model paints in its own styles only, not in that of any picture")]
+    OwnStylesOnly,
 
     /// The picture is empty, or its data does not have the size it claims.
     #[error("a picture of {size} with {numbers} numbers")]

@@ -4,12 +4,12 @@ use super::cpu;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{DeviceChoice, EngineError, Precision, Threads, error_chain};
-use crate::network::{Architecture, Model, ModelFile, Network, Style};
+use crate::network::{Architecture, Model, ModelFile, Network, PaintingFile, Style};
 use crate::ops::cpu::Level;
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// How a model is to run.
@@ -32,7 +32,12 @@ pub struct Prepared {
     styles: Vec<Style>,
     precision: Precision,
     fallback: Option<String>,
+    /// What the model's file held, if it came from one.
+    file: Option<Digest256>,
 }
+
+/// A digest of files.
+type Digest256 = [u8; 32];
 
 /// Weights for either kind of kernels.
 pub(super) enum Weights {
@@ -42,8 +47,8 @@ pub(super) enum Weights {
     Candle(Arc<Network>),
 }
 
-/// What makes two prepared models the same: the file's bytes and the options.
-type Identity = ([u8; 32], Options);
+/// What makes two prepared models the same: the bytes of their files and the options.
+type Identity = (Digest256, Options);
 
 impl Weights {
     /// The weights of `model` for `device`, and the precision they run with.
@@ -102,6 +107,7 @@ impl Prepared {
             styles: model.styles.clone(),
             precision,
             fallback,
+            file: None,
         })
     }
 
@@ -111,15 +117,37 @@ impl Prepared {
     /// # Errors
     /// [`EngineError::Model`] and those of [`Prepared::new`].
     pub fn load(path: impl Into<PathBuf>, options: Options) -> Result<Arc<Self>, EngineError> {
+        Prepared::load_with_pictures(path, &[], options)
+    }
+
+    /// As [`Prepared::load`], with a style more for each of `pictures`, after the model's
+    /// own: that of the painting in a file, under a name.
+    ///
+    /// # Errors
+    /// [`EngineError::OwnStylesOnly`] and [`EngineError::Painting`] too.
+    pub fn load_with_pictures(
+        path: impl Into<PathBuf>,
+        pictures: &[(&str, &Path)],
+        options: Options,
+    ) -> Result<Arc<Self>, EngineError> {
         static IN_USE: Mutex<Option<HashMap<Identity, Weak<Prepared>>>> = Mutex::new(None);
         let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
         let file = ModelFile::read(path)?;
-        let identity = (Sha256::digest(file.bytes()).into(), options);
+        let pictures = pictures
+            .iter()
+            .map(|(name, path)| Ok((*name, PaintingFile::read(path)?)));
+        let pictures = pictures.collect::<Result<Vec<_>, EngineError>>()?;
+        let digest: Digest256 = Sha256::digest(file.bytes()).into();
+        let identity = (digest_of_all(digest, &pictures), options);
         let known = |map: &HashMap<Identity, Weak<Prepared>>| map.get(&identity)?.upgrade();
         if let Some(prepared) = in_use().as_ref().and_then(known) {
             return Ok(prepared);
         }
-        let prepared = Arc::new(Prepared::new(&file.parse()?, options)?);
+        let model = with_pictures(file.parse()?, &pictures)?;
+        let prepared = Arc::new(Prepared {
+            file: Some(digest),
+            ..Prepared::new(&model, options)?
+        });
         let mut map = in_use();
         let map = map.get_or_insert_default();
         // Someone else may have been faster.
@@ -129,6 +157,12 @@ impl Prepared {
         map.retain(|_, prepared| prepared.strong_count() > 0);
         map.insert(identity, Arc::downgrade(&prepared));
         Ok(prepared)
+    }
+
+    /// Whether both came from model files of the same contents; styles of pictures may
+    /// differ.
+    pub fn is_same_network(&self, other: &Prepared) -> bool {
+        self.file.is_some() && self.file == other.file
     }
 
     /// What the network looks like.
@@ -167,4 +201,29 @@ impl Prepared {
     pub fn fallback(&self) -> Option<&str> {
         self.fallback.as_deref()
     }
+}
+
+/// A digest of a model file, whose own is `digest`, and of pictures with their names.
+fn digest_of_all(digest: Digest256, pictures: &[(&str, PaintingFile)]) -> Digest256 {
+    let mut all = Sha256::new_with_prefix(digest);
+    for (name, picture) in pictures {
+        all.update(Sha256::digest(name));
+        all.update(Sha256::digest(picture.bytes()));
+    }
+    all.finalize().into()
+}
+
+/// `model` with the styles of `pictures`.
+fn with_pictures(model: Model, pictures: &[(&str, PaintingFile)]) -> Result<Model, EngineError> {
+    if pictures.is_empty() {
+        return Ok(model);
+    }
+    if !model.predicts() {
+        return Err(EngineError::OwnStylesOnly);
+    }
+    let paintings = pictures
+        .iter()
+        .map(|(name, picture)| Ok((*name, picture.decode()?)));
+    let paintings = paintings.collect::<Result<Vec<_>, EngineError>>()?;
+    Ok(model.with_styles_of(&paintings)?)
 }

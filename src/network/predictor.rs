@@ -8,7 +8,7 @@
 //! and Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
 //! Normalization", 2017, section 5). Painting costs what it costs in any other style.
 
-use super::{Architecture, Model, Style};
+use super::{Architecture, Model, Style, StyleMix};
 use crate::ops::{Backend, Padding};
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
@@ -124,15 +124,48 @@ impl Model {
     /// # Errors
     /// A model that does not predict styles.
     pub fn with_style_of(&self, painting: &Tensor, name: &str) -> Result<Model> {
-        let predictor = StylePredictor::from_model(self, painting.device())?;
-        let mut model = self.with_mix(&Default::default())?;
-        for (name, tensor) in predictor.predict(painting)? {
-            model.weights.insert(name, tensor.to_device(&Device::Cpu)?);
+        let with = self.with_styles_of(&[(name, painting.clone())])?;
+        with.with_mix(&StyleMix::single(self.architecture.styles))
+    }
+
+    /// The same network with more styles after its own: those of `paintings`, each with
+    /// a name. It predicts no others.
+    ///
+    /// # Errors
+    /// A model that does not predict styles.
+    pub fn with_styles_of(&self, paintings: &[(&str, Tensor)]) -> Result<Model> {
+        let predictor = StylePredictor::from_model(self, &Device::Cpu)?;
+        let predicted = paintings.iter();
+        let predicted = predicted.map(|(_, painting)| predictor.predict(painting));
+        let predicted = predicted.collect::<Result<Vec<_>>>()?;
+        let (own, all) = (
+            self.architecture.styles,
+            self.architecture.styles + paintings.len(),
+        );
+        let mut model = self.clone();
+        model
+            .weights
+            .retain(|name, _| !name.starts_with("predictor."));
+        for (name, len) in self.architecture.style_slots() {
+            let mut rows = vec![self.tensor(&name)?.reshape((own, len))?];
+            for tensors in &predicted {
+                rows.push(tensors[&name].unsqueeze(0)?);
+            }
+            let rows = Tensor::cat(&rows, 0)?;
+            // Networks of one style have no dimension for it.
+            let rows = if all == 1 { rows.squeeze(0)? } else { rows };
+            model.weights.insert(name, rows);
         }
-        model.styles = vec![Style {
-            name: name.into(),
+        model.styles.resize(own, Style::default());
+        model.styles.extend(paintings.iter().map(|(name, _)| Style {
+            name: (*name).into(),
             ..Style::default()
-        }];
+        }));
+        model.architecture = Architecture {
+            styles: all,
+            predictor: None,
+            ..self.architecture.clone()
+        };
         Ok(model)
     }
 }
@@ -140,7 +173,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Network, PredictorShape, StyleMix};
+    use crate::network::{Network, PredictorShape};
 
     /// Of three styles, whose predictor says something.
     fn model() -> Result<Model> {
@@ -191,6 +224,21 @@ mod tests {
         for shift in one.values("residual.0.1.norm.bias")? {
             assert!(shift.abs() < 0.5, "{shift}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn own_styles_stay_before_those_of_pictures() -> Result<()> {
+        let model = model()?;
+        let paintings = [("p", painting(30.0)?), ("q", painting(120.0)?)];
+        let with = model.with_styles_of(&paintings)?;
+        assert_eq!(with.architecture.styles, 5);
+        assert_eq!(with.styles[4].name, "q");
+        let name = "down.2.norm.weight";
+        let rows = with.tensor(name)?.to_vec2::<f32>()?;
+        assert_eq!(rows[..3], model.tensor(name)?.to_vec2::<f32>()?);
+        let alone = model.with_style_of(&paintings[1].1, "q")?;
+        assert_eq!(rows[4], alone.values(name)?);
         Ok(())
     }
 

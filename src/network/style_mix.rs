@@ -108,6 +108,13 @@ impl StyleMix {
         &self.parts
     }
 
+    /// Gives each style another number.
+    pub(crate) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
+        for (style, _) in &mut self.parts {
+            *style = number(*style);
+        }
+    }
+
     /// # Errors
     /// If a style of it is beyond the network's.
     pub(super) fn check(&self, styles: usize) -> Result<()> {
