@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How calm `smoothing` makes a film, and what it costs in detail.
+"""How calm `smoothing` and `network-every` make a film, and what they cost in detail.
 
     benches/smoothing.py film.mp4 --model models/scream.safetensors --frames 90
 
-Plays the film through the element twice, each frame by itself and smoothed, and compares
+Plays the film through the element twice, each frame by itself and as asked, and compares
 paintings with the ones before, carried along the film's motion. That motion is OpenCV's
 (dense inverse search, preset medium, at full size), not the element's own. Needs
 PyGObject, numpy and opencv-python-headless; GST_PLUGIN_PATH must lead to the plugin.
@@ -25,7 +25,7 @@ AGREEMENT = 20
 
 def frames(arguments, effect):
     """The film's frames after an element, as arrays of floats."""
-    scale = f"videoscale ! video/x-raw,width={arguments.width} ! " if arguments.width else ""
+    scale = f"videoscale ! video/x-raw,width={arguments.width},pixel-aspect-ratio=1/1 ! " if arguments.width else ""
     pipeline = Gst.parse_launch(
         f"filesrc name=film ! decodebin ! videoconvert ! {scale}{effect} ! videoconvert "
         "! video/x-raw,format=BGR ! appsink name=sink sync=false max-buffers=4"
@@ -46,6 +46,11 @@ def frames(arguments, effect):
         rows = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8)
         rows = rows.reshape(height, -1)[:, : 3 * width]
         found.append(rows.reshape(height, width, 3).astype(np.float32))
+    style = pipeline.get_by_name("style")
+    if style:
+        stats = style.get_property("stats")
+        names = ["carried-frames", "repaired-share", "network-mean-ms", "motion-mean-ms", "total-mean-ms"]
+        print(", ".join(f"{name} {stats.get_value(name):.3g}" for name in names))
     pipeline.set_state(Gst.State.NULL)
     return found
 
@@ -83,21 +88,28 @@ def main():
     parser.add_argument("film")
     parser.add_argument("--model", required=True)
     parser.add_argument("--smoothing", type=float, default=0.8)
+    parser.add_argument("--network-every", type=int, nargs="+", default=[1], help="one or several")
+    parser.add_argument("--save", metavar="FOLDER", help="write frames, paintings by themselves and as asked, side by side")
     parser.add_argument("--start", type=int, default=0, help="first frame that counts")
     parser.add_argument("--frames", type=int, default=90, help="frames that count")
     parser.add_argument("--width", type=int, help="scale the film to so many columns")
     arguments = parser.parse_args()
     Gst.init(None)
-    element = f"faststyle scale=1 model=\"{arguments.model}\" smoothing="
+    element = f"faststyle name=style scale=1 model=\"{arguments.model}\""
     film = frames(arguments, "identity")
-    alone = frames(arguments, element + "0")
-    smoothed = frames(arguments, element + str(arguments.smoothing))
+    alone = frames(arguments, f"{element} smoothing=0")
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grays = [gray(frame) for frame in film]
     motions = [None] + [search.calc(now, before, None) for before, now in zip(grays, grays[1:])]
     by_itself = warp_error(alone, film, motions)
     print(f"{len(film)} frames; warp error: film {warp_error(film, film, motions):.2f}, by itself {by_itself:.2f}")
-    print(f"smoothed {warp_error(smoothed, film, motions) / by_itself:.3f}x, detail kept {detail(smoothed) / detail(alone):.1%}")
+    for every in arguments.network_every:
+        settings = f"smoothing={arguments.smoothing} network-every={every}"
+        calm = frames(arguments, f"{element} {settings}")
+        print(f"{settings}: {warp_error(calm, film, motions) / by_itself:.3f}x, detail kept {detail(calm) / detail(alone):.1%}")
+        if arguments.save:
+            for i, three in enumerate(zip(film, alone, calm)):
+                cv2.imwrite(f"{arguments.save}/{every}-{i:04}.png", np.concatenate(three, axis=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! Once a picture size is known, frames need no new memory.
 
 use gstfaststyle::{Architecture, Model, StyleMix};
-use gstfaststyle::{DeviceChoice, Engine, Image, Options};
+use gstfaststyle::{Blend, Colorimetry, Format, Frame, FrameInfo, FrameMut, Plane, PlaneMut};
+use gstfaststyle::{DeviceChoice, Engine, Image, Options, Painter};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,4 +74,46 @@ fn a_frame_of_a_known_size_allocates_next_to_nothing() {
         }
     });
     assert_eq!(bytes, 0, "a fade");
+
+    let mut painter = Painter::new(engine.prepared().threads().clone());
+    painter.set_model(Some(engine.prepared().clone()));
+    painter.set_smoothing(0.8);
+    for every in [1, 3] {
+        painter.set_network_every(every);
+        film(&mut painter, 7);
+        let bytes = allocated(|| film(&mut painter, 7));
+        assert!(
+            bytes < 10_000,
+            "{bytes} bytes for a film, network every {every}"
+        );
+    }
+}
+
+/// Paints a film in which noise rolls by.
+fn film(painter: &mut Painter, frames: usize) {
+    let info = FrameInfo {
+        format: Format::Gray8,
+        width: 160,
+        height: 120,
+        colorimetry: Colorimetry::SRGB,
+    };
+    static FILM: [u8; 160 * 140] = {
+        let mut film = [0; 160 * 140];
+        let mut i = 0;
+        while i < film.len() {
+            film[i] = (i * i % 251) as u8;
+            i += 1;
+        }
+        film
+    };
+    let mut painting = [0; 160 * 120];
+    for i in 0..frames {
+        let data = &FILM[2 * 160 * i..][..160 * 120];
+        let input = Frame::new(info, [Plane { data, stride: 160 }]).unwrap();
+        let data = &mut painting[..];
+        let mut output = FrameMut::new(info, [PlaneMut { data, stride: 160 }]).unwrap();
+        painter
+            .paint(&input, &mut output, info.size(), Blend::OPAQUE)
+            .unwrap();
+    }
 }

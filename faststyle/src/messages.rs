@@ -1,6 +1,6 @@
 //! Messages on standard error, and results on standard output.
 
-use faststyle_console::printable_lines;
+use gstfaststyle::internals::network::printable_lines;
 use std::fmt::Display;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,7 +12,7 @@ use super::metas::{self, Fate, MetasRead};
 use super::report::Report;
 use super::settings::{FastStylePrecision, Fault, Loaded, Settings};
 use super::started::Started;
-use super::streaming::{Painted, Streaming};
+use super::streaming::Streaming;
 use crate::engine::{DeviceChoice, Painter};
 use gst::glib;
 use gst::prelude::*;
@@ -98,6 +98,15 @@ pub struct FastStyle {
         member = smoothing,
         minimum = 0.0, maximum = 1.0, default = Settings::default().smoothing,
         get, set, mutable_playing, controllable
+    )]
+    #[property(
+        name = "network-every",
+        nick = "Network every",
+        blurb = "Frames from one that the network paints to the next; to those between, the painting before is carried along the motion and repaired where the frame shows something new; 1 = the network paints all, 0 = as few as real time allows, up to 4, in live and synchronized pipelines, else 1",
+        type = u32,
+        member = network_every,
+        minimum = 0, maximum = 60, default = Settings::default().network_every,
+        get, set, mutable_playing, controllable, lax_validation
     )]
     #[property(
         name = "style",
@@ -211,7 +220,7 @@ impl ObjectImpl for FastStyle {
             let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                 .nick("Statistics")
                 .blurb(
-                    "Frame counts, times of the last 256 frames (mean and 95th percentile, \
+                    "Frame counts, key frames, times of the last 256 frames (mean and 95th percentile, \
                      milliseconds), the network's size and device, latency (nanoseconds)",
                 )
                 .read_only()
@@ -474,14 +483,14 @@ impl BaseTransformImpl for FastStyle {
         let settings = lock(&self.settings).frame();
         let streaming = self.streaming().ok_or(gst::FlowError::Flushing)?;
         let result = lock(&streaming).repaint(input, output, &settings);
-        let Painted { timings, size } = result.map_err(|message| {
+        let painted = result.map_err(|message| {
             self.post_error_message(message);
             gst::FlowError::Error
         })?;
-        gst::trace!(CAT, imp = self, "network at {size:?}: {timings:?}");
+        gst::trace!(CAT, imp = self, "{painted:?}");
         let mut report = lock(&self.report);
-        match size {
-            Some(size) => report.styled(timings, begin.elapsed(), size),
+        match painted.size {
+            Some(size) => report.styled(&painted, begin.elapsed(), size),
             None => report.passed_through(),
         }
         let latency_changed = report.latency_changed();

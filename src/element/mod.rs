@@ -57,6 +57,13 @@
  * smallest size takes too long, late frames are dropped, see #GstBaseTransform:qos.
  * Otherwise, for example from file to file, the size is not reduced.
  *
+ * ## Key frames
+ *
+ * With #faststyle:network-every the network paints some frames alone. To the others the
+ * painting before is carried along the motion, and repaired where the frame shows
+ * something new. At 0, key frames become rare, up to every fourth frame, before the size
+ * of the network's picture goes down. On an NVIDIA GPU all frames are key frames.
+ *
  * ## Memory of an NVIDIA GPU
  *
  * Builds with CUDA also accept and produce `video/x-raw(memory:CUDAMemory)` if
@@ -68,7 +75,7 @@
  *
  * ## Latency and statistics
  *
- * The reported latency is the 95th percentile of the time per frame. In live
+ * The reported latency is the 95th percentile of the time per key frame. In live
  * pipelines it is a frame's duration until that has been measured. It is reported
  * again when it has changed by a quarter.
  *
@@ -78,6 +85,9 @@
  * - `frames-in`, `styled`, `dropped`, `passed-through` (guint64): frames since
  *   the start; dropped frames were late, passed-through frames had no model or
  *   #faststyle:strength 0,
+ * - `key-frames`, `carried-frames` (guint64): frames that the network has painted, and
+ *   frames to which the painting before was carried; `repaired-share` (gdouble): the mean
+ *   share of these that was repaired, from 0 to 1,
  * - `convert`, `network`, `upsample`, `motion`, `total`, each with `-mean-ms` and `-p95-ms`
  *   (gdouble): milliseconds of the last 256 frames, mean and 95th percentile,
  * - `network-width`, `network-height` (guint): size of the network's picture,
@@ -113,6 +123,7 @@ mod imp;
 mod loader;
 mod metas;
 mod pace;
+mod painted;
 mod report;
 mod settings;
 mod started;

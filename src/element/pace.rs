@@ -1,10 +1,10 @@
-//! The size at which the network runs, so that frames are done in time.
+//! The size at which the network runs, and how often, so that frames are done in time.
 
 use crate::engine::{FrameTimings, Size};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How the application wants the network's size to be chosen.
+/// How the application wants the network's size and key frames to be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SizePolicy {
     /// Size relative to the frame; 0 for as large as real time allows.
@@ -14,10 +14,16 @@ pub struct SizePolicy {
     /// Size of the strokes relative to those in a picture of [`STROKE_ROWS`]; 0
     /// for strokes as they are at the frame's size.
     pub stroke_scale: f64,
+    /// Frames from one key frame to the next; 0 for as few as real time allows.
+    pub network_every: u32,
 }
 
 /// Rows of the picture that `stroke-scale` refers to.
 pub const STROKE_ROWS: f64 = 480.0;
+
+/// Before the size goes down, the network paints every second frame alone, and so on to
+/// this.
+const MOST_EVERY: u32 = 4;
 
 /// The ratio of each size to the next larger one.
 const STEP: f64 = 0.92;
@@ -45,18 +51,20 @@ const FEW: usize = 8;
 /// The minimum share of the time, if downstream elements need much of it.
 const LEAST_SHARE: f64 = 0.5;
 
-/// Chooses a size for each frame.
+/// Chooses a rung of a ladder for each frame: the size of the network's picture, and how
+/// often the network paints one.
 ///
-/// A frame takes a fixed time and one for each of the network's pixels. Both
-/// are measured, so that the time which another size takes is known before it
-/// is tried. The size goes down as soon as the last few frames have taken nearly
-/// all of the time, and up by one step when there has been time for that for a
-/// while: the longer, the sooner the last rise proved wrong.
+/// A frame takes a fixed time and one for each of the network's pixels, of which the
+/// network's is spread over the frames up to the next key frame. All are measured, so
+/// that the time which another rung takes is known before it is tried. It goes down as
+/// soon as the last few frames have taken nearly all of the time, and up by one rung when
+/// there has been time for that for a while: the longer, the sooner the last rise proved
+/// wrong.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// All sizes, the largest first.
-    sizes: Vec<Size>,
-    /// The largest size that may be chosen.
+    /// The most work first.
+    rungs: Vec<Rung>,
+    /// The first that may be chosen.
     top: usize,
     current: usize,
     /// Time for a frame; none without real time.
@@ -66,22 +74,34 @@ pub struct Pace {
     since_late: Duration,
     /// The costs of the frames since the last change.
     costs: VecDeque<Cost>,
-    /// Whether the first size has been found.
+    /// Whether the first rung that fits has been found.
     converged: bool,
     patience: Duration,
     since_rise: Duration,
+}
+
+/// How much work frames are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rung {
+    size: Size,
+    /// Frames from one key frame to the next.
+    every: u32,
 }
 
 /// The cost of one frame, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     fixed: f64,
-    per_pixel: f64,
+    /// For each pixel, of motion.
+    motion: f64,
+    /// For each pixel, of the network if it painted all frames.
+    network: f64,
 }
 
 impl Cost {
-    fn at(self, size: Size) -> f64 {
-        self.fixed + self.per_pixel * size.area() as f64
+    fn at(self, rung: Rung) -> f64 {
+        let per_pixel = self.motion + self.network / f64::from(rung.every);
+        self.fixed + per_pixel * rung.size.area() as f64
     }
 }
 
@@ -89,15 +109,21 @@ impl Pace {
     /// A pace for frames of this size, with time `budget` for each in real time.
     pub fn new(frame: Size, policy: SizePolicy, budget: Option<Duration>) -> Self {
         let top = wanted(frame, policy);
-        let budget = budget.filter(|budget| policy.scale <= 0.0 && !budget.is_zero());
-        let mut sizes = vec![top];
-        if budget.is_some() {
-            sizes.extend(smaller(top));
+        let adapts = policy.scale <= 0.0 || policy.network_every == 0;
+        let budget = budget.filter(|budget| adapts && !budget.is_zero());
+        let (least, most) = match (policy.network_every, budget) {
+            (0, Some(_)) => (1, MOST_EVERY),
+            (every, _) => (every.max(1), every.max(1)),
+        };
+        let at_top = (least..=most).map(|every| Rung { size: top, every });
+        let mut rungs = Vec::from_iter(at_top);
+        if budget.is_some() && policy.scale <= 0.0 {
+            rungs.extend(smaller(top).map(|size| Rung { size, every: most }));
         }
         // Start small: the first frames are in time on any machine.
-        let current = sizes.len() - 1;
+        let current = rungs.len() - 1;
         Pace {
-            sizes,
+            rungs,
             current,
             budget,
             share: 1.0,
@@ -129,26 +155,38 @@ impl Pace {
 
     /// The size for the next frame.
     pub fn size(&self) -> Size {
-        self.sizes
-            .get(self.current)
-            .copied()
-            .unwrap_or(Size::new(1, 1))
+        self.rung().size
+    }
+
+    /// How far apart key frames are, in frames.
+    pub fn every(&self) -> usize {
+        self.rung().every as usize
+    }
+
+    fn rung(&self) -> Rung {
+        self.rungs.get(self.current).copied().unwrap_or(Rung {
+            size: Size::new(1, 1),
+            every: 1,
+        })
     }
 
     /// Excludes the sizes that are not `possible`, except for the smallest, until
     /// the next call.
     pub fn limit(&mut self, possible: impl Fn(Size) -> bool) {
-        let impossible = self.sizes.iter().take_while(|size| !possible(**size));
-        self.top = impossible.count().min(self.sizes.len().saturating_sub(1));
+        let impossible = self.rungs.iter().take_while(|rung| !possible(rung.size));
+        self.top = impossible.count().min(self.rungs.len().saturating_sub(1));
         self.current = self.current.max(self.top);
     }
 
-    /// Takes the timings of a frame of the current size.
+    /// Takes the timings of a frame of the current size, on which the network has done
+    /// its share of a key frame.
     pub fn observe(&mut self, timings: FrameTimings) {
-        let pixels = self.size().area();
+        let Rung { size, every } = self.rung();
+        let per_pixel = |time: Duration| time.as_secs_f64() / size.area().max(1) as f64;
         self.costs.push_back(Cost {
             fixed: (timings.convert + timings.upsample).as_secs_f64(),
-            per_pixel: (timings.network + timings.motion).as_secs_f64() / pixels.max(1) as f64,
+            motion: per_pixel(timings.motion),
+            network: per_pixel(timings.network) * f64::from(every),
         });
         let Some(budget) = self.budget else {
             self.costs.drain(..self.costs.len().saturating_sub(FEW));
@@ -182,14 +220,14 @@ impl Pace {
             return;
         };
         let cost = Cost {
-            per_pixel: cost.per_pixel * factor,
+            network: cost.network * factor,
             ..cost
         };
         let best = self.best(cost, budget.as_secs_f64() * self.share);
         self.change(best);
     }
 
-    /// Goes from the initial size to the one that fits the measured costs.
+    /// Goes from the initial rung to the one that fits the measured costs.
     fn converge(&mut self, time: f64) {
         // The first frame includes one-time costs.
         if self.costs.len() < 4 {
@@ -204,10 +242,10 @@ impl Pace {
     }
 
     fn adjust(&mut self, budget: Duration, time: f64) {
-        let size = self.size();
+        let rung = self.rung();
         if let Some(cost) = self.typical(FEW)
             && self.costs.len() >= FEW
-            && cost.at(size) > FULL * time
+            && cost.at(rung) > FULL * time
         {
             return self.fall(cost, time);
         }
@@ -215,24 +253,24 @@ impl Pace {
         if self.costs.len() < (frames as usize).max(8) {
             return;
         }
-        let Some(larger) = self.current.checked_sub(1).filter(|&at| at >= self.top) else {
+        let Some(higher) = self.current.checked_sub(1).filter(|&at| at >= self.top) else {
             self.costs.pop_front();
             return;
         };
-        let fits = |cost: Cost| cost.at(self.sizes[larger]) <= COMFORT * time;
+        let fits = |cost: Cost| cost.at(self.rungs[higher]) <= COMFORT * time;
         if self.typical(self.costs.len()).is_some_and(fits) {
             if self.since_rise > 10 * self.patience {
                 self.patience = (self.patience / 2).max(PATIENCE);
             }
             self.since_rise = Duration::ZERO;
-            self.change(larger);
+            self.change(higher);
         } else {
             self.costs.pop_front();
         }
     }
 
     fn fall(&mut self, cost: Cost, time: f64) {
-        let last = self.sizes.len() - 1;
+        let last = self.rungs.len() - 1;
         if self.current == last {
             self.costs.clear();
             return;
@@ -251,26 +289,27 @@ impl Pace {
         }
     }
 
-    /// The largest size that takes at most [`COMFORT`] of the time.
+    /// The highest rung that takes at most [`COMFORT`] of the time.
     fn best(&self, cost: Cost, time: f64) -> usize {
-        let fits = |size: &Size| cost.at(*size) <= COMFORT * time;
-        let smallest = self.sizes.len() - 1;
-        let best = self.sizes.iter().position(fits).unwrap_or(smallest);
+        let fits = |rung: &Rung| cost.at(*rung) <= COMFORT * time;
+        let lowest = self.rungs.len() - 1;
+        let best = self.rungs.iter().position(fits).unwrap_or(lowest);
         best.max(self.top)
     }
 
     /// The mean cost of up to the last `count` frames, trimmed: without the highest
     /// eighth, since those are outliers.
     fn typical(&self, count: usize) -> Option<Cost> {
-        let size = self.size();
+        let rung = self.rung();
         let mut costs = Vec::from_iter(self.costs.iter().rev().take(count).copied());
-        costs.sort_by(|a, b| a.at(size).total_cmp(&b.at(size)));
+        costs.sort_by(|a, b| a.at(rung).total_cmp(&b.at(rung)));
         costs.truncate(costs.len() - costs.len() / FEW);
         let count = costs.len() as f64;
         let mean = |part: fn(&Cost) -> f64| costs.iter().map(part).sum::<f64>() / count;
         (count > 0.0).then(|| Cost {
             fixed: mean(|cost| cost.fixed),
-            per_pixel: mean(|cost| cost.per_pixel),
+            motion: mean(|cost| cost.motion),
+            network: mean(|cost| cost.network),
         })
     }
 }
@@ -323,6 +362,7 @@ mod tests {
         scale: 0.0,
         max_height: 0,
         stroke_scale: 0.0,
+        network_every: 1,
     };
 
     fn millis(ms: f64) -> Duration {
@@ -369,6 +409,7 @@ mod tests {
                 scale,
                 max_height,
                 stroke_scale,
+                network_every: 1,
             };
             let Size { width, height } = Pace::new(Size::new(width, height), policy, None).size();
             (width, height)
@@ -551,5 +592,73 @@ mod tests {
         pace.limit(|_| true);
         run(&mut pace, 1000, |_| 1.0);
         assert_eq!(pace.size(), VGA);
+    }
+
+    /// A machine on which VGA takes the network `vga` milliseconds and motion 6; how long
+    /// the longest frame took after the first rung has been found.
+    fn run_spread(pace: &mut Pace, frames: usize, vga: f64) -> Duration {
+        let frame = |_| {
+            let pixels = pace.size().area() as f64 / VGA.area() as f64;
+            let timings = FrameTimings {
+                convert: millis(2.0),
+                network: millis(vga * pixels / pace.every() as f64),
+                upsample: millis(1.0),
+                motion: millis(6.0 * pixels),
+            };
+            pace.observe(timings);
+            total(timings) + timings.motion
+        };
+        (0..frames).map(frame).max().unwrap_or_default()
+    }
+
+    const BOTH: SizePolicy = SizePolicy {
+        network_every: 0,
+        ..AUTO
+    };
+
+    #[test]
+    fn key_frames_become_rare_before_they_become_small() {
+        for (vga, every) in [(10.0, 1), (30.0, 2), (45.0, 3), (60.0, 4), (150.0, 4)] {
+            let mut pace = Pace::new(VGA, BOTH, Some(BUDGET));
+            assert!(run_spread(&mut pace, 1000, vga) < BUDGET, "{vga}");
+            assert_eq!(pace.every(), every, "{vga}");
+            assert_eq!(pace.size() == VGA, vga < 100.0, "{vga}: {}", pace.size());
+            let mut alone = Pace::new(VGA, AUTO, Some(BUDGET));
+            run_spread(&mut alone, 1000, vga);
+            assert!(alone.size().width <= pace.size().width, "{vga}");
+        }
+    }
+
+    #[test]
+    fn after_a_load_sizes_rise_and_then_key_frames_become_many() {
+        let mut pace = Pace::new(VGA, BOTH, Some(BUDGET));
+        run_spread(&mut pace, 1000, 150.0);
+        assert!(pace.size().width < VGA.width);
+        run_spread(&mut pace, 3000, 10.0);
+        assert_eq!((pace.size(), pace.every()), (VGA, 1));
+        run_spread(&mut pace, 2 * FEW, 60.0);
+        assert_eq!((pace.size(), pace.every()), (VGA, 4));
+    }
+
+    #[test]
+    fn a_fixed_size_or_number_stays() {
+        let fixed = SizePolicy { scale: 0.5, ..BOTH };
+        let mut pace = Pace::new(VGA, fixed, Some(BUDGET));
+        run_spread(&mut pace, 100, 1000.0);
+        assert_eq!((pace.size(), pace.every()), (Size::new(320, 240), 4));
+        run_spread(&mut pace, 1000, 20.0);
+        assert_eq!((pace.size(), pace.every()), (Size::new(320, 240), 1));
+        let every = SizePolicy {
+            network_every: 7,
+            ..AUTO
+        };
+        let mut pace = Pace::new(VGA, every, Some(BUDGET));
+        run_spread(&mut pace, 1000, 70.0);
+        assert_eq!((pace.size(), pace.every()), (VGA, 7));
+        run_spread(&mut pace, 1000, 500.0);
+        assert!(pace.size().width < VGA.width);
+        assert_eq!(pace.every(), 7);
+        // Without real time, nothing needs to be saved.
+        assert_eq!(Pace::new(VGA, BOTH, None).every(), 1);
     }
 }

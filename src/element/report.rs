@@ -1,5 +1,6 @@
 //! The element's statistics and latency.
 
+use super::painted::Painted;
 use crate::engine::{FrameTimings, Prepared, Size};
 use crate::network::printable;
 use crate::ops::cpu::Level;
@@ -30,6 +31,10 @@ pub struct Report {
 struct Frames {
     input: u64,
     styled: u64,
+    /// Key frames that the network has finished.
+    key_frames: u64,
+    /// Those of the styled frames to which the painting before was carried.
+    carried: u64,
     dropped: u64,
     passed_through: u64,
 }
@@ -38,6 +43,9 @@ struct Frames {
 struct Times {
     timings: FrameTimings,
     total: Duration,
+    key_frame: bool,
+    /// The share of the frame that was repaired, if it was carried.
+    repaired: Option<f32>,
 }
 
 /// What runs, and where.
@@ -66,11 +74,18 @@ impl Report {
         self.frames.passed_through += 1;
     }
 
-    /// Counts a styled frame, with its times and the network's size.
-    pub fn styled(&mut self, timings: FrameTimings, total: Duration, size: Size) {
+    /// Counts a styled frame, with its whole time and the network's size.
+    pub fn styled(&mut self, painted: &Painted, total: Duration, size: Size) {
         self.frames.styled += 1;
+        self.frames.key_frames += u64::from(painted.key_frame);
+        self.frames.carried += u64::from(painted.repaired.is_some());
         self.size = size;
-        self.times.push_back(Times { timings, total });
+        self.times.push_back(Times {
+            timings: painted.timings,
+            total,
+            key_frame: painted.key_frame,
+            repaired: painted.repaired,
+        });
         if self.times.len() > WINDOW {
             self.times.pop_front();
         }
@@ -130,7 +145,9 @@ impl Report {
             return false;
         }
         self.latency_due = LATENCY_FRAMES;
-        let recent = self.times.iter().rev().take(2 * LATENCY_FRAMES);
+        // Key frames take the longest: frames in between wait for them.
+        let key_frames = self.times.iter().rev().filter(|times| times.key_frame);
+        let recent = key_frames.take(2 * LATENCY_FRAMES);
         let found = percentile(recent.map(|times| times.total), 0.95);
         let changed = found.abs_diff(self.latency) * 4 > self.latency;
         if changed {
@@ -155,6 +172,9 @@ impl Report {
         let mut structure = gst::Structure::builder("faststyle-stats")
             .field("frames-in", self.frames.input)
             .field("styled", self.frames.styled)
+            .field("key-frames", self.frames.key_frames)
+            .field("carried-frames", self.frames.carried)
+            .field("repaired-share", self.repaired_share())
             .field("dropped", self.frames.dropped)
             .field("passed-through", self.frames.passed_through)
             .field("network-width", self.size.width as u32)
@@ -172,6 +192,15 @@ impl Report {
         self.set_times(&mut structure, "motion", |times| times.timings.motion);
         self.set_times(&mut structure, "total", |times| times.total);
         structure
+    }
+
+    /// The mean share that was repaired of recent frames that were carried.
+    fn repaired_share(&self) -> f64 {
+        let carried = self.times.iter().filter_map(|times| times.repaired);
+        let (count, sum) = carried.fold((0, 0.0), |(count, sum), share| {
+            (count + 1, sum + f64::from(share))
+        });
+        sum / f64::from(count.max(1))
     }
 
     fn set_times(&self, to: &mut gst::Structure, name: &str, part: fn(&Times) -> Duration) {
@@ -200,11 +229,15 @@ mod tests {
 
     fn frame(report: &mut Report, ms: u64) {
         let total = Duration::from_millis(ms);
-        let timings = FrameTimings {
-            network: total / 2,
-            ..FrameTimings::default()
+        let painted = Painted {
+            timings: FrameTimings {
+                network: total / 2,
+                ..FrameTimings::default()
+            },
+            key_frame: true,
+            ..Painted::default()
         };
-        report.styled(timings, total, Size::new(8, 6));
+        report.styled(&painted, total, Size::new(8, 6));
     }
 
     #[test]
@@ -220,6 +253,29 @@ mod tests {
         assert_eq!(get("total-p95-ms"), 95.0);
         assert_eq!(get("network-p95-ms"), 47.5);
         assert_eq!(structure.get::<u64>("styled"), Ok(100));
+    }
+
+    #[test]
+    fn carried_frames_count_in_the_statistics_but_not_in_the_latency() {
+        gst::init().unwrap();
+        let mut report = Report::default();
+        report.expect_latency(Duration::from_millis(33));
+        for _ in 0..2 * LATENCY_FRAMES {
+            frame(&mut report, 50);
+            for repaired in [0.25, 0.125, 0.0] {
+                let painted = Painted {
+                    repaired: Some(repaired),
+                    ..Painted::default()
+                };
+                report.styled(&painted, Duration::from_millis(4), Size::new(8, 6));
+            }
+        }
+        assert!(report.latency_changed());
+        assert_eq!(report.latency(), Duration::from_millis(50));
+        let structure = report.structure();
+        assert_eq!(structure.get::<u64>("key-frames"), Ok(64));
+        assert_eq!(structure.get::<u64>("carried-frames"), Ok(192));
+        assert_eq!(structure.get::<f64>("repaired-share"), Ok(0.125));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::pace::SizePolicy;
 use crate::engine::{
-    DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain,
+    DeviceChoice, EngineError, Options, Precision, Prepared, Threads, error_chain, motion,
 };
 use crate::network::{Found, Library, ModelError, printable, printable_path};
 use gst::glib;
@@ -28,6 +28,8 @@ pub struct Settings {
     pub keep_color: bool,
     /// See [`Painter::set_smoothing`](crate::engine::Painter::set_smoothing).
     pub smoothing: f64,
+    /// See [`SizePolicy`].
+    pub network_every: u32,
     /// A style's name, or a mix of several; none for the model's first.
     pub style: Option<String>,
     /// Milliseconds that a change of style takes.
@@ -59,7 +61,7 @@ pub struct FrameSettings {
     pub style_fade: Duration,
     /// Place along the styles; -1 for none.
     pub style_position: f64,
-    /// How the size of the network's picture is chosen.
+    /// How the size of the network's picture and its key frames are chosen.
     pub size: SizePolicy,
     /// Frames a second to keep up with; 0 for the stream's own.
     pub target_fps: f64,
@@ -115,7 +117,8 @@ impl Default for Settings {
             threads: 0,
             strength: 1.0,
             keep_color: false,
-            smoothing: 0.8,
+            smoothing: motion::DEFAULT_SMOOTHING,
+            network_every: 1,
             style: None,
             style_fade: 1000,
             style_position: -1.0,
@@ -141,6 +144,7 @@ impl Settings {
                 scale: self.scale,
                 max_height: self.max_height,
                 stroke_scale: self.stroke_scale,
+                network_every: self.network_every,
             },
             target_fps: self.target_fps,
         }

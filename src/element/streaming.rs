@@ -5,6 +5,7 @@ use super::caps;
 use super::cuda_memory::Context;
 use super::metas::MetasRead;
 use super::pace::{Pace, SizePolicy};
+use super::painted::Painted;
 use super::settings::FrameSettings;
 use super::styles::{Choice, Fade};
 use crate::engine::frame::FrameInfo;
@@ -50,13 +51,6 @@ struct PaceKey {
     frame: Size,
     policy: SizePolicy,
     real_time: bool,
-}
-
-/// What has been done with one frame.
-pub struct Painted {
-    pub timings: FrameTimings,
-    /// The size of the network's picture, if the network has run.
-    pub size: Option<Size>,
 }
 
 impl Streaming {
@@ -238,6 +232,7 @@ impl Streaming {
         self.painter.set_smoothing(settings.smoothing);
         self.follow(input.pts().map(Duration::from), duration);
         self.update_pace(settings, duration);
+        self.painter.set_network_every(self.pace.every());
         self.fit_memory();
         let Some(negotiated) = &self.negotiated else {
             return Err(gst::error_msg!(
@@ -277,8 +272,12 @@ impl Streaming {
         if painted {
             self.pace.observe(timings);
         }
-        let size = painted.then_some(size);
-        Ok(Painted { timings, size })
+        Ok(Painted {
+            timings,
+            size: painted.then_some(size),
+            key_frame: self.painter.key_frame(),
+            repaired: self.painter.repaired(),
+        })
     }
 
     /// Starts another pace if what it depends on has changed.
@@ -287,11 +286,18 @@ impl Streaming {
             return;
         };
         let budget = self.budget(settings, duration);
+        let mut policy = settings.size;
+        if self.model().is_some_and(|model| model.device().is_cuda()) {
+            // There, all frames are key frames.
+            policy.network_every = 1;
+        }
         let key = PaceKey {
             frame: negotiated.input_frame.size(),
-            policy: settings.size,
+            policy,
             real_time: budget.is_some(),
         };
+        // Where frames are shown as they come, all are to take the same time.
+        self.painter.set_spread(key.real_time);
         if self.pace_key != Some(key) {
             let before = std::mem::take(&mut self.pace);
             self.pace = Pace::after(before, key.frame, key.policy, budget);

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod device;
 mod error;
+mod film;
 pub mod frame;
 mod image;
 pub mod memory;
@@ -24,6 +25,7 @@ pub mod resize;
 mod styles;
 mod threads;
 mod tiles;
+mod timings;
 pub mod tone;
 pub mod upsample;
 
@@ -33,11 +35,12 @@ pub use blend::Blend;
 pub use device::DeviceChoice;
 pub use error::{EngineError, error_chain};
 pub use image::Image;
-pub use painter::{FrameTimings, Painter};
+pub use painter::Painter;
 pub use precision::Precision;
 pub use prepared::{Options, Prepared};
 pub use threads::Threads;
 pub use tiles::Canvas;
+pub use timings::FrameTimings;
 
 use crate::network::{Model, Network, StyleMix};
 use crate::ops::Backend;
@@ -166,6 +169,37 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Begins with a picture, of which [`Self::advance`] does a part at a time. What has
+    /// been begun before is given up.
+    pub(crate) fn begin(&mut self) {
+        if let Runner::Cpu(network) = &mut self.runner {
+            network.begin();
+        }
+    }
+
+    /// Goes on to repaint `picture`, the same since [`Self::begin`], until `share` of the
+    /// work is done, from 0 to 1: layer by layer with our kernels on the CPU, else all at
+    /// the end. Whether all is done, and `styled` the result.
+    ///
+    /// # Errors
+    /// As [`Self::stylize`].
+    pub(crate) fn advance(
+        &mut self,
+        picture: &Image,
+        share: f64,
+        styled: &mut Image,
+    ) -> Result<bool, EngineError> {
+        picture.check()?;
+        match &mut self.runner {
+            Runner::Cpu(network) => self
+                .prepared
+                .threads
+                .run(|| network.advance(picture, share, styled)),
+            _ if share < 1.0 => Ok(false),
+            _ => self.stylize(picture, styled).map(|()| true),
+        }
     }
 
     /// Repaints `canvas`: at once or, if that takes more than `memory` bytes,

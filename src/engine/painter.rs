@@ -4,35 +4,22 @@
 use super::CudaNetwork;
 #[cfg(feature = "cuda")]
 use super::cuda::{Source, Target};
+use super::film::Film;
 use super::frame::{Frame, FrameMut};
-use super::motion::{self, Smoother};
 use super::pixels;
+use super::timings::{FrameTimings, Stopwatch};
 use super::upsample::{self, Upsampler};
-use super::{Blend, Engine, EngineError, Image, Prepared, Size, Threads, memory, resize, tiles};
+use super::{Blend, Engine, EngineError, Image, Prepared, Size, Threads};
+use super::{memory, resize, styles, tiles};
 use crate::network::StyleMix;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long the parts of the work on a frame took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FrameTimings {
-    /// From the frame's format and into the other's.
-    pub convert: Duration,
-    /// The network.
-    pub network: Duration,
-    /// Down to the network's size, and up again.
-    pub upsample: Duration,
-    /// Finding the motion, and blending with the painting before.
-    pub motion: Duration,
-}
 
 /// Paints frames one after the other, with a model or without.
 pub struct Painter {
     threads: Threads,
     engine: Option<Engine>,
     upsampler: Upsampler,
-    smoother: Smoother,
-    smoothing: f32,
+    film: Film,
     /// The frame, before and after.
     picture: Image,
     styled: Image,
@@ -51,8 +38,7 @@ impl Painter {
             threads,
             engine: None,
             upsampler: Upsampler::default(),
-            smoother: Smoother::default(),
-            smoothing: 0.0,
+            film: Film::default(),
             picture: Image::default(),
             styled: Image::default(),
             small: Image::default(),
@@ -65,6 +51,7 @@ impl Painter {
     /// styles. Forgets the frames before, see [`Self::reset`].
     pub fn set_model(&mut self, model: Option<Arc<Prepared>>) {
         self.reset();
+        self.film.set_mix(&StyleMix::default());
         match (&mut self.engine, model) {
             (Some(engine), Some(model)) => engine.set_model(model),
             (engine, model) => {
@@ -74,16 +61,23 @@ impl Painter {
         }
     }
 
-    /// Paints in this mix of the model's styles from the next frame on. Without a
-    /// model, it does nothing. See [`Engine::set_mix`].
+    /// Paints in this mix of the model's styles from the next key frame on, which is the
+    /// next frame unless [`Self::set_network_every`] says otherwise. Without a model, it
+    /// does nothing. See [`Engine::set_mix`].
     ///
     /// # Errors
     /// [`EngineError::NoStyle`], and what the device reports.
     pub fn set_mix(&mut self, mix: &StyleMix) -> Result<(), EngineError> {
-        match &mut self.engine {
-            Some(engine) => engine.set_mix(mix),
-            None => Ok(()),
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        styles::check(mix, engine.prepared().architecture().styles)?;
+        self.film.set_mix(mix);
+        #[cfg(feature = "cuda")]
+        if let Some(network) = engine.on_cuda() {
+            network.set_mix(mix)?;
         }
+        Ok(())
     }
 
     /// How much of the painting before is kept, carried along the film's motion, where
@@ -93,16 +87,48 @@ impl Painter {
     /// Frames are then to be painted in their order, and [`Self::reset`] says where
     /// one does not follow the one before.
     pub fn set_smoothing(&mut self, smoothing: f32) {
-        self.smoothing = smoothing.clamp(0.0, 1.0);
-        if self.smoothing == 0.0 {
-            self.reset();
-        }
+        self.film.set_smoothing(smoothing);
+    }
+
+    /// Lets the network paint every `every`th frame alone: key frames. To the frames in
+    /// between, the painting before is carried along the film's motion, and repaired from
+    /// the frame where that shows something else than before. That takes a small part of
+    /// the network's time. From 1, all frames, the default; 0 counts as 1. Takes effect
+    /// with the next frame.
+    ///
+    /// A frame becomes a key frame earlier after a cut or a [reset](Self::reset), and
+    /// where too much of it would have to be repaired. While the mix of styles changes, key
+    /// frames are at most four frames apart. Frames are to be painted in their order, as
+    /// with [smoothing](Self::set_smoothing). On a CUDA device all frames are key frames.
+    pub fn set_network_every(&mut self, every: usize) {
+        self.film.set_network_every(every);
+    }
+
+    /// Whether key frames that are not all frames are painted part by part, a part with
+    /// each frame, so that all frames take the same time. Their paintings come so many
+    /// frames late and are carried to where things have moved by then: more of what is
+    /// seen is carried farther. For films that play while they are painted. Not at the
+    /// beginning. Frames that cannot be carried are painted whole, and all with networks
+    /// that have no fast kernels.
+    pub fn set_spread(&mut self, spread: bool) {
+        self.film.set_spread(spread);
+    }
+
+    /// Whether the network has finished a key frame with the frame painted last.
+    pub fn key_frame(&self) -> bool {
+        self.film.key_frame()
+    }
+
+    /// The share of the frame painted last, from 0 to 1, that motion could not explain
+    /// and that was repaired, if the painting before was carried to it.
+    pub fn repaired(&self) -> Option<f32> {
+        self.film.repaired()
     }
 
     /// Forgets the frames before: the next is the first of another film or place.
     /// Cuts within a film need no reset, they are found.
     pub fn reset(&mut self) {
-        self.smoother.reset();
+        self.film.reset();
     }
 
     /// The model in use.
@@ -138,13 +164,9 @@ impl Painter {
             true => 0,
             false => upsample::memory_needed(size),
         };
-        let smoother = match self.smoothing {
-            0.0 => 0,
-            _ => motion::memory_needed(size),
-        };
         network
             .saturating_add(upsampler)
-            .saturating_add(smoother)
+            .saturating_add(self.film.memory_needed(size))
             .saturating_add(tiles::pictures_memory(frame))
     }
 
@@ -179,9 +201,11 @@ impl Painter {
     ) -> Result<FrameTimings, EngineError> {
         let mut timings = FrameTimings::default();
         let mut watch = Stopwatch::start();
+        self.film.skip(false);
         #[cfg(feature = "cuda")]
         if let Some(network) = self.network_on_cuda(blend) {
             let kernels = network.paint(input, output, size, blend)?;
+            self.film.skip(true);
             return Ok(FrameTimings::on_device(kernels, watch.lap()));
         }
         pixels::read(input, &mut self.picture);
@@ -193,26 +217,19 @@ impl Painter {
             return Ok(timings);
         };
 
-        let (picture, styled) = (&self.picture, &mut self.styled);
-        let mut smooth = |picture: &Image, painted: &mut Image| {
-            if self.smoothing > 0.0 {
-                self.smoother.smooth(picture, painted, self.smoothing);
-            }
-        };
+        let picture = &self.picture;
+        let styled;
         if size == picture.size() {
-            engine.stylize(picture, styled)?;
-            timings.network += watch.lap();
-            smooth(picture, styled);
-            timings.motion += watch.lap();
+            styled = (self.film).paint(engine, picture, &mut self.styled, &mut timings)?;
+            watch.lap();
         } else {
             resize::shrink(picture, size, &mut self.small);
             timings.upsample += watch.lap();
-            engine.stylize(&self.small, &mut self.small_styled)?;
-            timings.network += watch.lap();
-            smooth(&self.small, &mut self.small_styled);
-            timings.motion += watch.lap();
-            self.upsampler
-                .run(picture, &self.small, &self.small_styled, styled);
+            let (small, small_styled) = (&self.small, &mut self.small_styled);
+            let painting = (self.film).paint(engine, small, small_styled, &mut timings)?;
+            watch.lap();
+            (self.upsampler).run(picture, small, painting, &mut self.styled);
+            styled = &self.styled;
             timings.upsample += watch.lap();
         }
 
@@ -243,6 +260,7 @@ impl Painter {
             return Ok(None);
         };
         let kernels = threads.run(|| network.paint_directly(input, output, size, blend))?;
+        self.film.skip(true);
         Ok(Some(FrameTimings::on_device(kernels, watch.lap())))
     }
 
@@ -254,31 +272,5 @@ impl Painter {
     fn network_on_cuda(&mut self, blend: Blend) -> Option<&mut CudaNetwork> {
         let engine = self.engine.as_mut().filter(|_| blend.strength > 0.0);
         engine.and_then(Engine::on_cuda)
-    }
-}
-
-#[cfg(feature = "cuda")]
-impl FrameTimings {
-    /// The timings of a frame painted on a device: all but the kernels were copies.
-    fn on_device(kernels: Duration, total: Duration) -> Self {
-        FrameTimings {
-            network: kernels,
-            convert: total.saturating_sub(kernels),
-            ..FrameTimings::default()
-        }
-    }
-}
-
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn start() -> Self {
-        Stopwatch(Instant::now())
-    }
-
-    /// The time since the last lap.
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.0, now)
     }
 }

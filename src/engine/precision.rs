@@ -20,8 +20,8 @@ pub enum Precision {
     /// 16-bit floats of 8 significant bits and as large as 32-bit ones, with
     /// 32-bit sums: for networks whose numbers are too large for `F16`.
     Bf16,
-    /// The fastest that is good enough to look at: on a CPU with AVX-512 VNNI,
-    /// products of 16-bit integers in all layers but the first and the last,
+    /// The fastest that is good enough to look at: on a CPU with AVX2 or AVX-512
+    /// VNNI, products of 16-bit integers in all layers but the first and the last,
     /// which gain nothing from it; on a CUDA device `F16`; elsewhere `F32`.
     Fast,
 }

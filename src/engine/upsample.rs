@@ -135,6 +135,7 @@ impl Upsampler {
         let rows = rows_per_task(small.size());
         self.sources.resize(row * height, 0.0);
         (self.sources.par_chunks_mut(row * rows))
+            .with_max_len(1)
             .enumerate()
             .for_each(|(task, sources)| {
                 let first = task * rows;
@@ -159,6 +160,7 @@ impl Upsampler {
             sharpen: second_differences(size, full),
         };
         (self.fields.par_chunks_mut(FIELDS * stride * rows))
+            .with_max_len(1)
             .zip(self.sums.par_chunks_mut(SUMS * stride))
             .enumerate()
             .for_each(|(task, (fields, sums))| {
@@ -185,6 +187,7 @@ impl Upsampler {
         let planes = out.planes_mut();
         let [r, g, b] = planes.map(|plane| plane.par_chunks_mut(rows * width));
         (r.zip(g).zip(b).zip(self.wide.par_chunks_mut(wide)))
+            .with_max_len(1)
             .enumerate()
             .for_each(|(task, (((r, g), b), wide))| {
                 level.run(Enlarge {

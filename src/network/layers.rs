@@ -62,6 +62,12 @@ pub enum Residual {
 }
 
 impl LayerSpec {
+    /// Products of weights and numbers, for each pixel of the network's picture.
+    pub fn products_per_pixel(&self) -> f64 {
+        let products = self.kernel * self.kernel * self.inputs * self.outputs;
+        products as f64 / (self.output_scale() * self.output_scale()) as f64
+    }
+
     /// The name of its kernels, `[outputs, inputs, kernel, kernel]`.
     pub fn weight(&self) -> String {
         format!("{}.conv.weight", self.name)
@@ -198,11 +204,10 @@ impl Architecture {
     /// Products of two numbers that each pixel of a picture takes, about: what
     /// a network costs, beside another.
     pub fn products_per_pixel(&self) -> f64 {
-        let products = |layer: LayerSpec| {
-            let products = layer.kernel * layer.kernel * layer.inputs * layer.outputs;
-            products as f64 / (layer.output_scale() * layer.output_scale()) as f64
-        };
-        self.layers().into_iter().map(products).sum()
+        self.layers()
+            .iter()
+            .map(LayerSpec::products_per_pixel)
+            .sum()
     }
 
     /// How far from a pixel of the result the pixels of the picture can be that

@@ -23,7 +23,7 @@ pub use error::ModelError;
 pub use layers::{LayerSpec, Residual, SIDE_MULTIPLE, Tail};
 pub use library::{Entry, Found, Library, NotFound};
 pub use model::{Contents, FORMAT_VERSION, Model, ModelFile, is_stream, write_atomically};
-pub use printable::{Printable, printable, printable_path};
+pub use printable::{Printable, acts, printable, printable_lines, printable_path};
 pub use style::Style;
 pub use style_mix::StyleMix;
 pub use transformer::Network;

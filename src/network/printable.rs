@@ -31,7 +31,7 @@ struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Escape<'_, '_> {
     fn write_str(&mut self, mut text: &str) -> fmt::Result {
-        while let Some(at) = text.find(must_be_escaped) {
+        while let Some(at) = text.find(acts) {
             let (before, rest) = text.split_at(at);
             self.0.write_str(before)?;
             let mut rest = rest.chars();
@@ -44,9 +44,19 @@ impl Write for Escape<'_, '_> {
     }
 }
 
-/// Control characters, ends of lines and paragraphs, and marks that turn the
-/// direction of what follows.
-fn must_be_escaped(character: char) -> bool {
+/// `text` with the same escapes, but line ends and tabs as they are.
+pub fn printable_lines(text: &str) -> String {
+    let parts = text.split_inclusive(['\n', '\t']);
+    let shown = parts.map(|part| match part.strip_suffix(['\n', '\t']) {
+        Some(before) => format!("{}{}", printable(before), &part[before.len()..]),
+        None => printable(part).to_string(),
+    });
+    shown.collect()
+}
+
+/// Whether a character would act: control characters, ends of lines and paragraphs, and
+/// marks that turn the direction of what follows.
+pub fn acts(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -65,6 +75,17 @@ mod tests {
         );
         for plain in ["", "Der Schrei, 1893", "神奈川沖浪裏", r"C:\models"] {
             assert_eq!(text(plain), plain);
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        for (text, expected) in [
+            ("Wörter\tund\nZeilen", "Wörter\tund\nZeilen"),
+            ("\u{1b}[2J\r\u{9b}31m\u{7}", r"\u{1b}[2J\r\u{9b}31m\u{7}"),
+            ("\u{202e}gpj.exe\n", "\\u{202e}gpj.exe\n"),
+        ] {
+            assert_eq!(printable_lines(text), expected);
         }
     }
 

@@ -6,6 +6,7 @@ mod common;
 mod crop;
 mod errors;
 mod frames;
+mod key_frames;
 mod layout;
 mod negotiation;
 mod robust;

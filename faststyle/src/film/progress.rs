@@ -2,8 +2,8 @@
 
 use super::segment::Plan;
 use crate::messages::say;
-use faststyle_console::printable_lines;
 use gst::ClockTime;
+use gstfaststyle::internals::network::printable_lines;
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -76,9 +76,9 @@ pub struct Scratch {
 }
 
 /// What the layers share while a picture passes through them.
-pub struct Pass<'a> {
+pub struct Pass<'a, 'n> {
     pub level: Level,
-    pub norms: Norms<'a>,
+    pub norms: &'a mut Norms<'n>,
     /// The style's row.
     pub style: &'a [f32],
     pub scratch: &'a mut Scratch,
@@ -86,7 +86,7 @@ pub struct Pass<'a> {
     pub width: usize,
 }
 
-impl Pass<'_> {
+impl Pass<'_, '_> {
     /// Where a convolution is to gather the moments of its result, if it is.
     fn epilogue(&mut self) -> Epilogue<'_> {
         Epilogue {

@@ -49,6 +49,18 @@ pub struct CpuNetwork {
     style: MixedStyle,
     plan: Plan,
     memory: Memory,
+    progress: Progress,
+}
+
+/// How far a picture has come through the network.
+#[derive(Default)]
+struct Progress {
+    /// Layers that are done.
+    layers: usize,
+    /// Whether the image in work is in the second buffer.
+    swapped: bool,
+    /// Whether a normalisation is still to be done to it.
+    due: bool,
 }
 
 /// Memory for one picture on its way through the network.
@@ -109,6 +121,7 @@ impl CpuNetwork {
             weights,
             plan: Plan::default(),
             memory: Memory::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -209,7 +222,68 @@ impl CpuNetwork {
     fn forward(
         &mut self,
         picture: &Image,
-        norms: Norms,
+        mut norms: Norms,
+        tone: Tone,
+        styled: &mut Image,
+    ) -> ControlFlow<()> {
+        self.begin();
+        while !self.is_done() {
+            self.step(picture, &mut norms, tone, styled)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Begins with a picture, of which [`Self::advance`] does a part at a time. What has
+    /// been begun before is given up.
+    pub fn begin(&mut self) {
+        self.progress = Progress::default();
+    }
+
+    /// Goes on to repaint `picture`, the same since [`Self::begin`], as
+    /// [`Self::stylize`] does at once, until `share` of all work is done, from 0 to 1.
+    /// Whole layers are run. Whether all is done, and `styled` the result.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`].
+    pub fn advance(
+        &mut self,
+        picture: &Image,
+        share: f64,
+        styled: &mut Image,
+    ) -> Result<bool, EngineError> {
+        self.prepare(picture.size())?;
+        let wanted = share * self.weights.architecture.products_per_pixel();
+        while !self.is_done() && (share >= 1.0 || self.products_done() < wanted) {
+            let tone = match self.progress.layers + 1 == self.weights.specs.len() {
+                true => Tone::of(picture),
+                // The last layer alone needs it.
+                false => Tone::NONE,
+            };
+            // All statistics are the picture's own: it never breaks.
+            let flow = self.step(picture, &mut Norms::Own, tone, styled);
+            if flow.is_break() {
+                return Err(EngineError::Statistics);
+            }
+        }
+        Ok(self.is_done())
+    }
+
+    fn is_done(&self) -> bool {
+        self.progress.layers == self.weights.specs.len()
+    }
+
+    /// For each pixel, in all layers that are done and half of the next.
+    fn products_done(&self) -> f64 {
+        let products = LayerSpec::products_per_pixel;
+        let (done, rest) = self.weights.specs.split_at(self.progress.layers);
+        done.iter().map(products).sum::<f64>() + 0.5 * rest.first().map_or(0.0, products)
+    }
+
+    /// Runs the next layer.
+    fn step(
+        &mut self,
+        picture: &Image,
+        norms: &mut Norms,
         tone: Tone,
         styled: &mut Image,
     ) -> ControlFlow<()> {
@@ -228,8 +302,16 @@ impl CpuNetwork {
             pending,
             next,
         } = &mut self.memory;
-        let (mut from, mut to) = (from, to);
-        let [first_plan, inner_plans @ .., last_plan] = &self.plan.layers[..] else {
+        let Progress {
+            layers,
+            swapped,
+            due,
+        } = &mut self.progress;
+        let (from, to) = match *swapped {
+            false => (from, to),
+            true => (to, from),
+        };
+        let Some(plan) = self.plan.layers.get(*layers) else {
             return ControlFlow::Break(());
         };
         let full = self.plan.full;
@@ -241,22 +323,14 @@ impl CpuNetwork {
             width: full.width,
         };
 
-        input_output::enter(
-            picture,
-            &first_plan.border,
-            architecture.input_range,
-            padded,
-        );
-        let out = &mut from[..first_plan.output_len];
-        first.forward(padded, pass, next, out)?;
-        std::mem::swap(pending, next);
-        // Whether `pending` is still to be done to the image in work.
-        let mut due = true;
-
-        for (layer, plan) in inner.iter().zip(inner_plans) {
+        if *layers == 0 {
+            input_output::enter(picture, &plan.border, architecture.input_range, padded);
+            first.forward(padded, pass, next, &mut from[..plan.output_len])?;
+            *due = true;
+        } else if let Some(layer) = inner.get(*layers - 1) {
             // Residual blocks add to the smallest image, so nothing may be pending
             // on it. Without blocks the same is done, which rounds alike.
-            if layer.spec.input_scale == SIDE_MULTIPLE && std::mem::take(&mut due) {
+            if layer.spec.input_scale == SIDE_MULTIPLE && std::mem::take(due) {
                 apply_in_place(*level, pending, true, &mut from[..plan.input_len]);
             }
             match layer.spec.residual {
@@ -268,8 +342,8 @@ impl CpuNetwork {
                     };
                     let out = &mut to[..plan.output_len];
                     layer.forward(x, &plan.border, pass, next, out)?;
-                    due = true;
-                    std::mem::swap(&mut from, &mut to);
+                    *due = true;
+                    *swapped = !*swapped;
                 }
                 Residual::First => {
                     let x = Activation {
@@ -293,18 +367,19 @@ impl CpuNetwork {
                     add(*level, out, next, &mut from[..plan.output_len]);
                 }
             }
-            std::mem::swap(pending, next);
+        } else {
+            let x = Activation {
+                data: &from[..plan.input_len],
+                size: plan.size,
+                pending: due.then_some(pending),
+            };
+            let sums = &mut to[..last.sums_len(full)];
+            let layout = last.forward(x, &plan.border, pass, next, sums)?;
+            let map = architecture.output_map;
+            input_output::leave(&layout, sums, next, map, (picture, tone), styled);
         }
-
-        let x = Activation {
-            data: &from[..last_plan.input_len],
-            size: last_plan.size,
-            pending: due.then_some(pending),
-        };
-        let sums = &mut to[..last.sums_len(full)];
-        let layout = last.forward(x, &last_plan.border, pass, next, sums)?;
-        let map = architecture.output_map;
-        input_output::leave(&layout, sums, next, map, (picture, tone), styled);
+        std::mem::swap(pending, next);
+        *layers += 1;
         ControlFlow::Continue(())
     }
 
@@ -337,6 +412,7 @@ impl CpuNetwork {
         if self.plan.fits(size) {
             return Ok(());
         }
+        self.begin();
         // In case that memory does not suffice: nothing fits then.
         self.plan = Plan::default();
         let Lengths {

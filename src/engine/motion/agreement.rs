@@ -99,8 +99,11 @@ impl Sample {
 /// How much of the painting before is taken, at half the picture's size.
 #[derive(Default)]
 pub struct Agreement {
+    size: Size,
     differences: Vec<f32>,
     weights: Weights,
+    /// The sum of each row's weights.
+    sums: Vec<f32>,
 }
 
 /// A weight for each pixel at half the picture's size. Rows have [`Flow::SIDE`]
@@ -112,6 +115,11 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Width and height.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
     fn stride(&self) -> usize {
         self.size.width + 2 * Flow::SIDE
     }
@@ -129,19 +137,11 @@ impl Agreement {
         &self.weights
     }
 
-    /// Compares `now` with `before`, carried along `flow`. Weights reach `most` where
-    /// the two are alike.
-    pub fn measure(
-        &mut self,
-        level: Level,
-        now: &Pyramid,
-        before: &Pyramid,
-        flow: &Flow,
-        most: f32,
-    ) {
-        let size = flow.size();
-        self.differences.resize(size.area(), 0.0);
-        (self.differences.par_chunks_mut(size.width))
+    /// Compares `now` with `before`, carried along `flow`.
+    pub fn compare(&mut self, level: Level, now: &Pyramid, before: &Pyramid, flow: &Flow) {
+        self.size = flow.size();
+        self.differences.resize(self.size.area(), 0.0);
+        (self.differences.par_chunks_mut(self.size.width))
             .with_min_len(ROWS_PER_TASK)
             .enumerate()
             .for_each(|(y, out)| {
@@ -153,21 +153,31 @@ impl Agreement {
                     out,
                 });
             });
+    }
+
+    /// Finds weights that reach `scale` where the two that were compared last are alike,
+    /// and not more than 1. Gives their mean.
+    pub fn weigh(&mut self, level: Level, scale: f32) -> f32 {
+        let size = self.size;
         self.weights.size = size;
         let stride = self.weights.stride();
         self.weights.data.resize(stride * size.height, 0.0);
+        self.sums.resize(size.height, 0.0);
         let differences = &self.differences;
         (self.weights.data.par_chunks_mut(stride))
+            .zip(&mut self.sums)
             .with_min_len(ROWS_PER_TASK)
             .enumerate()
-            .for_each(|(y, out)| {
+            .for_each(|(y, (out, sum))| {
                 let rows = [y.saturating_sub(1), y, (y + 1).min(size.height - 1)];
-                level.run(WeighRow {
+                *sum = level.run(WeighRow {
                     differences: rows.map(|y| &differences[y * size.width..][..size.width]),
-                    most,
+                    scale,
                     out,
                 });
             });
+        // In the rows' order: the sum does not depend on the threads.
+        self.sums.iter().sum::<f32>() / size.area() as f32
     }
 }
 
@@ -210,18 +220,18 @@ impl Kernel for CompareRow<'_> {
     }
 }
 
-/// Weights of a row, from its differences and those above and below.
+/// Weights of a row, from its differences and those above and below, and their sum.
 struct WeighRow<'a> {
     differences: [&'a [f32]; 3],
-    most: f32,
+    scale: f32,
     out: &'a mut [f32],
 }
 
 impl Kernel for WeighRow<'_> {
-    type Output = ();
+    type Output = f32;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, _: S) -> f32 {
         let [above, here, below] = self.differences;
         let width = here.len();
         let (side, rest) = self.out.split_at_mut(Flow::SIDE);
@@ -236,11 +246,14 @@ impl Kernel for WeighRow<'_> {
             row[x] = left + here + right;
             left = here;
         }
+        let mut sum = 0.0;
         for weight in row.iter_mut() {
-            *weight = self.most * falloff(*weight / 9.0);
+            *weight = (self.scale * falloff(*weight / 9.0)).min(1.0);
+            sum += *weight;
         }
         side.fill(row[0]);
         other_side.fill(row[width - 1]);
+        sum
     }
 }
 

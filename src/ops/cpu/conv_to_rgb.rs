@@ -53,6 +53,7 @@ pub fn convolve(
     let vectors = shape.kernel * shape.kernel * blocks * OUTPUTS;
     assert_eq!(weights.0.len(), vectors * LANES);
     out.par_chunks_mut(shape.width() * OUTPUTS)
+        .with_max_len(1)
         .enumerate()
         .for_each(|(i, out)| {
             let (image, row) = (i / shape.height(), i % shape.height());

@@ -3,7 +3,7 @@
 
 use super::gemm::{Gemm, Product, Start};
 use super::pack::{PANEL, Panels};
-use super::{Kernel, LANES, Level, SharedMut};
+use super::{Kernel, LANES, Level, ROWS_TAKEN, SharedMut};
 use rayon::prelude::*;
 
 /// Sizes of a convolution over a padded batch `[n, padded_height, padded_width,
@@ -74,6 +74,7 @@ pub fn pad_into(
     let row_len = width * channels;
     padded
         .par_chunks_mut(columns.len() * channels)
+        .with_max_len(ROWS_TAKEN)
         .enumerate()
         .for_each(|(i, out)| {
             let (image, row) = (i / rows.len(), rows[i % rows.len()]);
@@ -150,6 +151,7 @@ pub fn convolve(
     assert!(bias.is_none_or(|bias| bias.len() >= shape.outputs.next_multiple_of(LANES)));
     let row_len = shape.width() * shape.outputs;
     out.par_chunks_mut(row_len)
+        .with_max_len(1)
         .enumerate()
         .for_each(|(i, out)| {
             let (image, row) = (i / shape.height(), i % shape.height());

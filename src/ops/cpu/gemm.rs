@@ -2,9 +2,9 @@
 //! memory, times one or two vectors of columns of B, summed in registers.
 
 use super::LANES;
-#[cfg(target_arch = "x86_64")]
-use super::arithmetic::VnniPairs;
 use super::arithmetic::{Arithmetic, Floats};
+#[cfg(target_arch = "x86_64")]
+use super::arithmetic::{MaddPairs, VnniPairs, VnniPairs256};
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -60,6 +60,27 @@ impl Gemm for Avx2 {
         // SAFETY: the token shows that the CPU has AVX2 and FMA; the rest is
         // the caller's.
         unsafe { run(self, product) }
+    }
+
+    #[inline(always)]
+    unsafe fn product_of_pairs(self, product: Product) {
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn run(simd: Avx2, product: Product) {
+            // SAFETY: the caller's.
+            unsafe { product.run::<_, MaddPairs>(simd) }
+        }
+        #[target_feature(enable = "avxvnni,avx2,fma")]
+        unsafe fn run_vnni(simd: Avx2, product: Product) {
+            // SAFETY: the caller's.
+            unsafe { product.run::<_, VnniPairs256>(simd) }
+        }
+        // SAFETY: as above; the CPU has AVX-VNNI where `run_vnni` is called.
+        unsafe {
+            match is_x86_feature_detected!("avxvnni") {
+                true => run_vnni(self, product),
+                false => run(self, product),
+            }
+        }
     }
 }
 
@@ -178,9 +199,51 @@ impl Product {
     /// # Safety
     /// As for [`Gemm::product`].
     #[inline(always)]
-    unsafe fn run<S: Simd, E: Arithmetic<S>>(mut self, simd: S) {
+    unsafe fn run<S: Simd, E: Arithmetic<S>>(self, simd: S) {
+        // SAFETY: the caller's, and all of the product or parts of it.
+        unsafe {
+            if S::ROWS_2 == 0 && self.columns > LANES {
+                let [first, second] = self.vectors();
+                first.run_strips::<S, E>(simd);
+                second.run_strips::<S, E>(simd);
+            } else {
+                self.run_strips::<S, E>(simd);
+            }
+        }
+    }
+
+    /// The products with each of two vectors of columns.
+    #[inline(always)]
+    fn vectors(self) -> [Self; 2] {
+        let first = Product {
+            columns: LANES,
+            ..self
+        };
+        let second = Product {
+            b: self.b.wrapping_add(LANES),
+            c: self.c.wrapping_add(LANES),
+            columns: self.columns - LANES,
+            start: match self.start {
+                Start::Bias(bias) => Start::Bias(bias.wrapping_add(LANES)),
+                start => start,
+            },
+            scale: self.scale.map(|scale| Scale {
+                columns: scale.columns.wrapping_add(LANES),
+                ..scale
+            }),
+            ..self
+        };
+        [first, second]
+    }
+
+    /// Computes it, strip by strip of its rows.
+    ///
+    /// # Safety
+    /// As for [`Gemm::product`].
+    #[inline(always)]
+    unsafe fn run_strips<S: Simd, E: Arithmetic<S>>(mut self, simd: S) {
         let two = self.columns > LANES;
-        let limit = if two { S::ROWS_2 } else { S::ROWS_1 };
+        let limit = if two { S::ROWS_2 } else { E::ROWS_1 };
         // Strips of about equal height: 15 rows are 8 and 7, not 14 and 1.
         let mut left = self.rows;
         while left > 0 {
@@ -309,7 +372,7 @@ macro_rules! kernels {
                     S: Simd,
                     E: Arithmetic<S>,
                 {
-                    if $count > if V == 2 { S::ROWS_2 } else { S::ROWS_1 } {
+                    if $count > if V == 2 { S::ROWS_2 } else { E::ROWS_1 } {
                         return; // Never asked for: spares the code.
                     }
                     // One stride is 1, and the compiler should know.

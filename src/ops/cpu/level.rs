@@ -78,10 +78,12 @@ impl Level {
     /// Whether products of pairs of 16-bit integers are faster here than those
     /// of floats.
     pub fn multiplies_pairs(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self == Level::Avx512 && is_x86_feature_detected!("avx512vnni");
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        match self {
+            Level::Avx2 => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => is_x86_feature_detected!("avx512vnni"),
+            _ => false,
+        }
     }
 
     /// Runs `kernel` with this level's instructions.

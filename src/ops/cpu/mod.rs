@@ -3,6 +3,10 @@
 //! Every kernel is written once, generic over [`simd::Simd`], and compiled for
 //! each [`Level`]; the level is picked when the program runs. Work is split
 //! into tasks outside the kernels, on the calling thread's rayon pool.
+//!
+//! Threads take tasks as they get to them (`with_max_len`). By itself rayon makes some
+//! four parts of a layer on two threads, and one part on a core that another program
+//! needs, too, keeps the whole frame waiting.
 
 // Kernels run over several arrays of registers at once: indices are clearest.
 #![allow(clippy::needless_range_loop)]
@@ -24,6 +28,9 @@ pub use level::{Kernel, Level};
 /// Numbers in a vector, whatever the CPU's own width: kernels and packed
 /// weights count channels in this unit.
 pub const LANES: usize = 16;
+
+/// Rows that a thread takes at once where a row is little work.
+const ROWS_TAKEN: usize = 8;
 
 /// A pointer into an output slice that several tasks write to, each to
 /// elements of its own.

@@ -1,7 +1,7 @@
 //! Instance normalisation over `[n, pixels, channels]`.
 
 use super::simd::Simd;
-use super::{Kernel, LANES, Level};
+use super::{Kernel, LANES, Level, ROWS_TAKEN};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -68,6 +68,7 @@ pub fn measure(level: Level, image: &[f32], channels: usize, moments: &mut Vec<M
     moments.resize(chunks * channels, Moments::default());
     image
         .par_chunks(CHUNK * channels)
+        .with_max_len(1)
         .zip(moments.par_chunks_mut(channels))
         .for_each(|(chunk, moments)| level.run(Measure { chunk, moments }));
 }
@@ -110,6 +111,7 @@ pub fn measure_window(
     let columns = columns.start * channels..columns.end * channels;
     image[rows.start * width * channels..rows.end * width * channels]
         .par_chunks(width * channels)
+        .with_max_len(ROWS_TAKEN)
         .zip(moments.par_chunks_mut(channels))
         .for_each(|(row, moments)| {
             let chunk = &row[columns.clone()];

@@ -15,7 +15,8 @@ pub trait Simd: Copy {
     type V: Copy;
     /// Rows of a product that fit in registers beside one vector of columns.
     const ROWS_1: usize;
-    /// Rows of a product that fit in registers beside two vectors of columns.
+    /// Rows of a product that fit in registers beside two vectors of columns; 0 where one
+    /// at a time is faster, because two leave room for too few rows.
     const ROWS_2: usize;
 
     /// `x` in every lane.
@@ -322,7 +323,7 @@ mod x86 {
     impl Simd for Avx2 {
         type V = [__m256; 2];
         const ROWS_1: usize = 6;
-        const ROWS_2: usize = 3;
+        const ROWS_2: usize = 0;
 
         #[inline(always)]
         fn splat(self, x: f32) -> Self::V {
@@ -394,6 +395,16 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn store_whole(self, to: *mut i16, v: Self::V) {
+            unsafe {
+                let [first, last] = v.map(|v| _mm256_cvtps_epi32(v));
+                // Packed half by half: the middle quarters change places.
+                let whole =
+                    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(first, last));
+                _mm256_storeu_si256(to.cast(), whole);
+            }
+        }
+        #[inline(always)]
         fn gate(self, v: Self::V, gate: Self::V) -> Self::V {
             unsafe {
                 let zero = _mm256_setzero_ps();
@@ -424,7 +435,7 @@ mod arm {
     impl Simd for Neon {
         type V = [float32x4_t; 4];
         const ROWS_1: usize = 6;
-        const ROWS_2: usize = 3;
+        const ROWS_2: usize = 0;
 
         #[inline(always)]
         fn splat(self, x: f32) -> Self::V {

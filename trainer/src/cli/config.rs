@@ -126,10 +126,7 @@ fn settings(preset: Preset) -> Vec<ConfigSetting> {
 fn read(path: &Path) -> anyhow::Result<Vec<ConfigSetting>> {
     let name = path.display();
     let text = input::read_text(path).with_context(|| format!("cannot read --config {name}"))?;
-    let line = |start: usize| {
-        let before = text.bytes().take(start);
-        1 + before.filter(|byte| *byte == b'\n').count()
-    };
+    let line = |start: usize| input::line(&text, start);
     let table: BTreeMap<Spanned<String>, Value> = match toml::from_str(&text) {
         Ok(table) => table,
         Err(error) => {

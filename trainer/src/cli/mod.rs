@@ -10,6 +10,7 @@ use crate::objective::painting::Crop;
 use crate::training::optimizer::OptimizerMethod;
 use crate::training::schedule::Schedule;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gstfaststyle::internals::engine::motion::DEFAULT_SMOOTHING;
 use gstfaststyle::{DeviceChoice, Precision};
 use preset::Preset;
 use std::path::PathBuf;
@@ -39,7 +40,8 @@ pub enum Command {
     Sheet(SheetArgs),
     /// Repaint one photo by optimizing its pixels, without a network
     Optimize(OptimizeArgs),
-    /// Measure a model's losses, against direct optimization, and its flicker
+    /// Measure a model's losses, against direct optimization, and its flicker, in
+    /// photos and in films
     Evaluate(EvaluateArgs),
     /// Repaint pictures with a trained network
     Stylize(StylizeArgs),
@@ -61,9 +63,14 @@ pub enum Command {
 Results are called NAME.STYLE.png, for example photo.scream.png. They are written beside
 the picture, or into the folder OUT with the same subfolders as the input folder. Earlier
 results in an input folder are skipped, and so are pictures of a folder whose results are
-there. Input files are never overwritten. Orientation, transparency, colour profile and
-EXIF data are kept; what is not, more than 8 bits or animation, is said.
-Ctrl-C stops the program; no file is left incomplete.")]
+there. Input files are never overwritten. Orientation, transparency, colour profile, EXIF,
+XMP and, in JPEG files, IPTC data are kept; what is not, more than 8 bits or animation, is
+said.
+Ctrl-C stops the program; no file is left incomplete.
+With --smoothing, the pictures of a folder are the frames of a film, in the order of the
+numbers in their names (9.png before 10.png): each painting is blended with the one before,
+carried along the film's motion, as the element does. Frames after a cut, of another size, or
+whose frame before is not painted by the same command begin anew.")]
 pub struct StylizeArgs {
     /// Pictures (JPEG, PNG, WebP, BMP, GIF, TIFF) or folders of them, including
     /// subfolders
@@ -90,6 +97,10 @@ pub struct StylizeArgs {
     /// Keep the picture's colours: only the luma is painted (BT.601)
     #[arg(long)]
     pub keep_color: bool,
+    /// Paint consecutive frames as a film that does not flicker: how much of the
+    /// painting before is taken, from 0 (none) to 1; 0.8 is usual
+    #[arg(long, value_name = "S", value_parser = fraction, default_value = "0")]
+    pub smoothing: f64,
     /// Scale pictures down if their longer side has more pixels than this
     #[arg(long, value_name = "PX", value_parser = count(1, 65535))]
     pub max_size: Option<u64>,
@@ -561,22 +572,46 @@ pub enum Start {
 #[command(after_help = "\
 Defaults for loss weights, layers, --style-size and crops of the paintings come from the
 model file, if it was trained with them. The table is printed to standard error. Ctrl-C
-stops after the current photo and reports the finished ones.")]
+stops after the current photo and reports the finished ones.
+
+With --frames, the warp error is the mean difference of a painting from the one before,
+carried along the film's motion, where the film itself agrees. The motion is found by the
+engine, as for its own smoothing, but backwards in time, from each frame to the one before.
+The gradient that is kept shows blur, which is calm as well. To take a film apart:
+  ffmpeg -i film.mp4 -vf scale=640:-2 -frames:v 90 frames/%04d.png")]
 pub struct EvaluateArgs {
     /// The model: a file, or a name that `list` shows, such as scream
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// The style, or a mix such as scream:0.7,starry-night:0.3, if the model has
-    /// several
+    /// several; --frames alone measures all of them by default
     #[arg(long, value_name = "NAME")]
     pub style: Option<String>,
     /// The painting that the style was learned from; repeat it for several
-    #[arg(long, value_name = "PAINTING", required = true)]
+    #[arg(
+        long,
+        value_name = "PAINTING",
+        requires = "photos",
+        required_unless_present = "frames"
+    )]
     pub painting: Vec<PathBuf>,
     /// A folder of photos, including subfolders; preferably photos that were not
     /// used for training
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "painting",
+        required_unless_present = "frames"
+    )]
+    pub photos: Option<PathBuf>,
+    /// A folder of a film's frames, numbered pictures, to measure how restless its
+    /// paintings are, frame by frame and smoothed
     #[arg(long, value_name = "DIR")]
-    pub photos: PathBuf,
+    pub frames: Option<PathBuf>,
+    /// How much of the painting before is taken to smooth frames, from 0 to 1, as
+    /// the element's property
+    #[arg(long, value_name = "S", value_parser = fraction, requires = "frames", default_value_t = DEFAULT_SMOOTHING)]
+    pub smoothing: f64,
 
     /// Number of photos, spread evenly over the sorted list
     #[arg(long, value_name = "N", value_parser = count(1, 64), default_value = "5")]
@@ -593,7 +628,7 @@ pub struct EvaluateArgs {
     pub json: Option<PathBuf>,
     /// Write a PNG file with the painting and, for each photo, the photo, the
     /// network's picture and the optimized picture of the same loss
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "photos")]
     pub sheet: Option<PathBuf>,
     /// Overwrite the files of --json and --sheet if they exist
     #[arg(long)]
@@ -754,6 +789,7 @@ mod tests {
             "train --resume --output c",
             "optimize --style a --photo b --output c",
             "evaluate --painting a --photos b --model c",
+            "evaluate --frames a --model b",
             "add-style --model a --style b --photos c",
             "extract-style --model a --style b",
             "remove-style --model a --style b",
@@ -768,6 +804,15 @@ mod tests {
             let words = ["faststyle-train"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
-        assert!(Cli::try_parse_from(["faststyle-train", "train", "--output", "c"]).is_err());
+        for line in [
+            "train --output c",
+            "evaluate --model a",
+            "evaluate --model a --photos b",
+            "evaluate --model a --frames b --painting c",
+            "evaluate --model a --frames b --sheet c.png",
+        ] {
+            let words = ["faststyle-train"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::commands::{Outcome, style};
 use crate::data;
 use crate::io::files::{Files, stem};
 use crate::io::{output, picture};
+use crate::logging::metrics::MetricsFormat;
 use crate::logging::say::say;
 use crate::objective::vgg19::Vgg19;
 use crate::training::checkpoint::Checkpoint;
@@ -29,15 +30,16 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
+    let found = style::open(&args.model)?;
     let args = &AddStyleArgs {
-        model: style::find(&args.model)?.path,
+        model: found.path,
         output: match &args.output {
             Some(output) => Some(output::model_file("--output", output)?),
             None => None,
         },
         ..args.clone()
     };
-    let base = Model::load(&args.model)?;
+    let base = found.model;
     let name = style_name(args)?;
     check_output(args, &base, &name)?;
     let mut training = training_args(args, &base, &name)?;
@@ -48,7 +50,7 @@ pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         checkpoint.recipe = recipe::resumed(checkpoint.recipe, &training)?;
         Trainer::resume(checkpoint, &device)?
     } else {
-        files.check_training(args.overwrite)?;
+        files.check_training(&MetricsFormat::extensions(), args.overwrite)?;
         training.init = Some(args.model.clone());
         let recipe = Recipe {
             learn: Learn::Style,

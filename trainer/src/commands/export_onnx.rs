@@ -13,17 +13,18 @@ use gstfaststyle::internals::network::write_atomically;
 /// # Errors
 /// A model that cannot be read, a file that cannot be written.
 pub fn run(args: &ExportOnnxArgs) -> Result<()> {
+    let found = style::open(&args.model)?;
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => style::beside(&args.model, |model| model.with_extension("onnx"))?,
+        None => found.beside(|model| model.with_extension("onnx")),
     };
     ensure!(
-        path != args.model,
+        path != found.path,
         "--output {}: this is the model itself",
         path.display()
     );
     output::check_new("--output", &path, args.overwrite)?;
-    let model = style::load_named(&args.model, args.style.as_deref())?;
+    let model = found.in_named_style(args.style.as_deref())?;
     let size = args.size.map(|(width, height)| Size::new(width, height));
     let bytes = onnx::export(&model, size)?;
     write_atomically(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;

@@ -7,7 +7,7 @@ use crate::logging::say::say;
 use crate::objective::loss_values::Losses;
 use crate::training::recipe;
 use anyhow::{Context, ensure};
-use faststyle_console::printable_lines;
+use gstfaststyle::internals::network::{acts, printable_lines};
 use gstfaststyle::{Architecture, Model, OutputMap, Padding, Upsampling};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value, json};
@@ -45,10 +45,10 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<()> {
 
 /// JSON with every character escaped that would act on a terminal.
 fn printable_json(value: &Value) -> String {
-    let acts = |c: char| c.is_control() && c != '\n';
+    let escaped = |c: char| acts(c) && c != '\n';
     let mut text = String::new();
     for c in format!("{value:#}").chars() {
-        match acts(c) {
+        match escaped(c) {
             true => text += &format!("\\u{:04x}", u32::from(c)),
             false => text.push(c),
         }
@@ -65,10 +65,10 @@ struct Card {
 
 impl Card {
     fn read(path: &Path, style: Option<&str>) -> anyhow::Result<Self> {
-        let found = style::find(path)?;
-        let model = match style.or(found.style.as_deref()) {
-            Some(style) => style::load(&found.path, Some(style))?,
-            None => Model::load(&found.path)?,
+        let found = style::open(path)?;
+        let model = match found.meant(style) {
+            Some(_) => found.in_style(style)?,
+            None => found.model.clone(),
         };
         let path = found.path;
         let info = path

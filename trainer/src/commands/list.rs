@@ -1,9 +1,8 @@
 //! The command `list`: the models and styles that are found by their names.
 
 use anyhow::Context;
-use faststyle_console::printable_lines;
 use gstfaststyle::Style;
-use gstfaststyle::internals::network::{Contents, Entry, Library, printable_path};
+use gstfaststyle::internals::network::{Contents, Entry, Library, printable_lines, printable_path};
 use std::fmt::Write as _;
 use std::io::Write as _;
 

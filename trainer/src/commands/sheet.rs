@@ -7,7 +7,7 @@ use crate::logging::progress::PictureProgress;
 use crate::logging::say::say;
 use anyhow::{Context, bail};
 use candle_core::Device;
-use gstfaststyle::{Engine, Image, Model, Options, StyleMix};
+use gstfaststyle::{Engine, Image, Options, StyleMix};
 use image::RgbImage;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # Errors
 /// A file that cannot be read or written.
 pub fn run(args: &SheetArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let model = Model::load(style::find(&args.model)?.path)?;
+    let model = style::open(&args.model)?.model;
     let outputs = outputs(args)?;
     let options = Options {
         device: args.device,

@@ -18,13 +18,12 @@ use std::path::Path;
 /// A model that cannot be read, a style that it lacks, a file that is there
 /// already or cannot be written.
 pub fn extract(args: &ExtractStyleArgs) -> anyhow::Result<()> {
-    let model = style::load(&args.model, Some(&args.style))?;
-    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    let found = style::open(&args.model)?;
+    let model = found.in_style(Some(&args.style))?;
+    let names = style::names(&model).join("+");
     let output = match &args.output {
         Some(output) => output::model_file("--output", output)?,
-        None => style::beside(&args.model, |model| {
-            model.with_file_name(format!("{}.safetensors", names.join("+")))
-        })?,
+        None => found.beside(|model| model.with_file_name(format!("{names}.safetensors"))),
     };
     save(&alone(model), &output, args.overwrite)
 }
@@ -35,9 +34,8 @@ pub fn extract(args: &ExtractStyleArgs) -> anyhow::Result<()> {
 /// A model that cannot be read, a style that it lacks, its only style, a file
 /// that is there already or cannot be written.
 pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
-    let path = style::find(&args.model)?.path;
-    let model = Model::load(&path)?;
-    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
+    let found = style::open(&args.model)?;
+    let (names, path, model) = (found.names(), &found.path, &found.model);
     let index = model.style_index(&args.style).with_context(|| {
         format!(
             "{} has no style {}, only {}",
@@ -52,7 +50,7 @@ pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
         args.style,
         path.display()
     );
-    let mut rest = split(&model)?;
+    let mut rest = split(model)?;
     rest.remove(index);
     let rest = match rest.len() {
         1 => alone(rest.remove(0)),
@@ -60,7 +58,7 @@ pub fn remove(args: &RemoveStyleArgs) -> anyhow::Result<()> {
     };
     let output = match &args.output {
         Some(output) => output::model_file("--output", output)?,
-        None => path,
+        None => path.clone(),
     };
     save(&rest, &output, args.overwrite || args.output.is_none())
 }

@@ -5,6 +5,7 @@
 //! without a break, for any number of reading threads.
 
 pub mod cutter;
+pub mod film;
 
 use crate::io::fingerprint::fingerprint_of;
 use crate::io::{files, foreign};

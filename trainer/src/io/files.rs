@@ -88,26 +88,24 @@ impl Files {
         })
     }
 
-    /// Whether there is no training yet, or `overwrite` allows to replace it.
+    /// Whether there is no training yet, or `overwrite` allows to replace it; its metrics
+    /// may have any of these extensions.
     ///
     /// # Errors
     /// There is one; the error names the flags that help.
-    pub fn check_training(&self, overwrite: bool) -> anyhow::Result<()> {
+    pub fn check_training(&self, metrics: &[&str], overwrite: bool) -> anyhow::Result<()> {
         ensure!(
             overwrite || !self.checkpoint.exists(),
             "there is already a training {}: --resume continues it, --overwrite starts a new one",
             self.checkpoint.display()
         );
-        let metrics = ["csv", "jsonl"].map(|end| format!(".metrics.{end}"));
-        let metrics = metrics.map(|end| self.model.with_file_name(with_end(&self.stem, &end)));
-        for path in metrics.iter().chain([&self.model, &self.report]) {
-            ensure!(
-                !output::is_there(path, overwrite),
-                "{}",
-                output::already(path)
-            );
+        for extension in metrics {
+            let mut metrics = self.metrics.clone().into_os_string();
+            metrics.push(format!(".{extension}"));
+            output::absent(Path::new(&metrics), overwrite)?;
         }
-        Ok(())
+        output::absent(&self.model, overwrite)?;
+        output::absent(&self.report, overwrite)
     }
 
     /// The latest picture of the preview called `name`.

@@ -59,7 +59,28 @@ pub fn by_content(bytes: &[u8]) -> String {
         | [b'F', b'L', b'V', ..] => FILM.into(),
         // An MPEG transport stream: packets of 188 bytes.
         [0x47, ..] if bytes.get(188) == Some(&0x47) => FILM.into(),
-        _ => "not a photo".into(),
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive: unpack it first".into(),
+        _ => of_text(bytes),
+    }
+}
+
+/// What a file says that begins as a text.
+fn of_text(bytes: &[u8]) -> String {
+    // Behind a mark of the byte order and blank lines.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let beginning = bytes.trim_ascii_start();
+    let begins = |with: &[u8]| {
+        let beginning = beginning.get(..with.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
+    };
+    if begins(b"<!doctype html") || begins(b"<html") {
+        "a web page, in place of the picture that was to be downloaded".into()
+    } else if begins(b"<svg") || begins(b"<?xml") {
+        not_read("SVG")
+    } else if begins(b"version https://git-lfs") {
+        "a pointer of Git LFS: `git lfs pull` fetches the picture".into()
+    } else {
+        "not a photo".into()
     }
 }
 
@@ -103,6 +124,15 @@ mod tests {
             (b"\xff\x0a\0", "JPEG XL"),
             (b"", "empty"),
             (b"hello", "not a photo"),
+            (b"PK\x03\x04", "ZIP"),
+            (b"\n<!DOCTYPE HTML><html>404", "a web page"),
+            (b"\xef\xbb\xbf<html>", "a web page"),
+            (b"<?xml version='1.0'?><svg>", "SVG"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "git lfs pull",
+            ),
+            (b"<h", "not a photo"),
         ] {
             let text = by_content(bytes);
             assert!(text.contains(expected), "{bytes:?}: {text}");

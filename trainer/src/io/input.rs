@@ -55,6 +55,12 @@ pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path, MAX_TEXT_BYTES)?).context("not a text in UTF-8")
 }
 
+/// The number of the line in which byte `at` of `text` is, from 1 on.
+pub fn line(text: &str, at: usize) -> usize {
+    let before = text.bytes().take(at);
+    1 + before.filter(|byte| *byte == b'\n').count()
+}
+
 /// Opens a regular file.
 fn open(path: &Path) -> Result<(File, Metadata)> {
     // Before it is opened, too: to open a device may have an effect.
@@ -131,6 +137,13 @@ mod tests {
         let all = format!("{:#}", read(&path, u64::MAX).unwrap_err());
         assert!(all.contains("do not fit into memory"), "{all}");
         Ok(())
+    }
+
+    #[test]
+    fn lines_are_counted_from_1() {
+        for (at, expected) in [(0, 1), (1, 1), (2, 2), (4, 3), (99, 3)] {
+            assert_eq!(line("a\nb\nc", at), expected, "{at}");
+        }
     }
 
     #[cfg(unix)]

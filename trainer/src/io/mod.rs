@@ -10,6 +10,7 @@ pub mod onnx;
 pub mod output;
 pub mod photo;
 pub mod picture;
+pub mod png;
 pub mod safetensors_file;
 pub mod sheet;
 pub mod tiff_directory;

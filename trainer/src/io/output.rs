@@ -37,6 +37,14 @@ pub fn check(flag: &str, path: &Path) -> anyhow::Result<()> {
 /// The errors of [`check`]; a file that is there.
 pub fn check_new(flag: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
     check(flag, path)?;
+    absent(path, overwrite)
+}
+
+/// Whether nothing is lost by writing to `path`: see [`is_there`].
+///
+/// # Errors
+/// It would be.
+pub fn absent(path: &Path, overwrite: bool) -> anyhow::Result<()> {
     ensure!(!is_there(path, overwrite), "{}", already(path));
     Ok(())
 }

@@ -1,19 +1,15 @@
 //! One photo: read and turned upright.
 
-use crate::io::tiff_directory::TiffDirectory;
-use crate::io::{foreign, input, jpeg};
+mod metadata;
+
+use crate::io::{foreign, input, jpeg, png};
 use anyhow::{Result, anyhow, ensure};
 use gstfaststyle::internals::engine::memory;
-use image::codecs::gif::GifDecoder;
-use image::codecs::png::PngDecoder;
-use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{
-    AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
-    RgbImage,
-};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use indicatif::HumanBytes;
-use std::io::Cursor;
+pub use metadata::Metadata;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -66,14 +62,6 @@ impl Bound {
 pub struct Photo {
     /// The pixels: RGB8 or, where some may be transparent, RGBA8.
     pub pixels: DynamicImage,
-    /// The ICC profile that says which colours the numbers are, if there is
-    /// one and it speaks of RGB.
-    pub icc_profile: Option<Vec<u8>>,
-    /// The EXIF data, which no longer say how to turn the photo and have no small copy
-    /// of it.
-    pub exif: Option<Vec<u8>>,
-    /// What the file holds and this does not, for people.
-    pub lost: Vec<&'static str>,
     /// Whether the file ends within the picture.
     pub cut: bool,
 }
@@ -83,19 +71,48 @@ pub struct Photo {
 /// # Errors
 /// What keeps it from being read, without the path; a photo that is cut off.
 pub fn read(path: &Path, bound: Bound) -> Result<RgbImage> {
-    let photo = read_whole(path, bound)?;
+    let bytes = file(path, bound)?;
+    let photo = guarded(|| decode(&bytes, bound))?;
     ensure!(!photo.cut, "truncated");
     Ok(opaque(photo.pixels))
 }
 
-/// The same, with all that a file says beside; also what is left of a photo that is cut
+/// The same, with what the file says beside; also what is left of a photo that is cut
 /// off.
 ///
 /// # Errors
 /// What keeps it from being read, without the path.
-pub fn read_whole(path: &Path, bound: Bound) -> Result<Photo> {
-    let bytes = input::read(path, MAX_FILE_BYTES.min(bound.most))?;
-    guarded(|| decode(&bytes, bound))
+pub fn read_whole(path: &Path, bound: Bound) -> Result<(Photo, Metadata)> {
+    let bytes = file(path, bound)?;
+    guarded(|| {
+        let photo = decode(&bytes, bound)?;
+        let format = format(&bytes)?;
+        let mut decoder = decoder(format, &bytes, bound)?;
+        Ok((photo, Metadata::of(format, &bytes, &mut decoder)))
+    })
+}
+
+/// Width and height of the photo at `path`, upright, without decoding it.
+///
+/// # Errors
+/// What keeps it from being read, without the path.
+pub fn size(path: &Path, bound: Bound) -> Result<(u32, u32)> {
+    let bytes = file(path, bound)?;
+    guarded(|| {
+        let mut decoder = decoder(format(&bytes)?, &bytes, bound)?;
+        let (width, height) = decoder.dimensions();
+        Ok(match orientation(&mut decoder) {
+            Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH => (height, width),
+            _ => (width, height),
+        })
+    })
+}
+
+fn file(path: &Path, bound: Bound) -> Result<Vec<u8>> {
+    input::read(path, MAX_FILE_BYTES.min(bound.most))
 }
 
 /// Decoders may panic on a damaged file, which must not end hours of training.
@@ -113,7 +130,22 @@ pub fn opaque(pixels: DynamicImage) -> RgbImage {
 }
 
 fn decode(bytes: &[u8], bound: Bound) -> Result<Photo> {
-    // Names are wrong at times; what a file begins with is not.
+    match format(bytes)? {
+        ImageFormat::Jpeg => {
+            decode_jpeg(bytes, bound).map_err(|error| match jpeg::rare_coding(bytes) {
+                Some(coding) => anyhow!(foreign::not_read(&format!("JPEG with {coding}"))),
+                None => error,
+            })
+        }
+        // Whoever wrote it may have left out its end, as of JPEG files.
+        ImageFormat::Png => decode_as(ImageFormat::Png, bytes, bound)
+            .or_else(|error| decode_as(ImageFormat::Png, &png::ended(bytes), bound).or(Err(error))),
+        format => decode_as(format, bytes, bound),
+    }
+}
+
+/// The format of a file. Names are wrong at times; what a file begins with is not.
+fn format(bytes: &[u8]) -> Result<ImageFormat> {
     let Ok(format) = image::guess_format(bytes) else {
         return Err(anyhow!(foreign::by_content(bytes)));
     };
@@ -122,10 +154,7 @@ fn decode(bytes: &[u8], bound: Bound) -> Result<Photo> {
         "{}",
         foreign::not_read(&format!("{format:?}").to_uppercase())
     );
-    match format {
-        ImageFormat::Jpeg => decode_jpeg(bytes, bound),
-        format => decode_as(format, bytes, bound),
-    }
+    Ok(format)
 }
 
 /// What follows the picture in its file is none of the decoder's business.
@@ -146,30 +175,10 @@ fn decode_jpeg(file: &[u8], bound: Bound) -> Result<Photo> {
 }
 
 fn decode_as(format: ImageFormat, bytes: &[u8], bound: Bound) -> Result<Photo> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(bound.most);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(flat)?;
+    let mut decoder = decoder(format, bytes, bound)?;
     let (width, height) = decoder.dimensions();
     bound.check(decoder.total_bytes(), || format!("{width}x{height} pixels"))?;
-    // A camera's notes that cannot be read are no reason to lose the photo.
-    let exif = decoder.exif_metadata().unwrap_or(None);
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let icc_profile = decoder.icc_profile().unwrap_or(None);
-    // Where the header names the profile's colour space (ICC.1, 7.2).
-    let (rgb_profile, other_profile) = match icc_profile {
-        Some(profile) if profile.get(16..20) == Some(b"RGB ") => (Some(profile), None),
-        other => (None, other),
-    };
-    let color = decoder.color_type();
-    let mut lost = others_in(format, bytes);
-    if color.bytes_per_pixel() > color.channel_count() {
-        lost.push("it has more than 8 bits a channel, the result has 8");
-    }
-    if other_profile.is_some() {
-        lost.push("its colour profile is not one of RGB and is left out");
-    }
+    let orientation = orientation(&mut decoder);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(flat)?;
     pixels.apply_orientation(orientation);
     Ok(Photo {
@@ -177,53 +186,31 @@ fn decode_as(format: ImageFormat, bytes: &[u8], bound: Bound) -> Result<Photo> {
             true => pixels.into_rgba8().into(),
             false => pixels.into_rgb8().into(),
         },
-        icc_profile: rgb_profile,
-        exif: exif.map(upright),
-        lost,
         cut: false,
     })
 }
 
-/// EXIF data of a photo that has been turned and repainted.
-fn upright(mut exif: Vec<u8>) -> Vec<u8> {
-    let _ = Orientation::remove_from_exif_chunk(&mut exif);
-    if let Some(directory) = TiffDirectory::first(&exif) {
-        directory.cut_next(&mut exif);
-    }
-    exif
+/// A camera's notes that cannot be read are no reason to lose the photo.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }
 
-/// What a file holds beside its first picture.
-fn others_in(format: ImageFormat, bytes: &[u8]) -> Vec<&'static str> {
-    let file = Cursor::new(bytes);
-    let animated = match format {
-        ImageFormat::Gif => {
-            GifDecoder::new(file).is_ok_and(|gif| gif.into_frames().nth(1).is_some())
-        }
-        ImageFormat::Png => {
-            PngDecoder::new(file).is_ok_and(|png| png.is_apng().unwrap_or_default())
-        }
-        ImageFormat::WebP => WebPDecoder::new(file).is_ok_and(|webp| webp.has_animation()),
-        _ => false,
-    };
-    let mut others = Vec::new();
-    if animated {
-        others.push("it is an animation: only its first picture is painted");
-    }
-    if let (ImageFormat::Tiff, Some(directory)) = (format, TiffDirectory::first(bytes)) {
-        if directory.has_next() {
-            others.push("it has several pages: only the first is painted");
-        }
-        if directory.has_exif() {
-            others.push("its date, place and camera (EXIF) are left out");
-        }
-    }
-    others
+fn decoder(format: ImageFormat, bytes: &[u8], bound: Bound) -> Result<impl ImageDecoder> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(bound.most);
+    reader.limits(limits);
+    reader.into_decoder().map_err(flat)
 }
 
 /// The error without its causes, which its message names already.
 fn flat(error: ImageError) -> anyhow::Error {
-    anyhow!("{error}")
+    match error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            anyhow!("the file ends within the picture")
+        }
+        error => anyhow!("{error}"),
+    }
 }
 
 /// Transparent areas become white, as viewers show them: their own colour is

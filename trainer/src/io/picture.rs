@@ -25,6 +25,15 @@ pub fn read(path: &Path) -> anyhow::Result<RgbImage> {
         .with_context(|| format!("cannot read the picture {}", path.display()))
 }
 
+/// Width and height of the picture in a file, upright, from what the file says of itself.
+///
+/// # Errors
+/// What keeps it from being read, with the path.
+pub fn size(path: &Path) -> anyhow::Result<(u32, u32)> {
+    photo::size(path, Bound::free_memory())
+        .with_context(|| format!("cannot read the picture {}", path.display()))
+}
+
 /// A picture with its shorter side scaled to `shorter` pixels: RGB in 0..255,
 /// `[1, h, w, 3]`.
 pub fn load_scaled(path: &Path, shorter: usize, device: &Device) -> anyhow::Result<Tensor> {

@@ -9,6 +9,10 @@ const DATE: u64 = 0x0132;
 const EXIF: u64 = 0x8769;
 const PLACE: u64 = 0x8825;
 
+/// Those of IPTC's records, alone and among Photoshop's resources.
+const IPTC: u64 = 0x83bb;
+const PHOTOSHOP: u64 = 0x8649;
+
 /// The first directory.
 pub struct TiffDirectory {
     tags: Vec<u64>,
@@ -60,9 +64,16 @@ impl TiffDirectory {
 
     /// Whether it tells when or where a photo was taken, or how.
     pub fn has_exif(&self) -> bool {
-        self.tags
-            .iter()
-            .any(|tag| [DATE, EXIF, PLACE].contains(tag))
+        self.has_one_of(&[DATE, EXIF, PLACE])
+    }
+
+    /// Whether it tells of title, author or keywords.
+    pub fn has_iptc(&self) -> bool {
+        self.has_one_of(&[IPTC, PHOTOSHOP])
+    }
+
+    fn has_one_of(&self, tags: &[u64]) -> bool {
+        self.tags.iter().any(|tag| tags.contains(tag))
     }
 
     /// Makes it the last directory of `file`, in which it is.

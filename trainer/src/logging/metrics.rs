@@ -28,6 +28,12 @@ pub enum MetricsFormat {
 }
 
 impl MetricsFormat {
+    /// What the names of metrics may end in.
+    pub fn extensions() -> Vec<&'static str> {
+        let formats = Self::value_variants().iter();
+        formats.filter_map(|format| format.extension()).collect()
+    }
+
     /// What file names end with; none if nothing is written.
     pub fn extension(self) -> Option<&'static str> {
         match self {

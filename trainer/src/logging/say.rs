@@ -1,7 +1,6 @@
 //! Messages on standard error.
 
-use faststyle_console::printable_lines;
-use gstfaststyle::internals::network::printable;
+use gstfaststyle::internals::network::{printable, printable_lines};
 use std::fmt::Display;
 use std::io::Write;
 

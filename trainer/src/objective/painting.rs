@@ -50,6 +50,17 @@ impl Painting {
         }
     }
 
+    /// Width and height of [`Painting::picture`], which is not decoded for them.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn size(&self) -> anyhow::Result<(u32, u32)> {
+        match self.crop {
+            Some(crop) => Ok((crop.width, crop.height)),
+            None => picture::size(&self.file),
+        }
+    }
+
     /// The file's name without its folder.
     pub fn name(&self) -> String {
         let name = self.file.file_name().unwrap_or(self.file.as_os_str());

@@ -3,8 +3,10 @@
 use crate::common::{Scene, paint};
 use crate::{program, refusal};
 use assert_cmd::Command;
-use gstfaststyle::{Architecture, Model};
+use gstfaststyle::{Architecture, Model, Style};
+use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// A scene with `model.safetensors`, a tiny network that says to have been
 /// trained by `recipe`.
@@ -133,6 +135,106 @@ fn another_painting_is_noted() -> anyhow::Result<()> {
     );
     let (_, text) = report(&scene(Value::Null)?, &[])?;
     assert!(!text.contains("learned"), "{text}");
+    Ok(())
+}
+
+/// A film of `count` frames, a scene that moves, numbered without leading zeros.
+fn film(folder: &Path, count: u32) -> anyhow::Result<()> {
+    std::fs::create_dir(folder)?;
+    for number in 1..=count {
+        let frame = RgbImage::from_fn(64, 48, |x, y| {
+            let (x, y) = ((x + 2 * number) as f32, y as f32);
+            let bend = 4.0 * (x / 41.0 - y / 29.0).sin();
+            let waves = (x / 4.7 - y / 6.1 + bend).sin() + (x / 5.3 + y / 3.9 - bend).cos();
+            Rgb([0.0, 1.0, 2.0].map(|c: f32| (120.0 + 10.0 * c + 50.0 * waves) as u8))
+        });
+        frame.save(folder.join(format!("{number}.png")))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_show_how_restless_each_style_is() -> anyhow::Result<()> {
+    let scene = Scene::new()?;
+    let architecture = Architecture {
+        residual_blocks: 1,
+        styles: 2,
+        ..Architecture::with_width(4)
+    };
+    let mut model = Model::random(architecture, 1)?;
+    model.styles = ["waves", "dots"]
+        .map(|name| Style {
+            name: name.into(),
+            ..Style::default()
+        })
+        .to_vec();
+    model.save(scene.path("model.safetensors"))?;
+    // Frame 10 follows frame 9, not frame 1.
+    film(&scene.path("film"), 12)?;
+    let json = scene.path("report.json");
+    let mut command = program();
+    command
+        .args(["evaluate", "--device", "cpu", "--overwrite", "--model"])
+        .arg(scene.path("model.safetensors"))
+        .arg("--frames")
+        .arg(scene.path("film"))
+        .arg("--json")
+        .arg(&json);
+    let output = command.assert().success().get_output().clone();
+    let table = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        table.contains("film: 11 pairs of frames, 0 cuts"),
+        "{table}"
+    );
+    let report: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    assert!(report.get("photos").is_none());
+    let frames = &report["frames"];
+    assert_eq!(frames["smoothing"], 0.8);
+    let styles = frames["styles"].as_array().expect("a list");
+    let names: Vec<_> = styles.iter().map(|style| &style["style"]).collect();
+    assert_eq!(names, ["waves", "dots"]);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for style in styles {
+        assert!(number(&style["ratio"]) < 1.0, "{style}");
+        assert!(
+            (0.5..1.1).contains(&number(&style["gradient_kept"])),
+            "{style}"
+        );
+        let by_itself = &style["by_itself"];
+        let of_film = number(&by_itself["warp_error"]) / number(&frames["film"]);
+        assert!((of_film / number(&by_itself["of_film"]) - 1.0).abs() < 1e-9);
+    }
+    // One style, and nothing but the film's own order and cuts counts.
+    std::fs::remove_file(scene.path("film/6.png"))?;
+    paint(&scene.path("film/6.png"), 64, 40, 3)?;
+    command.args(["--style", "dots", "--smoothing", "0"]);
+    let output = command.assert().success().get_output().clone();
+    let table = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(table.contains("film: 9 pairs of frames, 2 cuts"), "{table}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    let styles = report["frames"]["styles"].as_array().expect("a list");
+    assert_eq!(styles.len(), 1);
+    assert_eq!(styles[0]["ratio"], 1.0);
+    assert_eq!(styles[0]["gradient_kept"], 1.0);
+    Ok(())
+}
+
+#[test]
+fn photos_and_frames_are_measured_together() -> anyhow::Result<()> {
+    let scene = scene(Value::Null)?;
+    film(&scene.path("film"), 3)?;
+    let film = scene.path("film").to_string_lossy().into_owned();
+    let (report, table) = report(&scene, &["--frames", &film])?;
+    assert!(report["mean"]["ratio"].is_number(), "{report}");
+    assert_eq!(report["frames"]["pairs"], 2);
+    assert!(
+        table.contains("of photo") && table.contains("by itself"),
+        "{table}"
+    );
+    std::fs::remove_file(scene.path("film/2.png"))?;
+    std::fs::remove_file(scene.path("film/3.png"))?;
+    let text = refusal(&mut evaluate(&scene, &["--frames", &film]));
+    assert!(text.contains("at least two frames"), "{text}");
     Ok(())
 }
 

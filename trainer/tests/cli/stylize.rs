@@ -261,7 +261,12 @@ fn transparency_and_profile_are_kept() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A JPEG file of a photo held upright, with its date, and what a phone appends.
+/// An XMP packet and a record of IPTC, as programs that sort photos write them.
+const XMP: &str = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\" \
+    Camera:MotionPhoto=\"1\" dc:title=\"Sea\"/></x:xmpmeta>";
+const IPTC: &[u8] = b"\x1c\x02\x19\0\x05beach";
+
+/// A JPEG file of a photo held upright, with its date and title, and what a phone appends.
 fn phone_photo(path: &Path) -> anyhow::Result<()> {
     let mut jpeg = std::io::Cursor::new(Vec::new());
     RgbImage::from_fn(40, 24, |x, y| Rgb([(6 * x) as u8, (9 * y) as u8, 90]))
@@ -273,8 +278,19 @@ fn phone_photo(path: &Path) -> anyhow::Result<()> {
     exif.extend(b"\x32\x01\x02\0\x14\0\0\0\x26\0\0\0\0\0\0\0");
     exif.extend(b"2024:05:06 07:08:09\0");
     let length = (exif.len() as u16 + 2).to_be_bytes();
+    let segment = |marker, body: &[u8]| {
+        let length = (body.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker][..], &length, body].concat()
+    };
+    let xmp = segment(
+        0xe1,
+        &[b"http://ns.adobe.com/xap/1.0/\0", XMP.as_bytes()].concat(),
+    );
+    let resource = [b"8BIM\x04\x04\0\0\0\0\0\x0a", IPTC].concat();
+    let iptc = segment(0xed, &[b"Photoshop 3.0\0", &resource[..]].concat());
     let film = b"\0\0\0\x18ftypmp42 \xff\xda";
-    let file = [&jpeg[..2], b"\xff\xe1", &length, &exif, &jpeg[2..], film].concat();
+    let exif = [b"\xff\xe1", &length, &exif[..]].concat();
+    let file = [&jpeg[..2], &exif, &xmp, &iptc, &jpeg[2..], film].concat();
     Ok(std::fs::write(path, file)?)
 }
 
@@ -286,8 +302,21 @@ fn a_phones_photo_keeps_its_date_and_stands_upright() -> anyhow::Result<()> {
     for name in ["out.png", "out.jpg", "out.webp"] {
         let out = scene.path(name);
         let text = said(stylize(&scene, &[], &[&photo]).arg("--output").arg(&out));
-        assert!(!text.contains("phone.jpg: "), "{text}");
+        // The film alone is not kept or, where there is no place for them, its keywords.
+        let said = text.matches("phone.jpg: ").count();
+        assert_eq!(said, if name == "out.jpg" { 1 } else { 2 }, "{text}");
+        assert!(text.contains("the film behind the picture"), "{text}");
+        assert_eq!(text.contains("its IPTC data"), name != "out.jpg", "{text}");
         let mut decoder = image::ImageReader::open(&out)?.into_decoder()?;
+        let xmp = image::ImageDecoder::xmp_metadata(&mut decoder)?.unwrap_or_default();
+        let upright = XMP
+            .replace("=\"6\"", "=\"1\"")
+            .replace("Photo=\"1\"", "Photo=\"0\"");
+        assert_eq!(String::from_utf8(xmp)?, upright, "{name}");
+        if name == "out.jpg" {
+            let resources = image::ImageDecoder::iptc_metadata(&mut decoder)?.unwrap_or_default();
+            assert!(resources.ends_with(IPTC), "{resources:?}");
+        }
         let size = image::ImageDecoder::dimensions(&decoder);
         assert_eq!(size, (24, 40), "{name}");
         let turned = image::ImageDecoder::orientation(&mut decoder)?;
@@ -330,6 +359,107 @@ fn other_pictures_in_a_folder_are_named_and_counted() -> anyhow::Result<()> {
     assert!(text.contains("`faststyle film`"), "{text}");
     // Once.
     assert_eq!(text.matches("film.mp4").count(), 1, "{text}");
+    Ok(())
+}
+
+/// Frames of a scene at rest with a camera's noise, and `cut` of another scene.
+fn frames(folder: &Path, count: u32, cut: u32) -> anyhow::Result<()> {
+    std::fs::create_dir(folder)?;
+    for number in 1..=count {
+        let frame = RgbImage::from_fn(48, 40, |x, y| {
+            let noise = (x * 7 + y * 13 + number * 31 + x * y * number) % 7;
+            let value = |c: u32| match number < cut {
+                true => 60 + x * 2 + (y * y / 9 + c * 20) % 60 + noise,
+                false => 30 + 180 * ((x / 6 + y / 5) % 2) + noise,
+            };
+            Rgb([0, 1, 2].map(|c| value(c) as u8))
+        });
+        frame.save(folder.join(format!("{number}.png")))?;
+    }
+    Ok(())
+}
+
+/// Paints the folder `film` with these arguments; its frames, in their order.
+fn painted_film(scene: &Scene, more: &[&str], count: u32) -> anyhow::Result<Vec<RgbImage>> {
+    let out = scene.path("out");
+    let film = scene.path("film");
+    said(stylize(scene, more, &[&film]).arg("--output").arg(&out));
+    let frames = (1..=count).map(|number| {
+        let frame = image::open(out.join(format!("{number}.waves.png")))?;
+        Ok(frame.into_rgb8())
+    });
+    let frames = frames.collect();
+    std::fs::remove_dir_all(out)?;
+    frames
+}
+
+/// The mean difference of two pictures.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    let bytes = a.iter().zip(b.iter());
+    bytes.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
+}
+
+#[test]
+fn a_folder_of_frames_is_painted_as_a_film() -> anyhow::Result<()> {
+    let scene = scene()?;
+    frames(&scene.path("film"), 12, 11)?;
+    let alone = painted_film(&scene, &[], 12)?;
+    assert_eq!(painted_film(&scene, &["--smoothing", "0"], 12)?, alone);
+    let calm = painted_film(&scene, &["--smoothing", "0.8"], 12)?;
+    assert_eq!(calm[0], alone[0], "the first frame");
+    let restless = difference(&alone[9], &alone[8]);
+    // Only in natural order does frame 10 follow frame 9.
+    let rest = difference(&calm[9], &calm[8]);
+    assert!(rest < 0.7 * restless, "{rest}, {restless}");
+    assert_eq!(calm[10], alone[10], "after a cut");
+    assert_ne!(calm[11], alone[11], "after the cut's first frame");
+
+    // What follows a gap, and a frame of another size, begins anew.
+    let folder = scene.path("film");
+    std::fs::remove_file(folder.join("4.png"))?;
+    std::fs::write(folder.join("4.png"), "no picture")?;
+    paint(&folder.join("7.png"), 40, 40, 3)?;
+    let out = scene.path("out");
+    let mut command = stylize(&scene, &["--smoothing", "0.8"], &[&folder]);
+    let text = refusal(command.arg("--output").arg(&out));
+    assert!(
+        text.contains("4.png: ") && text.contains("1 of 12"),
+        "{text}"
+    );
+    let frame = |number: usize| -> anyhow::Result<RgbImage> {
+        Ok(image::open(out.join(format!("{number}.waves.png")))?.into_rgb8())
+    };
+    assert_eq!(frame(3)?, calm[2]);
+    assert_eq!(frame(5)?, alone[4], "after a frame that cannot be read");
+    assert_ne!(frame(6)?, alone[5]);
+    assert_eq!(frame(8)?, alone[7], "after another size");
+    // Results that are there: the next frame does not follow what this run has painted.
+    std::fs::remove_file(out.join("2.waves.png"))?;
+    std::fs::remove_file(out.join("9.waves.png"))?;
+    refusal(&mut command);
+    assert_eq!(frame(9)?, alone[8]);
+    Ok(())
+}
+
+#[test]
+fn each_folder_of_frames_is_a_film_of_its_own() -> anyhow::Result<()> {
+    let scene = scene()?;
+    frames(&scene.path("film"), 2, 3)?;
+    frames(&scene.path("film/more"), 2, 3)?;
+    let out = scene.path("out");
+    let film = scene.path("film");
+    let mut command = stylize(&scene, &["--smoothing", "1"], &[&film]);
+    said(command.arg("--output").arg(&out));
+    let read = |name: &str| anyhow::Ok(image::open(out.join(name))?.into_rgb8());
+    for name in ["1.waves.png", "2.waves.png"] {
+        assert_eq!(read(name)?, read(&format!("more/{name}"))?, "{name}");
+    }
+    // What has no room in memory is refused, with the way out.
+    let large = scene.path("large.png");
+    paint(&large, 400, 300, 3)?;
+    let more = ["--smoothing", "1", "--memory", "1"];
+    let text = refusal(&mut stylize(&scene, &more, &[&large]));
+    assert!(text.contains("--max-size"), "{text}");
     Ok(())
 }
 

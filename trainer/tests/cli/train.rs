@@ -528,6 +528,11 @@ fn errors_explain_the_mistake() -> anyhow::Result<()> {
 
     let text = refusal(program().args(["train", "--photos", "p", "--output", "o.safetensors"]));
     assert!(text.contains("--style"), "{text}");
+    let mut command = program();
+    command.arg("train").arg("--styles").arg(scene.painting());
+    command.arg("--photos").arg(scene.path("photos"));
+    let text = refusal(command.arg("--output").arg(scene.path("o.safetensors")));
+    assert!(text.contains("--style takes one painting"), "{text}");
 
     for (more, expected) in [
         (&["--lr", "0"][..], "above 0"),

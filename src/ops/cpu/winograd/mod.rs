@@ -248,7 +248,8 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     let tasks = tiles.div_ceil(per_task);
     epilogue.check(weights.outputs, tasks);
     let image = output::Image::new(weights.outputs, (batch, grid), &mut epilogue, out);
-    (0..tasks).into_par_iter().for_each(|task| {
+    let tasks = (0..tasks).into_par_iter().with_max_len(1);
+    tasks.for_each(|task| {
         let first = task * per_task;
         SCRATCH.with_borrow_mut(|scratch| {
             level.run(Task {

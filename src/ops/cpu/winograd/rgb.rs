@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ops::cpu::norm::Moments;
 use crate::ops::cpu::simd::Simd;
-use crate::ops::cpu::{Kernel, LANES, Level, SharedMut};
+use crate::ops::cpu::{Kernel, LANES, Level, ROWS_TAKEN, SharedMut};
 use crate::ops::{Size, Step};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -138,7 +138,8 @@ impl PictureSums {
     ) {
         moments.clear();
         moments.resize(rows.len() * CHANNELS, Moments::default());
-        moments.par_iter_mut().enumerate().for_each(|(i, moments)| {
+        let moments = moments.par_iter_mut().with_max_len(ROWS_TAKEN);
+        moments.enumerate().for_each(|(i, moments)| {
             let (row, channel) = (rows.start + i / CHANNELS, i % CHANNELS);
             let mut pixels = [0.0; 256];
             for column in columns.clone().step_by(pixels.len()) {
@@ -222,6 +223,7 @@ impl PaddedPicture {
             .resize(Self::len(Size::new(columns.len(), rows.len())), 0.0);
         self.data
             .par_chunks_mut(row_len)
+            .with_max_len(ROWS_TAKEN)
             .enumerate()
             .for_each(|(i, out)| {
                 let (channel, row) = (i / rows.len(), rows[i % rows.len()] as usize);
@@ -362,6 +364,7 @@ pub fn to_sums(level: Level, weights: &PictureWeights, source: Source, sums: &mu
     let grid = Grid::new(size, STEP);
     let input = input::Windows { source, grid };
     sums.par_chunks_mut(STEP * row_len)
+        .with_max_len(1)
         .enumerate()
         .for_each(|(row, sums)| {
             let strip = Strip::new(&weights.weights, &grid);

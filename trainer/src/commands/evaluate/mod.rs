@@ -2,10 +2,11 @@
 //!
 //! For some photos it reports the losses of the painted photo, the number of
 //! iterations after which the slow method is as good (as in Johnson et al. 2016,
-//! section 4.1), and the flicker.
+//! section 4.1), and the flicker; for a film, how restless its paintings are.
 
 pub mod equivalent;
 pub mod flicker;
+pub mod frames;
 pub mod photos;
 pub mod report;
 pub mod setting;
@@ -13,7 +14,7 @@ pub mod setting;
 use crate::cli::EvaluateArgs;
 use crate::commands::{Outcome, style};
 use crate::io::{output, picture, sheet};
-use crate::logging::progress::Progress;
+use crate::logging::progress::{PictureProgress, Progress};
 use crate::logging::say::{say, say_lines};
 use crate::objective::Objective;
 use crate::objective::loss_values::Losses;
@@ -29,13 +30,13 @@ use gstfaststyle::internals::ops::Products;
 use gstfaststyle::{Engine, Image};
 use image::RgbImage;
 use photos::EvaluationPhoto;
-use report::{Figures, Report};
+use report::{Figures, FrameReport, PhotoReport, Report, StyleFigures};
 use setting::Setting;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Runs the command. If `stop` is set before it is done, the photos that are
+/// Runs the command. If `stop` is set before it is done, the photos and styles that are
 /// done are reported.
 ///
 /// # Errors
@@ -48,9 +49,47 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         let paintings: Vec<&Path> = args.painting.iter().map(|path| path.as_path()).collect();
         output::check_png("--sheet", sheet, &paintings, args.overwrite)?;
     }
-    let model = style::load_named(&args.model, args.style.as_deref())?;
-    let setting = Setting::new(args, &model)?;
-    let learned = setting::learned(args, &model)?;
+    let found = style::open(&args.model)?;
+    let frames = match &args.frames {
+        Some(dir) => Some((dir.as_path(), frames::list(dir, |text| say(text))?)),
+        None => None,
+    };
+    let mut report = Report {
+        model: file_name(&found.path),
+        photos: None,
+        frames: None,
+    };
+    let mut outcome = Outcome::Finished;
+    let mut rows = None;
+    if let Some(dir) = &args.photos {
+        let model = found.in_named_style(args.style.as_deref())?;
+        (report.photos, rows, outcome) = on_photos(args, dir, &model, stop)?;
+    }
+    if let (Some((dir, frames)), Outcome::Finished) = (&frames, outcome) {
+        let models = found.in_each_style(args.style.as_deref())?;
+        (report.frames, outcome) = on_frames(args, dir, frames, &models, stop)?;
+    }
+    if report.photos.is_some() || report.frames.is_some() {
+        tell(&report, args.json.as_deref())?;
+    }
+    if let (Some(path), Some((paintings, rows))) = (&args.sheet, rows) {
+        draw(path, &paintings, rows)?;
+    }
+    Ok(outcome)
+}
+
+/// The paintings, and each photo's pictures, for a sheet.
+type SheetRows = (Vec<Painting>, Vec<Vec<RgbImage>>);
+
+/// The figures on the photos in `dir`, unless none was done before `stop` was set.
+fn on_photos(
+    args: &EvaluateArgs,
+    dir: &Path,
+    model: &Model,
+    stop: &AtomicBool,
+) -> Result<(Option<PhotoReport>, Option<SheetRows>, Outcome)> {
+    let setting = Setting::new(args, model)?;
+    let learned = setting::learned(args, model)?;
     let paintings = painting::choose(
         &args.painting,
         &args.loss.style_blend,
@@ -61,13 +100,8 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         say(note);
     }
     let say_text = |text: &str| say(text);
-    let photos = photos::choose(
-        &args.photos,
-        args.count as usize,
-        setting.size as u32,
-        say_text,
-    )?;
-    let mut evaluation = Evaluation::new(args, &model, &paintings, setting)?;
+    let photos = photos::choose(dir, args.count as usize, setting.size as u32, say_text)?;
+    let mut evaluation = Evaluation::new(args, model, &paintings, setting)?;
 
     let (mut figures, mut rows) = (Vec::new(), Vec::new());
     for (number, photo) in photos.iter().enumerate() {
@@ -85,24 +119,61 @@ pub fn run(args: &EvaluateArgs, stop: &AtomicBool) -> Result<Outcome> {
         rows.push(row);
     }
     let (done, all) = (figures.len(), photos.len());
-    if !figures.is_empty() {
-        let report = Report {
-            model: file_name(&args.model),
-            style: painting::names(&paintings),
-            setting: evaluation.setting,
-            mean: Figures::mean(&figures),
-            photos: figures,
-        };
-        tell(&report, args.json.as_deref())?;
-        if let Some(path) = &args.sheet {
-            draw(path, &paintings, rows)?;
+    let outcome = match done < all {
+        true => {
+            say(format_args!("stopped after {done} of {all} photos"));
+            Outcome::Interrupted
         }
+        false => Outcome::Finished,
+    };
+    if figures.is_empty() {
+        return Ok((None, None, outcome));
     }
-    if done < all {
-        say(format_args!("stopped after {done} of {all} photos"));
-        return Ok(Outcome::Interrupted);
+    let report = PhotoReport {
+        style: painting::names(&paintings),
+        setting: evaluation.setting,
+        mean: Figures::mean(&figures),
+        photos: figures,
+    };
+    Ok((Some(report), Some((paintings, rows)), outcome))
+}
+
+/// The figures on the film `frames` in `dir` of each of `models`, which have one style or
+/// a mix, unless none was done before `stop` was set.
+fn on_frames(
+    args: &EvaluateArgs,
+    dir: &Path,
+    frames: &[PathBuf],
+    models: &[Model],
+    stop: &AtomicBool,
+) -> Result<(Option<FrameReport>, Outcome)> {
+    let mut report: Option<FrameReport> = None;
+    let mut outcome = Outcome::Finished;
+    let mut progress = PictureProgress::new((models.len() * frames.len()) as u64);
+    for model in models {
+        let mut engine = Engine::new(model, args.device)?;
+        let name = style::names(model).join("+");
+        let measured = frames::measure(frames, &mut engine, args.smoothing, stop, || {
+            progress.step();
+        })?;
+        let Some(measured) = measured else {
+            let done = report.as_ref().map_or(0, |report| report.styles.len());
+            progress.say(&format!("stopped after {done} of {} styles", models.len()));
+            outcome = Outcome::Interrupted;
+            break;
+        };
+        let report = report.get_or_insert_with(|| FrameReport {
+            folder: file_name(dir),
+            pairs: measured.pairs,
+            cuts: measured.cuts,
+            smoothing: args.smoothing,
+            film: measured.film.warp_error,
+            styles: Vec::new(),
+        });
+        report.styles.push(StyleFigures::new(name, &measured));
     }
-    Ok(Outcome::Finished)
+    progress.finish();
+    Ok((report, outcome))
 }
 
 /// A model and what it is evaluated against.

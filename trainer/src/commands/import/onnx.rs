@@ -5,10 +5,13 @@
 //! follows from its place: the operations are compared, one by one, with those of the
 //! network, and the weights get the names that they had in PyTorch.
 
+mod folding;
+
 use super::tensors::Tensors;
-use crate::io::onnx::proto::{self, FLOAT, FLOAT16, INT64};
+use crate::io::onnx::proto::{self, FLOAT, FLOAT16};
 use crate::io::torch_file::{ElementType, SavedTensor};
 use anyhow::{Context, Result, bail, ensure};
+use folding::{Known, Numbers};
 use prost::Message;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,6 +62,8 @@ pub fn read(bytes: &[u8]) -> Result<Tensors<'static>> {
 /// The way of the picture through a graph.
 struct Walk<'g> {
     constants: HashMap<&'g str, &'g proto::Tensor>,
+    /// Borders, and what else is computed from whole numbers.
+    numbers: Known<'g>,
     /// The operations that are still to come, in their order.
     nodes: std::iter::Peekable<std::vec::IntoIter<&'g proto::Node>>,
     /// The result of the last operation.
@@ -77,8 +82,15 @@ impl<'g> Walk<'g> {
             .iter()
             .filter(|node| name(&node.op_type) == "Constant")
         {
-            let value = node.attribute.iter().find_map(|a| a.t.as_ref());
+            let value = node.attribute("value").and_then(|value| value.t.as_ref());
             constants.extend(node.output.first().map(String::as_str).zip(value));
+        }
+        let of_tensor =
+            |(name, tensor): (&&'g str, &&'g proto::Tensor)| Some((*name, Numbers::of(tensor)?));
+        let mut numbers: Known = constants.iter().filter_map(of_tensor).collect();
+        for node in &graph.node {
+            let result = folding::fold(node, &numbers);
+            numbers.extend(node.output.first().map(String::as_str).zip(result));
         }
         // Older files list the weights among the inputs.
         let inputs = graph.input.iter().map(|input| name(&input.name));
@@ -94,6 +106,7 @@ impl<'g> Walk<'g> {
             .collect();
         Ok(Walk {
             constants,
+            numbers,
             nodes: nodes.into_iter().peekable(),
             picture,
             found: Tensors::new(),
@@ -172,10 +185,7 @@ impl<'g> Walk<'g> {
             let found = integers(convolution, attribute);
             found.is_none_or(|found| found == expected)
         };
-        let group = convolution
-            .attribute
-            .iter()
-            .find(|a| name(&a.name) == "group");
+        let group = convolution.attribute("group");
         ensure!(
             is("strides", &[stride; 2])
                 && (stride == 1 || integers(convolution, "strides").is_some())
@@ -198,7 +208,7 @@ impl<'g> Walk<'g> {
         let [_, scale, shift] = &norm.input[..] else {
             bail!("{layer} has no scale or shift");
         };
-        let epsilon = norm.attribute.iter().find(|a| name(&a.name) == "epsilon");
+        let epsilon = norm.attribute("epsilon");
         let epsilon = epsilon.and_then(|epsilon| epsilon.f).unwrap_or(EPSILON);
         ensure!(
             (epsilon - EPSILON).abs() < 1e-9,
@@ -220,8 +230,7 @@ impl<'g> Walk<'g> {
         } else {
             1
         };
-        let listed = node.attribute.iter().find(|a| name(&a.name) == "scales");
-        let scales = match (listed, node.input.get(place)) {
+        let scales = match (node.attribute("scales"), node.input.get(place)) {
             (Some(listed), _) => Some(listed.floats.clone()),
             (None, Some(input)) => match self.constants.get(input.as_str()) {
                 Some(_) => Some(self.tensor(input)?.floats()?),
@@ -263,23 +272,16 @@ impl<'g> Walk<'g> {
         Ok(node)
     }
 
-    /// The whole numbers of an attribute or, in later versions, of an input.
+    /// The whole numbers of an attribute or, in later versions, of an input, which may be
+    /// computed.
     fn integers(&self, node: &proto::Node, attribute: &str, input: usize) -> Result<Vec<i64>> {
         if let Some(found) = integers(node, attribute) {
             return Ok(found.to_vec());
         }
         let input = node.input.get(input).map_or("", String::as_str);
-        let tensor = self.constants.get(input).with_context(|| {
-            format!("the file computes `{attribute}`: export it with do_constant_folding=True")
-        })?;
-        ensure!(
-            tensor.data_type == Some(INT64),
-            "`{attribute}` is not a list of numbers"
-        );
-        let raw = tensor.raw_data.as_deref().unwrap_or_default();
-        let (numbers, _) = raw.as_chunks();
-        let numbers = numbers.iter().map(|number| i64::from_le_bytes(*number));
-        Ok(numbers.chain(tensor.int64_data.iter().copied()).collect())
+        let numbers = self.numbers.get(input);
+        let numbers = numbers.with_context(|| format!("`{attribute}` is no list of numbers"))?;
+        Ok(numbers.values.clone())
     }
 
     fn tensor(&self, name: &str) -> Result<SavedTensor<'static>> {
@@ -333,11 +335,9 @@ fn first(names: &[String]) -> Result<&str> {
 }
 
 fn integers<'n>(node: &'n proto::Node, attribute: &str) -> Option<&'n [i64]> {
-    let found = node.attribute.iter().find(|a| name(&a.name) == attribute);
-    found.map(|found| &found.ints[..])
+    node.attribute(attribute).map(|found| &found.ints[..])
 }
 
 fn text<'n>(node: &'n proto::Node, attribute: &str) -> Option<&'n str> {
-    let found = node.attribute.iter().find(|a| name(&a.name) == attribute);
-    std::str::from_utf8(found?.s.as_deref()?).ok()
+    std::str::from_utf8(node.attribute(attribute)?.s.as_deref()?).ok()
 }

@@ -1,7 +1,7 @@
 //! Which pictures are repainted, and into which files.
 
 use crate::cli::{PictureFormat, StylizeArgs};
-use crate::data;
+use crate::data::{self, film};
 use crate::io::output;
 use anyhow::{Context, bail, ensure};
 use std::collections::HashSet;
@@ -17,6 +17,8 @@ pub struct Job {
     pub output: PathBuf,
     /// Its format.
     pub format: PictureFormat,
+    /// The picture before it in the same folder, painted or not.
+    pub after: Option<PathBuf>,
     /// Whether the picture itself was asked for, not only its folder.
     named: bool,
 }
@@ -39,7 +41,7 @@ impl Jobs {
     /// An output that cannot be.
     pub fn plan(args: &StylizeArgs, style: &str) -> anyhow::Result<Self> {
         let mut plan = Jobs::default();
-        let pictures = plan.pictures(&args.pictures, style);
+        let pictures = plan.pictures(args, style);
         let folder = match &args.output {
             None => None,
             Some(output) => match &args.pictures[..] {
@@ -49,6 +51,7 @@ impl Jobs {
                         picture: picture.clone(),
                         output: output.clone(),
                         format: file_format(output, args.format)?,
+                        after: None,
                         named: true,
                     });
                     plan.protect_inputs();
@@ -69,6 +72,7 @@ impl Jobs {
         };
         let format = args.format.unwrap_or(PictureFormat::Png);
         let mut taken = HashSet::new();
+        let mut before: Option<PathBuf> = None;
         for Found { path, below, named } in pictures {
             let place = match folder {
                 Some(folder) => folder.join(below),
@@ -77,12 +81,15 @@ impl Jobs {
             let name = |number: u32| place.join(name(&path, number, style, format));
             let free = (1..).map(name).find(|output| taken.insert(output.clone()));
             let output = free.context("no name is left")?;
+            let same_folder = |before: &PathBuf| before.parent() == path.parent();
             plan.jobs.push(Job {
-                picture: path,
+                picture: path.clone(),
                 output,
                 format,
+                after: before.filter(same_folder),
                 named,
             });
+            before = Some(path);
         }
         plan.protect_inputs();
         if !args.overwrite {
@@ -91,10 +98,14 @@ impl Jobs {
         Ok(plan)
     }
 
-    /// All pictures at `paths`, each once.
-    fn pictures(&mut self, paths: &[PathBuf], style: &str) -> Vec<Found> {
+    /// All pictures that `args` name, each once.
+    fn pictures(&mut self, args: &StylizeArgs, style: &str) -> Vec<Found> {
+        let list = match args.smoothing > 0.0 {
+            true => film::frames,
+            false => data::list,
+        };
         let mut found = Vec::new();
-        for path in paths {
+        for path in &args.pictures {
             if !path.is_dir() {
                 found.push(Found {
                     path: path.clone(),
@@ -103,7 +114,7 @@ impl Jobs {
                 });
                 continue;
             }
-            match data::list(path) {
+            match list(path) {
                 Ok((pictures, unread)) => {
                     let unread = unread.iter();
                     self.failed

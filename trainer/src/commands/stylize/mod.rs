@@ -13,11 +13,13 @@ use anyhow::{Context, bail, ensure};
 use canvas::{Interrupted, PictureCanvas};
 use gstfaststyle::Model;
 use gstfaststyle::internals::engine::memory;
+use gstfaststyle::internals::engine::motion::{self, Follower};
 use gstfaststyle::internals::network::write_atomically;
-use gstfaststyle::{Blend, Engine, Options};
+use gstfaststyle::{Area, Blend, Canvas, Engine, Image, Options};
+use indicatif::HumanBytes;
 use jobs::{Job, Jobs};
 use picture_file::Picture;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -27,12 +29,13 @@ use std::time::Instant;
 /// A model that cannot be read, an output that cannot be written, or pictures that
 /// could not be painted. Each of those is reported, and the others are painted.
 pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let model = style::load(&args.model, args.style.as_deref())?;
+    let found = style::open(&args.model)?;
+    let model = found.in_style(args.style.as_deref())?;
     let Jobs {
         jobs,
         failed,
         done_before,
-    } = Jobs::plan(args, &style_name(&model, &args.model)?)?;
+    } = Jobs::plan(args, &style_name(&model, &found.path)?)?;
     let options = Options {
         device: args.device,
         precision: args.precision,
@@ -41,6 +44,8 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let mut painter = Painter {
         engine: Engine::with_options(&model, options)?,
         memory: memory(args),
+        smoother: Follower::default(),
+        last: None,
         args,
         stop,
         progress: PictureProgress::new(jobs.len() as u64),
@@ -61,6 +66,10 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     let (started, mut done) = (Instant::now(), 0);
     let mut interrupted = false;
     for job in &jobs {
+        if painter.last != job.after {
+            painter.smoother.reset();
+        }
+        painter.last = None;
         match painter.paint(job) {
             Ok(()) => done += 1,
             Err(error) if error.is::<Interrupted>() => {
@@ -101,12 +110,11 @@ pub fn run(args: &StylizeArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Finished)
 }
 
-/// What files are named by: the names of the styles, or the model's file.
+/// What files are named by: the names of the styles, or the model's file at `path`.
 fn style_name(model: &Model, path: &Path) -> anyhow::Result<String> {
-    let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
-    let name = names.join("+");
+    let name = style::names(model).join("+");
     match name.is_empty() || name.contains(['/', '\\', '\0']) {
-        true => stem(&style::find(path)?.path),
+        true => stem(path),
         false => Ok(name),
     }
 }
@@ -119,10 +127,38 @@ fn memory(args: &StylizeArgs) -> usize {
     }
 }
 
+/// Paints a frame of a film and blends it with the one that `smoother` has seen last.
+fn paint_frame(
+    engine: &mut Engine,
+    canvas: &mut PictureCanvas<'_>,
+    memory: usize,
+    smoother: &mut Follower,
+    smoothing: f32,
+) -> anyhow::Result<()> {
+    let size = canvas.size();
+    let needed = engine.memory_needed(size) + motion::memory_needed(size);
+    ensure!(
+        needed <= memory,
+        "frames are smoothed whole, which takes {} of memory, {} are allowed: give a smaller \
+         --max-size, or more --memory",
+        HumanBytes(needed as u64),
+        HumanBytes(memory as u64)
+    );
+    let whole = Area::whole(size);
+    let (mut frame, mut painted) = (Image::default(), Image::default());
+    canvas.read(whole, &mut frame)?;
+    engine.stylize(&frame, &mut painted)?;
+    smoother.smooth(&frame, &mut painted, smoothing);
+    canvas.write(whole, &mut painted)
+}
+
 struct Painter<'a> {
     engine: Engine,
     /// In bytes.
     memory: usize,
+    smoother: Follower,
+    /// The frame that the smoother has seen last.
+    last: Option<PathBuf>,
     args: &'a StylizeArgs,
     stop: &'a AtomicBool,
     progress: PictureProgress,
@@ -132,7 +168,7 @@ impl Painter<'_> {
     fn paint(&mut self, job: &Job) -> anyhow::Result<()> {
         ensure!(!self.stop.load(Ordering::SeqCst), Interrupted);
         let mut picture = Picture::read(&job.picture, job.format)?;
-        for note in &picture.notes {
+        for note in &picture.metadata.lost {
             let text = format!("{}: {note}", job.picture.display());
             self.progress.say(&text);
         }
@@ -150,7 +186,15 @@ impl Painter<'_> {
             // All of it on the engine's threads, pixels too.
             let (engine, memory) = (&mut self.engine, self.memory);
             let threads = engine.prepared().threads().clone();
-            threads.run(|| engine.paint(&mut canvas, memory))?;
+            match self.args.smoothing as f32 {
+                0.0 => threads.run(|| engine.paint(&mut canvas, memory))?,
+                smoothing => {
+                    let smoother = &mut self.smoother;
+                    threads
+                        .run(|| paint_frame(engine, &mut canvas, memory, smoother, smoothing))?;
+                    self.last = Some(job.picture.clone());
+                }
+            }
             picture.bytes = canvas.into_painted();
         }
         let file = picture.encode(job.format, self.args.quality)?;

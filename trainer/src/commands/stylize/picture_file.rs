@@ -1,7 +1,8 @@
 //! Reads, scales and writes picture files.
 
 use crate::cli::PictureFormat;
-use crate::io::photo::{self, Bound, Photo};
+use crate::io::photo::{self, Bound, Metadata, Photo};
+use crate::io::{jpeg, png};
 use anyhow::ensure;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8x3, U8x4};
@@ -9,13 +10,8 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use gstfaststyle::Area;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageResult};
 use std::path::Path;
-
-/// The most bytes of EXIF data in a JPEG file: what a segment has room for beside its
-/// length and the word `Exif`.
-const JPEG_EXIF: usize = 65_535 - 2 - 6;
 
 impl PictureFormat {
     /// What names of such files end in, the first being ours.
@@ -54,6 +50,28 @@ impl PictureFormat {
     }
 }
 
+/// Leaves out, and says so, what a file of `format` has no room for.
+fn fit(metadata: &mut Metadata, format: PictureFormat) {
+    let mut bound = |data: &mut Option<Vec<u8>>, most: usize, note: &'static str| {
+        if data.as_ref().is_some_and(|data| data.len() > most) {
+            *data = None;
+            metadata.lost.push(note);
+        }
+    };
+    if format == PictureFormat::Jpeg {
+        let note = "its EXIF data are too long for a JPEG file and are left out";
+        bound(&mut metadata.exif, jpeg::MAX_EXIF, note);
+        let note = "its XMP data are too long for a JPEG file and are left out";
+        bound(&mut metadata.xmp, jpeg::MAX_XMP, note);
+        let note = "its IPTC data are too long for a JPEG file and are left out";
+        bound(&mut metadata.iptc, jpeg::MAX_IPTC, note);
+    } else {
+        let note = "its IPTC data (title, author, keywords) are left out: only JPEG files have \
+                    a place for them, see --format";
+        bound(&mut metadata.iptc, 0, note);
+    }
+}
+
 /// A picture of 8 bits a channel.
 pub struct Picture {
     /// Pixels in a row.
@@ -64,12 +82,8 @@ pub struct Picture {
     pub bytes: Vec<u8>,
     /// Whether there is a fourth channel, of opacity.
     pub alpha: bool,
-    /// What its colours are.
-    icc_profile: Option<Vec<u8>>,
-    /// When, where and how it was taken.
-    exif: Option<Vec<u8>>,
-    /// What of the file is not in the result, for people.
-    pub notes: Vec<&'static str>,
+    /// What is said of it; what of the file is not in the result.
+    pub metadata: Metadata,
 }
 
 impl Picture {
@@ -79,20 +93,12 @@ impl Picture {
     /// # Errors
     /// What keeps it from being read, without the path.
     pub fn read(path: &Path, format: PictureFormat) -> anyhow::Result<Self> {
-        let Photo {
-            pixels,
-            icc_profile,
-            mut exif,
-            lost: mut notes,
-            cut,
-        } = photo::read_whole(path, Bound::free_memory())?;
+        let (Photo { pixels, cut }, mut metadata) = photo::read_whole(path, Bound::free_memory())?;
         if cut {
-            notes.push("the file is cut off: the rest of the picture is not there");
+            let note = "the file is cut off: the rest of the picture is not there";
+            metadata.lost.push(note);
         }
-        if format == PictureFormat::Jpeg && exif.as_ref().is_some_and(|e| e.len() > JPEG_EXIF) {
-            exif = None;
-            notes.push("its EXIF data are too long for a JPEG file and are left out");
-        }
+        fit(&mut metadata, format);
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         ensure!(width > 0 && height > 0, "a picture without pixels");
         let (bytes, alpha) = match pixels {
@@ -104,9 +110,7 @@ impl Picture {
             height,
             bytes,
             alpha,
-            icc_profile,
-            exif,
-            notes,
+            metadata,
         })
     }
 
@@ -176,20 +180,54 @@ impl Picture {
     /// The picture is too large for the format.
     pub fn encode(&self, format: PictureFormat, quality: u8) -> anyhow::Result<Vec<u8>> {
         let mut file = Vec::new();
+        let Metadata { xmp, iptc, .. } = &self.metadata;
+        let (xmp, iptc) = (xmp.as_deref(), iptc.as_deref());
         match format {
-            PictureFormat::Png => self.write(PngEncoder::new(&mut file)),
-            PictureFormat::Jpeg => self.write(JpegEncoder::new_with_quality(&mut file, quality)),
-            PictureFormat::Webp => self.write(WebPEncoder::new_lossless(&mut file)),
-        }?;
+            PictureFormat::Png => {
+                self.write(PngEncoder::new(&mut file))?;
+                if let Some(xmp) = xmp {
+                    file = png::with_xmp(&file, xmp);
+                }
+            }
+            PictureFormat::Jpeg => {
+                self.write(JpegEncoder::new_with_quality(&mut file, quality))?;
+                file = jpeg::with_texts(&file, xmp, iptc);
+            }
+            PictureFormat::Webp => self.write_webp(&mut file)?,
+        }
         Ok(file)
     }
 
+    fn write_webp(&self, file: &mut Vec<u8>) -> Result<(), image_webp::EncodingError> {
+        let Metadata {
+            icc_profile,
+            exif,
+            xmp,
+            ..
+        } = &self.metadata;
+        let mut encoder = image_webp::WebPEncoder::new(file);
+        if let Some(profile) = icc_profile {
+            encoder.set_icc_profile(profile.clone());
+        }
+        if let Some(exif) = exif {
+            encoder.set_exif_metadata(exif.clone());
+        }
+        if let Some(xmp) = xmp {
+            encoder.set_xmp_metadata(xmp.clone());
+        }
+        let kind = match self.alpha {
+            true => image_webp::ColorType::Rgba8,
+            false => image_webp::ColorType::Rgb8,
+        };
+        encoder.encode(&self.bytes, self.width as u32, self.height as u32, kind)
+    }
+
     fn write(&self, mut encoder: impl ImageEncoder) -> ImageResult<()> {
-        if let Some(profile) = &self.icc_profile {
-            // All of our formats can hold both.
+        if let Some(profile) = &self.metadata.icc_profile {
+            // Both formats can hold both.
             let _ = encoder.set_icc_profile(profile.clone());
         }
-        if let Some(exif) = &self.exif {
+        if let Some(exif) = &self.metadata.exif {
             let _ = encoder.set_exif_metadata(exif.clone());
         }
         let kind = match self.alpha {

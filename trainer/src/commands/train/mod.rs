@@ -9,7 +9,7 @@ use crate::cli::TrainArgs;
 use crate::commands::Outcome;
 use crate::io::files::{Files, stem};
 use crate::io::output;
-use crate::logging::metrics::Row;
+use crate::logging::metrics::{MetricsFormat, Row};
 use crate::logging::report::State;
 use crate::logging::say::{say, say_lines};
 use crate::training::checkpoint::Checkpoint;
@@ -148,7 +148,7 @@ fn check_output(args: &TrainArgs, files: &Files) -> anyhow::Result<()> {
     let given = given.chain(&args.preview).chain(&args.loss.vgg);
     let given: Vec<&Path> = given.map(PathBuf::as_path).collect();
     output::spare("--output", &files.model, &given)?;
-    files.check_training(args.overwrite)?;
+    files.check_training(&MetricsFormat::extensions(), args.overwrite)?;
     for photo in &args.preview {
         let preview = files.preview(&stem(photo)?);
         output::check_new("--preview", &preview, args.overwrite)?;

@@ -105,10 +105,10 @@ fn folder(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
 }
 
 fn file(path: &Path) -> anyhow::Result<Vec<StyleRecipe>> {
-    let text = input::read_text(path)?;
+    let text = input::read_text(path)
+        .context("neither a folder of paintings nor a TOML file; --style takes one painting")?;
     let file: StylesFile = toml::from_str(&text).map_err(|error| {
-        let before = text.bytes().take(error.span().map_or(0, |span| span.start));
-        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        let line = input::line(&text, error.span().map_or(0, |span| span.start));
         anyhow!("line {line}: {}", error.message())
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -48,7 +48,7 @@ pub fn of(recipe: &Recipe, photos: usize) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// It cannot be read.
 pub fn small(painting: &Painting, size: u64) -> anyhow::Result<Option<String>> {
-    let (width, height) = painting.picture()?.dimensions();
+    let (width, height) = painting.size()?;
     let shorter = u64::from(width.min(height));
     Ok((ENLARGED * shorter < size).then(|| {
         format!(

@@ -88,6 +88,14 @@ pub struct Attribute {
     pub kind: Option<i32>,
 }
 
+impl Node {
+    /// The attribute called `name`.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        let mut attributes = self.attribute.iter();
+        attributes.find(|attribute| attribute.name.as_deref() == Some(name))
+    }
+}
+
 impl Attribute {
     pub fn float(name: &str, value: f32) -> Self {
         Attribute {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::io::tiff_directory::TiffDirectory;
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, Rgba, RgbaImage};
 use rand::{Rng, SeedableRng};
@@ -38,6 +39,13 @@ fn pixels(bytes: &[u8]) -> Result<RgbImage> {
     let photo = decode(bytes, Bound::TRAINING)?;
     ensure!(!photo.cut, "truncated");
     Ok(opaque(photo.pixels))
+}
+
+/// What the file says beside.
+fn metadata(bytes: &[u8]) -> Metadata {
+    let format = format(bytes).unwrap();
+    let mut decoder = decoder(format, bytes, Bound::TRAINING).unwrap();
+    Metadata::of(format, bytes, &mut decoder)
 }
 
 fn refusal(bytes: &[u8]) -> String {
@@ -158,6 +166,8 @@ fn print_colours_are_read() {
 
 #[test]
 fn photos_are_turned_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.jpg");
     let (red, blue) = ([250, 10, 10], [10, 10, 250]);
     let jpeg = encoded(two_colours(), ImageFormat::Jpeg);
     // (note, width, height, colour at the first and at the last corner)
@@ -171,6 +181,8 @@ fn photos_are_turned_upright() {
     ] {
         let photo = pixels(&with_orientation(&jpeg, note)).unwrap();
         assert_eq!(photo.dimensions(), (width, height), "{note}");
+        std::fs::write(&path, with_orientation(&jpeg, note)).unwrap();
+        assert_eq!(size(&path, Bound::TRAINING).unwrap(), (width, height));
         assert!(close(*photo.get_pixel(3, 3), first), "{note}");
         assert!(
             close(*photo.get_pixel(width - 4, height - 4), last),
@@ -222,8 +234,28 @@ fn what_follows_a_photo_does_no_harm() {
 }
 
 #[test]
+fn rare_jpeg_files_and_cut_files_say_what_they_are() {
+    let mut jpeg = encoded(gradients(60, 40), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 1] = 0xc9;
+    let text = refusal(&jpeg);
+    assert!(text.contains("JPEG with arithmetic coding"), "{text}");
+    let tiff = encoded(gradients(60, 40), ImageFormat::Tiff);
+    let text = refusal(&tiff[..tiff.len() / 2]);
+    assert!(text.contains("ends within the picture"), "{text}");
+}
+
+#[test]
+fn a_png_file_without_its_end_is_read() {
+    let png = encoded(gradients(60, 40), ImageFormat::Png);
+    let alone = pixels(&png).unwrap();
+    assert_eq!(pixels(&png[..png.len() - 12]).unwrap(), alone);
+    refusal(&png[..png.len() - 40]);
+}
+
+#[test]
 fn what_is_lost_is_told() {
-    let lost = |bytes: &[u8]| decode(bytes, Bound::TRAINING).unwrap().lost.join("; ");
+    let lost = |bytes: &[u8]| metadata(bytes).lost.join("; ");
     assert_eq!(lost(&encoded(two_colours(), ImageFormat::Gif)), "");
     let mut gif = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut gif);
@@ -251,7 +283,7 @@ fn exif_data_are_kept_upright_and_without_their_small_copy() {
     // After the marker, the length, "Exif", the header and one entry.
     let next = 2 + 2 + 2 + 6 + 8 + 2 + 12;
     jpeg[next] = 26;
-    let exif = decode(&jpeg, Bound::TRAINING).unwrap().exif.unwrap();
+    let exif = metadata(&jpeg).exif.unwrap();
     assert_eq!(
         Orientation::from_exif_chunk(&exif),
         Some(Orientation::NoTransforms)
@@ -318,7 +350,7 @@ fn corrupt_bytes_cause_no_panic() {
                 bytes[at] = random.random();
             }
             std::fs::write(&path, &bytes).unwrap();
-            let _ = read(&path, Bound::TRAINING);
+            let _ = read_whole(&path, Bound::TRAINING);
         }
     }
 }

@@ -12,7 +12,8 @@ struct Version {
     /// Weights by numbers, listed among the inputs, and borders and sizes as attributes;
     /// otherwise by names, borders and sizes as constants.
     old: bool,
-    /// The size of an enlarged picture is computed from that of the picture.
+    /// The size of an enlarged picture is computed from that of the picture, and borders
+    /// are put in order by the graph itself.
     computed: bool,
     /// Numbers of 16 bits.
     half: bool,
@@ -98,10 +99,12 @@ impl Writer {
         let border = [0, 0, reach, reach, 0, 0, reach, reach];
         let mut attributes = vec![Attribute::string("mode", "reflect")];
         let mut more = Vec::new();
-        match self.version.old {
-            true => attributes.push(Attribute::ints("pads", &border)),
-            false => more.push(
+        match (self.version.old, self.version.computed) {
+            (true, _) => attributes.push(Attribute::ints("pads", &border)),
+            (false, true) => more.push(self.ordered_border(reach as i64)),
+            (false, false) => more.push(
                 self.constant(Numbers {
+                    dims: vec![8],
                     data_type: Some(INT64),
                     raw_data: Some(
                         border
@@ -146,9 +149,8 @@ impl Writer {
                 self.step("Upsample", vec![], vec![mode, listed]);
             }
             (true, true) => {
-                let picture = self.picture.clone();
-                self.node("Shape", vec![picture], vec![], "size");
-                self.step("Upsample", vec!["size".into()], vec![mode]);
+                let scales = self.computed_scales();
+                self.step("Upsample", vec![scales], vec![mode]);
             }
             (false, _) => {
                 let constant = self.constant(Numbers {
@@ -160,6 +162,93 @@ impl Writer {
                 self.step("Resize", vec![String::new(), constant], vec![mode]);
             }
         }
+    }
+
+    /// The result of an operation on these inputs.
+    fn result(&mut self, kind: &str, input: &[&str], attribute: Vec<Attribute>) -> String {
+        let to = format!("number_{}", self.graph.node.len());
+        let input = input.iter().map(|name| name.to_string()).collect();
+        self.node(kind, input, attribute, &to);
+        to
+    }
+
+    fn numbers(&mut self, dims: &[i64], values: &[i64]) -> String {
+        self.constant(Numbers {
+            dims: dims.to_vec(),
+            data_type: Some(INT64),
+            int64_data: values.to_vec(),
+            ..Numbers::default()
+        })
+    }
+
+    /// The four borders as PyTorch has them, the last direction first, filled up with
+    /// zeros and put in the order of ONNX, as PyTorch writes it without folding.
+    fn ordered_border(&mut self, reach: i64) -> String {
+        let border = self.numbers(&[4], &[reach; 4]);
+        let shape = self.result("Shape", &[&border], vec![]);
+        let first = self.numbers(&[], &[0]);
+        let count = self.result("Gather", &[&shape, &first], vec![int("axis", 0)]);
+        let (rank, two) = (self.numbers(&[], &[4]), self.numbers(&[], &[2]));
+        let all = self.result("Mul", &[&rank, &two], vec![]);
+        let missing = self.result("Sub", &[&all, &count], vec![]);
+        let border = self.result("Cast", &[&border], vec![int("to", INT64.into())]);
+        let missing = self.result("Unsqueeze", &[&missing], vec![]);
+        let zero = Attribute {
+            name: Some("value".into()),
+            t: Some(Numbers {
+                dims: vec![1],
+                data_type: Some(INT64),
+                raw_data: Some(vec![0; 8]),
+                ..Numbers::default()
+            }),
+            ..Attribute::default()
+        };
+        let zeros = self.result("ConstantOfShape", &[&missing], vec![zero]);
+        let all = self.result("Concat", &[&border, &zeros], vec![int("axis", 0)]);
+        let (pairs, list) = (self.numbers(&[2], &[-1, 2]), self.numbers(&[1], &[-1]));
+        let all = self.result("Reshape", &[&all, &pairs], vec![]);
+        let (from, to) = (self.numbers(&[1], &[-1]), self.numbers(&[1], &[-i64::MAX]));
+        let (axis, step) = (self.numbers(&[1], &[0]), self.numbers(&[1], &[-1]));
+        let all = self.result("Slice", &[&all, &from, &to, &axis, &step], vec![]);
+        let all = self.result("Transpose", &[&all], vec![Attribute::ints("perm", &[1, 0])]);
+        let all = self.result("Reshape", &[&all, &list], vec![]);
+        self.result("Cast", &[&all], vec![int("to", INT64.into())])
+    }
+
+    /// How much larger a picture of twice the size is, from the sizes of both.
+    fn computed_scales(&mut self) -> String {
+        let picture = self.picture.clone();
+        let size = self.result("Shape", &[&picture], vec![]);
+        let mut sides = Vec::new();
+        for axis in [2, 3] {
+            let axis = self.numbers(&[], &[axis]);
+            let side = self.result("Gather", &[&size, &axis], vec![int("axis", 0)]);
+            let two = self.constant(Numbers {
+                data_type: Some(FLOAT),
+                float_data: vec![2.0],
+                ..Numbers::default()
+            });
+            let side = self.result("Cast", &[&side], vec![int("to", FLOAT.into())]);
+            let side = self.result("Mul", &[&side, &two], vec![]);
+            let side = self.result("Floor", &[&side], vec![]);
+            sides.push(self.result("Unsqueeze", &[&side], vec![]));
+        }
+        let sides: Vec<&str> = sides.iter().map(String::as_str).collect();
+        let larger = self.result("Concat", &sides, vec![int("axis", 0)]);
+        let slice = vec![
+            Attribute::ints("starts", &[2]),
+            Attribute::ints("ends", &[4]),
+        ];
+        let size = self.result("Slice", &[&size], slice);
+        let size = self.result("Cast", &[&size], vec![int("to", FLOAT.into())]);
+        let larger = self.result("Div", &[&larger, &size], vec![]);
+        let ones = self.constant(Numbers {
+            dims: vec![2],
+            data_type: Some(FLOAT),
+            float_data: vec![1.0; 2],
+            ..Numbers::default()
+        });
+        self.result("Concat", &[&ones, &larger], vec![int("axis", 0)])
     }
 
     fn network(mut self) -> File {
@@ -202,6 +291,14 @@ impl Writer {
     }
 }
 
+fn int(name: &str, value: i64) -> Attribute {
+    Attribute {
+        name: Some(name.into()),
+        i: Some(value),
+        ..Attribute::default()
+    }
+}
+
 /// The bits of the 16-bit float nearest to `value`, which is positive and not tiny.
 fn half(value: f32) -> u16 {
     match value == 0.0 {
@@ -241,6 +338,10 @@ fn files_of_all_versions_are_read() {
             computed: true,
             ..OLD
         },
+        Version {
+            computed: true,
+            ..NEW
+        },
     ] {
         assert_is_the_network(&written(version).encode_to_vec());
     }
@@ -261,6 +362,15 @@ fn other_networks_and_damaged_files_are_refused() {
         graph.node[0].attribute = vec![Attribute::string("mode", "constant")];
     });
     assert!(zeros.contains("the border of conv1"), "{zeros}");
+    let mut wide = written(Version {
+        computed: true,
+        ..NEW
+    });
+    let graph = wide.graph.as_mut().unwrap();
+    let border = graph.node[0].attribute[0].t.as_mut().unwrap();
+    border.int64_data[0] += 1;
+    let wide = refusal(&wide.encode_to_vec());
+    assert!(wide.contains("the border of conv1"), "{wide}");
     let stride = refusal_of(|graph| {
         let at = place(graph, "Conv", 1);
         graph.node[at].attribute = vec![Attribute::ints("strides", &[1, 1])];
@@ -303,7 +413,11 @@ fn other_networks_and_damaged_files_are_refused() {
 #[test]
 fn corrupt_bytes_of_onnx_files_cause_no_panic() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    for file in [written(OLD).encode_to_vec(), written(NEW).encode_to_vec()] {
+    let computed = Version {
+        computed: true,
+        ..NEW
+    };
+    for file in [OLD, NEW, computed].map(|version| written(version).encode_to_vec()) {
         for _ in 0..1000 {
             let mut spoilt = file.clone();
             for _ in 0..random.random_range(1..4) {
