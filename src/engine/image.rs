@@ -2,9 +2,16 @@
 
 use super::{Area, EngineError};
 use crate::ops::Size;
+use rayon::prelude::*;
 
 /// How much of red, green and blue is in luma (BT.601).
 pub(super) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// The luma of red, green and blue.
+#[inline(always)]
+pub fn luma([r, g, b]: [f32; 3]) -> f32 {
+    LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+}
 
 /// An RGB picture, `f32` in 0..255: three planes of `height` rows of `width`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +43,13 @@ impl Image {
         let (red, rest) = self.data.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
         [red, green, blue]
+    }
+
+    /// Each row of the three planes, to be written by several threads.
+    pub(super) fn par_rows_mut(&mut self) -> impl IndexedParallelIterator<Item = [&mut [f32]; 3]> {
+        let width = self.width;
+        let [r, g, b] = self.planes_mut().map(|plane| plane.par_chunks_mut(width));
+        r.zip(g).zip(b).map(|((r, g), b)| [r, g, b])
     }
 
     /// Row `y` of each plane.

@@ -34,7 +34,7 @@ pub use area::Area;
 pub use blend::Blend;
 pub use device::DeviceChoice;
 pub use error::{EngineError, error_chain};
-pub use image::Image;
+pub use image::{Image, luma};
 pub use painter::Painter;
 pub use precision::Precision;
 pub use prepared::{Options, Prepared};

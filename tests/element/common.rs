@@ -95,6 +95,35 @@ pub fn harness(
     harness
 }
 
+/// An element that is shown one frame after the other.
+pub struct Player {
+    pub element: gst::Element,
+    info: VideoInfo,
+    harness: gst_check::Harness,
+}
+
+impl Player {
+    /// For frames of this kind, after `set` has set properties.
+    pub fn new(info: &VideoInfo, set: impl FnOnce(&gst::Element)) -> Self {
+        let element = element();
+        set(&element);
+        Player {
+            harness: harness(&element, info, info),
+            info: info.clone(),
+            element,
+        }
+    }
+
+    /// Shows a frame of these bytes at `ms`; gives the styled ones.
+    pub fn show(&mut self, bytes: Vec<u8>, ms: u64) -> Vec<u8> {
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let pts = gst::ClockTime::from_mseconds(ms);
+        buffer.get_mut().unwrap().set_pts(pts);
+        let styled = self.harness.push_and_pull(buffer).unwrap();
+        buffer_rows(&self.info, &styled).concat()
+    }
+}
+
 pub fn formats() -> impl Iterator<Item = VideoFormat> {
     init();
     Format::ALL

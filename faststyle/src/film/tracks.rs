@@ -303,17 +303,19 @@ fn without_markup(markup: &[u8]) -> Vec<u8> {
 fn collect_tags(pad: &gst::Pad, copies: &Shared, index: Option<usize>) {
     let copies = copies.clone();
     pad.add_probe(PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let mut copies = lock(&copies);
         match info.event().map(|event| event.view()) {
             Some(gst::EventView::Tag(event)) => {
                 let tags = event.tag();
+                let mut copies = lock(&copies);
                 match (tags.scope(), index) {
                     (gst::TagScope::Global, _) => keep(tags, &mut copies.tags, GLOBAL),
                     (_, Some(index)) => keep(tags, &mut copies.copies[index].tags, OF_STREAM),
                     _ => (),
                 }
             }
-            Some(gst::EventView::Toc(event)) => copies.chapters = Some(event.toc().0.to_owned()),
+            Some(gst::EventView::Toc(event)) => {
+                lock(&copies).chapters = Some(event.toc().0.to_owned());
+            }
             _ => (),
         }
         PadProbeReturn::Ok

@@ -21,20 +21,15 @@ pub struct Blender<'a> {
 impl Blender<'_> {
     /// Blends `painted` into `out`, an image of the same size.
     pub fn run(&self, level: Level, painted: &Image, out: &mut Image) {
-        let width = painted.width;
-        let [r, g, b] = Image::planes_mut(out).map(|plane| plane.par_chunks_mut(width));
-        r.zip(g)
-            .zip(b)
-            .with_min_len(ROWS_PER_TASK)
-            .enumerate()
-            .for_each(|(y, ((r, g), b))| {
-                level.run(Row {
-                    blender: self,
-                    y,
-                    painted: painted.rows(y),
-                    out: [r, g, b],
-                });
+        let rows = out.par_rows_mut().with_min_len(ROWS_PER_TASK);
+        rows.enumerate().for_each(|(y, out)| {
+            level.run(Row {
+                blender: self,
+                y,
+                painted: painted.rows(y),
+                out,
             });
+        });
     }
 }
 

@@ -20,20 +20,15 @@ const ALIKE: f32 = 1.0 / 8.0;
 /// Carries `before` along `flow`, which is at half the size, into `out`, an image of the
 /// same size.
 pub fn carry(level: Level, flow: &Flow, before: &Image, out: &mut Image) {
-    let width = before.width;
-    let [r, g, b] = Image::planes_mut(out).map(|plane| plane.par_chunks_mut(width));
-    r.zip(g)
-        .zip(b)
-        .with_min_len(ROWS_PER_TASK)
-        .enumerate()
-        .for_each(|(y, ((r, g), b))| {
-            level.run(Row {
-                flow,
-                before,
-                y,
-                out: [r, g, b],
-            });
+    let rows = out.par_rows_mut().with_min_len(ROWS_PER_TASK);
+    rows.enumerate().for_each(|(y, out)| {
+        level.run(Row {
+            flow,
+            before,
+            y,
+            out,
         });
+    });
 }
 
 struct Row<'a> {
@@ -108,7 +103,7 @@ impl<'a> WeightRow<'a> {
 
 /// The rows at half the size that row `y` lies between: the nearer one, and the other.
 #[inline(always)]
-pub fn half_rows(y: usize, height: usize) -> [usize; 2] {
+fn half_rows(y: usize, height: usize) -> [usize; 2] {
     let near = y / 2;
     let far = match y % 2 {
         0 => near.saturating_sub(1),
@@ -120,7 +115,7 @@ pub fn half_rows(y: usize, height: usize) -> [usize; 2] {
 /// Eight numbers at full size from `x` on, a multiple of 8, between two rows at half the
 /// size. Those begin [`Flow::SIDE`] numbers before their first pixel.
 #[inline(always)]
-pub fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
+fn enlarged([near, far]: [&[f32]; 2], x: usize) -> [f32; RUN] {
     const PAIRS: usize = RUN / 2;
     let first = Flow::SIDE + x / 2 - 1;
     let (near, far) = (&near[first..][..PAIRS + 2], &far[first..][..PAIRS + 2]);

@@ -1,7 +1,7 @@
 //! Motion at each pixel of a picture, for measures of films and paintings.
 
 use super::agreement;
-use super::carry::{RUN, enlarged, half_rows};
+use super::carry::{MotionRow, RUN};
 use super::flow::FlowFinder;
 use super::pyramid::Pyramid;
 use crate::engine::Image;
@@ -61,14 +61,15 @@ impl MotionField {
     /// From half the picture's size to all of it.
     fn enlarge(&mut self) {
         let Size { width, height } = self.size;
-        let flow = self.flow.finest();
-        for (part, plane) in self.motion.iter_mut().enumerate() {
+        for plane in &mut self.motion {
             plane.resize(width * height, 0.0);
-            for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-                let rows = half_rows(y, flow.size().height).map(|y| flow.row(y)[part]);
-                for (x, run) in row.chunks_mut(RUN).enumerate() {
-                    let motion = enlarged(rows, RUN * x).map(|motion| 2.0 * motion);
-                    run.copy_from_slice(&motion[..run.len()]);
+        }
+        for y in 0..height {
+            let row = MotionRow::of(self.flow.finest(), y);
+            for x in (0..width).step_by(RUN) {
+                let count = RUN.min(width - x);
+                for (plane, motion) in self.motion.iter_mut().zip(row.at(x)) {
+                    plane[y * width + x..][..count].copy_from_slice(&motion[..count]);
                 }
             }
         }

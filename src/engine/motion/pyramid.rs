@@ -1,7 +1,7 @@
 //! A picture at half its size and below.
 
 use crate::engine::Image;
-use crate::engine::image::LUMA;
+use crate::engine::image;
 use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, Level};
@@ -191,7 +191,7 @@ impl Kernel for HalveColors<'_> {
         halve([top[1], bottom[1]], g);
         halve([top[2], bottom[2]], b);
         for (((luma, r), g), b) in luma.iter_mut().zip(r).zip(g).zip(b) {
-            *luma = LUMA[0] * *r + LUMA[1] * *g + LUMA[2] * *b;
+            *luma = image::luma([*r, *g, *b]);
         }
     }
 }

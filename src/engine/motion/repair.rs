@@ -18,7 +18,7 @@ use super::carry::{ROWS_PER_TASK, RUN, WeightRow};
 use super::flow::Flow;
 use super::pyramid::Plane;
 use crate::engine::Image;
-use crate::engine::image::LUMA;
+use crate::engine::image;
 use crate::ops::Size;
 use crate::ops::cpu::simd::Simd;
 use crate::ops::cpu::{Kernel, Level};
@@ -106,20 +106,16 @@ impl Repairer {
         self.fit();
 
         let fits = &self.fits;
-        let [r, g, b] = (painting.planes_mut()).map(|plane| plane.par_chunks_mut(picture.width));
-        r.zip(g)
-            .zip(b)
-            .with_min_len(ROWS_PER_TASK)
-            .enumerate()
-            .for_each(|(y, ((r, g), b))| {
-                level.run(Row {
-                    fits,
-                    picture: picture.rows(y),
-                    weights: WeightRow::of(weights, y),
-                    y,
-                    painting: [r, g, b],
-                });
+        let rows = painting.par_rows_mut().with_min_len(ROWS_PER_TASK);
+        rows.enumerate().for_each(|(y, painting)| {
+            level.run(Row {
+                fits,
+                picture: picture.rows(y),
+                weights: WeightRow::of(weights, y),
+                y,
+                painting,
             });
+        });
     }
 
     fn resize(&mut self, picture: Size) {
@@ -307,9 +303,7 @@ impl Kernel for Row<'_> {
             let columns = [i.saturating_sub(1), i, i + 1];
             let cells = columns.map(|i| mixed(fits.at(i, near), fits.at(i, far), share));
             for k in 0..RUN.min(width - x) {
-                let luma = LUMA[0] * picture[0][x + k]
-                    + LUMA[1] * picture[1][x + k]
-                    + LUMA[2] * picture[2][x + k];
+                let luma = image::luma(picture.map(|plane| plane[x + k]));
                 let (_, share) = between(k);
                 let beside = if k < CELL / 2 { 0 } else { 2 };
                 let fit = mixed(&cells[1], &cells[beside], share);

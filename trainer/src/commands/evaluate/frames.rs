@@ -13,8 +13,8 @@ use crate::data::film;
 use crate::io::picture;
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
-use gstfaststyle::internals::engine::memory;
 use gstfaststyle::internals::engine::motion::{Follower, MotionField};
+use gstfaststyle::internals::engine::{self, memory};
 use gstfaststyle::{Engine, EngineError, Image, Size};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -284,8 +284,7 @@ fn cubic(x: f32) -> [f32; 4] {
 fn gradient(image: &Image) -> f64 {
     let Size { width, height } = image.size();
     let luma = |x: usize, y: usize| {
-        let pixel = |c: usize| image.data[(c * height + y) * width + x];
-        0.299 * pixel(0) + 0.587 * pixel(1) + 0.114 * pixel(2)
+        engine::luma([0, 1, 2].map(|c| image.data[(c * height + y) * width + x]))
     };
     let (columns, rows) = (width.saturating_sub(1), height.saturating_sub(1));
     let of_row = |y: usize| -> f64 {
