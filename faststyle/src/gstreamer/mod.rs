@@ -49,7 +49,8 @@ pub fn first(lines: &'static [&'static str]) -> Result<&'static str> {
     }
 }
 
-/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads.
+/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads. Caps stand
+/// between elements; first or last, they want a `capsfilter`.
 ///
 /// # Errors
 /// An element that is not there; the message names its package.

@@ -57,13 +57,18 @@ pub fn connect(
     head: &gst::Element,
     sound: Option<&gst::Element>,
 ) -> Result<()> {
-    let source = |seconds| {
+    let source = |milliseconds| {
+        let most = ClockTime::from_mseconds(milliseconds);
         let source = AppSrc::builder()
             .format(gst::Format::Time)
             .is_live(true)
             .block(true)
-            .max_bytes(0);
-        source.max_time(ClockTime::from_mseconds(seconds)).build()
+            .max_bytes(0)
+            .max_time(most)
+            .build();
+        // What waits in it may come so much later: mixers and muxers wait for one another.
+        source.set_latency(ClockTime::ZERO, most);
+        source
     };
     let frames = source(100);
     let pace = make("clocksync")?;
@@ -193,7 +198,8 @@ impl Feed {
                     let mut turn = lock(&self.turn);
                     turn.begin = Some(turn.end);
                     drop(turn);
-                    film.0.seek_simple(gst::SeekFlags::FLUSH, ClockTime::ZERO)?;
+                    // From here, for there may be no sound, and its end cannot seek then.
+                    frames.seek_simple(gst::SeekFlags::FLUSH, ClockTime::ZERO)?;
                 }
                 Origin::Address(_) if frames.is_eos() => return Ok(End::Over),
                 Origin::Address(_) if last.elapsed() > SILENCE => bail!("no frame comes"),
@@ -205,7 +211,9 @@ impl Feed {
 
     /// Elements for the film's sound, which goes to `to`.
     fn sound(&self, film: &Pipeline, to: &AppSrc) -> Result<(gst::Element, AppSink)> {
-        let head = bin("audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2")?;
+        let head = bin(
+            "audioconvert ! audioresample ! capsfilter caps=audio/x-raw,rate=48000,channels=2",
+        )?;
         let head: gst::Element = head.upcast();
         let sink = AppSink::builder().sync(false).async_(false).build();
         film.chain(&[head.clone(), sink.clone().upcast()])?;

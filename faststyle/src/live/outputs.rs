@@ -113,7 +113,7 @@ impl<'a> Outputs<'a> {
         );
         let sink = make("v4l2sink")?;
         sink.set_property("device", device);
-        let convert = bin("videoconvert ! video/x-raw,format=YUY2")?;
+        let convert = bin("videoconvert ! capsfilter caps=video/x-raw,format=YUY2")?;
         self.branch(&self.tee, &[convert.upcast(), sink]).map(drop)
     }
 

@@ -32,7 +32,8 @@ impl Sound {
         silence.set_property_from_str("wave", "silence");
         mixer.set_property("latency", PATIENCE.nseconds());
         tee.set_property("allow-not-linked", true);
-        let shape = bin("audio/x-raw,rate=48000,channels=2 ! audioconvert")?.upcast();
+        let shape =
+            bin("audioconvert ! capsfilter caps=audio/x-raw,rate=48000,channels=2")?.upcast();
         pipeline.chain(&[silence, shape, mixer.clone(), tee.clone()])?;
         Ok(Sound {
             mixer,
@@ -46,7 +47,9 @@ impl Sound {
     /// # Errors
     /// An element is missing.
     pub fn input(&self, pipeline: &Pipeline) -> Result<gst::Element> {
-        let head = bin("audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2")?;
+        let head = bin(
+            "audioconvert ! audioresample ! capsfilter caps=audio/x-raw,rate=48000,channels=2",
+        )?;
         let head: gst::Element = head.upcast();
         pipeline.chain(std::slice::from_ref(&head))?;
         let input = self.mixer.request_pad_simple("sink_%u");

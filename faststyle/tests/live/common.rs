@@ -11,12 +11,13 @@ use assert_cmd::Command;
 use gst::prelude::*;
 use gstfaststyle::{Architecture, Model};
 use running::Running;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All that tests write.
@@ -98,6 +99,22 @@ impl Live {
                 .for_each(|line| drop(sender.send(line)));
         });
         receiver
+    }
+
+    /// Waits until that is so.
+    pub fn until(&mut self, so: impl Fn() -> bool) {
+        let from = Instant::now();
+        while !so() {
+            if let Some(status) = self.0.0.try_wait().unwrap() {
+                let mut said = String::new();
+                if let Some(stderr) = &mut self.0.0.stderr {
+                    stderr.read_to_string(&mut said).unwrap();
+                }
+                panic!("it has ended ({status}): {said}");
+            }
+            assert!(from.elapsed() < PATIENCE);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks it to end, as Ctrl-C does, and waits for that.

@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI16, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+
+/// A file's bytes, none if it is not there.
+fn size(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}
 
 #[test]
 fn the_clip_loops_into_a_recording_that_is_whole() {
@@ -35,13 +38,9 @@ fn the_clip_loops_into_a_recording_that_is_whole() {
 fn ctrl_c_ends_a_recording_well() {
     let file = path("ended.mp4");
     let mut command = live();
-    let program = Live::start(command.arg("--record").arg(&file));
+    let mut program = Live::start(command.arg("--record").arg(&file));
     let part = path(".ended.mp4.part");
-    let from = Instant::now();
-    while fs::metadata(&part).map_or(0, |file| file.len()) < 1000 {
-        assert!(from.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(20));
-    }
+    program.until(|| size(&part) > 1000);
     let output = program.end();
     assert!(output.status.success(), "{}", said(&output));
     assert!(count_frames(&format!("filesrc location={}", file.display()), 10_000) > 0);
@@ -51,12 +50,8 @@ fn ctrl_c_ends_a_recording_well() {
 fn a_web_servers_folder_gets_a_playlist() {
     let folder = path("hls");
     let mut command = live();
-    let program = Live::start(command.arg("--hls").arg(&folder));
-    let from = Instant::now();
-    while !folder.join("stream.m3u8").exists() {
-        assert!(from.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut program = Live::start(command.arg("--hls").arg(&folder));
+    program.until(|| folder.join("stream.m3u8").exists());
     let output = program.end();
     assert!(output.status.success(), "{}", said(&output));
     let playlist = fs::read_to_string(folder.join("stream.m3u8")).unwrap();
@@ -164,19 +159,15 @@ fn a_stream_that_fails_is_connected_to_again() {
     let mut program = Live::start(command.arg("--record").arg(&file));
     let lines = program.lines();
     let part = path(".again.mkv.part");
-    let grows = || {
-        let size = || fs::metadata(&part).map_or(0, |file| file.len());
-        let (before, from) = (size(), Instant::now());
-        while size() < before + 10_000 {
-            assert!(from.elapsed() < PATIENCE);
-            thread::sleep(Duration::from_millis(20));
-        }
+    let grows = |program: &mut Live| {
+        let before = size(&part);
+        program.until(|| size(&part) > before + 10_000);
     };
-    grows();
+    grows(&mut program);
     first.set_state(gst::State::Null).unwrap();
     wait_for(&lines, "Connecting again in 1 s");
     let second = camera(port);
-    grows();
+    grows(&mut program);
     let output = program.end();
     assert!(output.status.success());
     second.set_state(gst::State::Null).unwrap();
