@@ -2,6 +2,7 @@
 
 use crate::output;
 use anyhow::{Context, Result};
+use gstfaststyle::internals::element::IMAGE;
 use gstfaststyle::internals::network::StyleMix;
 use gstfaststyle::{Engine, Image, Options, Prepared};
 use image::imageops;
@@ -28,17 +29,20 @@ pub struct StylePainter {
 
 struct Loaded {
     path: PathBuf,
+    picture: Option<PathBuf>,
     /// Of its styles.
     names: Vec<String>,
     engine: Engine,
 }
 
 impl Loaded {
-    fn open(path: &Path, options: Options) -> Result<Self> {
-        let prepared = Prepared::load(path, options)?;
+    fn open(path: &Path, picture: Option<&Path>, options: Options) -> Result<Self> {
+        let pictures = picture.map(|picture| (IMAGE, picture));
+        let prepared = Prepared::load_with_pictures(path, pictures.as_slice(), options)?;
         let names = prepared.styles().iter().map(|style| style.name.clone());
         Ok(Loaded {
             path: path.into(),
+            picture: picture.map(Into::into),
             names: names.collect(),
             engine: Engine::of(prepared),
         })
@@ -54,20 +58,24 @@ impl StylePainter {
         }
     }
 
-    /// Paints a picture in the style `style` of a model file, or in its first one. The
-    /// file is read again only where another one was in use.
+    /// Paints a picture in the style `style` of a model file, or in its first one. That
+    /// of the painting in the file `style_image` is called [`IMAGE`]. The model is read
+    /// again only where another one was in use.
     ///
     /// # Errors
-    /// The model cannot be read.
+    /// The model or the painting cannot be read.
     pub fn paint(
         &mut self,
         picture: &RgbImage,
         model: &Path,
         style: Option<&str>,
+        style_image: Option<&Path>,
     ) -> Result<RgbImage> {
-        let loaded = match self.loaded.take().filter(|loaded| loaded.path == model) {
+        let is_same =
+            |loaded: &Loaded| loaded.path == model && loaded.picture.as_deref() == style_image;
+        let loaded = match self.loaded.take().filter(is_same) {
             Some(loaded) => loaded,
-            None => Loaded::open(model, self.options)?,
+            None => Loaded::open(model, style_image, self.options)?,
         };
         let Loaded { names, engine, .. } = self.loaded.insert(loaded);
         let place = style.and_then(|style| names.iter().position(|name| name == style));

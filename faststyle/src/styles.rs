@@ -7,6 +7,7 @@ use crate::messages::print;
 use crate::outcome::Outcome;
 use crate::sheet;
 use anyhow::{Context, Result, ensure};
+use gstfaststyle::internals::element::IMAGE;
 use gstfaststyle::internals::engine::error_chain;
 use gstfaststyle::internals::network::Library;
 use gstfaststyle::{Options, Style};
@@ -100,7 +101,7 @@ fn write_sheet(styles: &[Installed], path: &Path, overwrite: bool) -> Result<()>
     let mut painter = sheet::StylePainter::new(Options::default());
     let paintings = styles.iter().map(|installed| {
         let style = installed.shared.then_some(installed.style.name.as_str());
-        painter.paint(&still, &installed.file, style)
+        painter.paint(&still, &installed.file, style, None)
     });
     let paintings = paintings.collect::<Result<Vec<_>>>()?;
     sheet::save(
@@ -149,9 +150,23 @@ pub fn choices(look: &Look) -> Result<(Vec<Choice>, usize)> {
             name: installed.name.clone(),
             model,
             style: installed.shared.then(|| installed.style.name.clone()),
+            picture: None,
         })
     });
     let mut choices = choices.collect::<Result<Vec<_>>>()?;
+    if let Some(picture) = &look.style_image {
+        let stem = Path::new(picture).file_stem().unwrap_or_default();
+        choices.insert(
+            0,
+            Choice {
+                name: stem.to_string_lossy().into_owned(),
+                model: look.model.clone(),
+                style: Some(look.style.clone().unwrap_or_else(|| IMAGE.into())),
+                picture: look.style_image.clone(),
+            },
+        );
+        return Ok((choices, 0));
+    }
     let same = |choice: &Choice| {
         choice.model == look.model && (look.style.is_none() || choice.style == look.style)
     };
@@ -169,6 +184,7 @@ pub fn choices(look: &Look) -> Result<(Vec<Choice>, usize)> {
             name,
             model: look.model.clone(),
             style: look.style.clone(),
+            picture: None,
         },
     );
     Ok((choices, 0))

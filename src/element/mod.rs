@@ -22,6 +22,9 @@
  * it, in `share/faststyle/models` where it is installed or in the repository's
  * `models` where it has only been built.
  *
+ * A model that predicts styles (`faststyle-train train-any`) also paints in the style of
+ * the picture that #faststyle:style-image names; in #faststyle:style it is called `image`.
+ *
  * A model that is set in PAUSED or PLAYING is loaded in the background. The
  * previous model is used until then; no frame mixes the two. If loading fails, a
  * warning is posted and the previous model stays. When the element starts, a
@@ -129,6 +132,8 @@ mod settings;
 mod started;
 mod streaming;
 mod styles;
+
+pub use settings::IMAGE;
 
 glib::wrapper! {
     /// The element `faststyle`.

@@ -14,6 +14,7 @@ mod scale;
 mod smoothing;
 mod statistics;
 mod strength;
+mod style_image;
 mod styles;
 mod swap;
 mod texts;

@@ -23,6 +23,8 @@ pub struct Choice {
     /// A path, or a name that the element looks up.
     pub model: String,
     pub style: Option<String>,
+    /// A picture whose style is one of the model's then.
+    pub picture: Option<String>,
 }
 
 /// What the video looks like now, for the page.
@@ -132,7 +134,15 @@ impl Controls {
     /// fade into each other.
     pub fn choose(&mut self, number: usize) {
         self.chosen = number % self.choices.len();
-        let Choice { name, model, style } = self.choices[self.chosen].clone();
+        let Choice {
+            name,
+            model,
+            style,
+            picture,
+        } = self.choices[self.chosen].clone();
+        if self.style.property::<Option<String>>("style-image") != picture {
+            self.style.set_property("style-image", picture);
+        }
         let now = self.style.property::<Option<String>>("model");
         if now.as_ref() != Some(&model) {
             self.style.set_property("style", None::<&str>);
@@ -287,6 +297,7 @@ mod tests {
             name: style.unwrap_or(model).into(),
             model: model.into(),
             style: style.map(Into::into),
+            picture: None,
         };
         let choices = vec![
             choice("a", None),

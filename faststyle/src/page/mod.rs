@@ -12,7 +12,7 @@ use crate::messages::say;
 use crate::sheet;
 use anyhow::{Context, Result};
 use axum::body::Bytes;
-use axum::extract::{Path, Query, Request, State as Shared};
+use axum::extract::{Path as InPath, Query, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -22,6 +22,7 @@ use image::ImageFormat;
 use serde::Deserialize;
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -249,7 +250,7 @@ async fn picture(
 }
 
 /// The still in a style.
-async fn style(Shared(server): Shared<Arc<Server>>, Path(number): Path<usize>) -> Response {
+async fn style(Shared(server): Shared<Arc<Server>>, InPath(number): InPath<usize>) -> Response {
     match server.styles.get(number).map(OnceLock::get) {
         Some(Some(jpeg)) => ([("content-type", "image/jpeg")], jpeg.clone()).into_response(),
         // Not painted yet.
@@ -325,7 +326,9 @@ impl Server {
 /// The still in a style, as JPEG.
 fn painted(painter: &mut sheet::StylePainter, choice: &Choice) -> Result<Bytes> {
     let style = choice.style.as_deref();
-    let painting = painter.paint(&sheet::still()?, choice.model.as_ref(), style)?;
+    let picture = choice.picture.as_deref().map(Path::new);
+    let still = sheet::still()?;
+    let painting = painter.paint(&still, choice.model.as_ref(), style, picture)?;
     let mut jpeg = Vec::new();
     painting.write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)?;
     Ok(jpeg.into())

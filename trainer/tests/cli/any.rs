@@ -21,7 +21,7 @@ fn scene_with_paintings() -> anyhow::Result<Scene> {
 }
 
 /// Trains `any.safetensors` from the scene's model.
-fn train(scene: &Scene, more: &[&str]) -> anyhow::Result<Model> {
+fn train(scene: &Scene, steps: &str, more: &[&str]) -> anyhow::Result<Model> {
     let mut training = command(scene, "train-any", &["--size", "32", "--style-size", "32"]);
     training
         .arg("--paintings")
@@ -30,7 +30,7 @@ fn train(scene: &Scene, more: &[&str]) -> anyhow::Result<Model> {
         .arg(scene.path("photos"))
         .arg("--output")
         .arg(scene.path("any.safetensors"))
-        .args(["--steps", "3", "--device", "cpu"])
+        .args(["--steps", steps, "--device", "cpu"])
         .args(more);
     training.assert().success();
     Ok(Model::load(scene.path("any.safetensors"))?)
@@ -57,7 +57,7 @@ fn a_kept_network_learns_to_paint_in_any_style() -> anyhow::Result<()> {
     let scene = scene_with_paintings()?;
     let photo = scene.path("photos/b.png");
     let photo = photo.to_string_lossy();
-    let model = train(&scene, &["--keep", "--preview", &photo])?;
+    let model = train(&scene, "3", &["--keep", "--preview", &photo])?;
     assert!(model.predicts());
     let before = Model::load(scene.path("many.safetensors"))?;
     assert_same_styles(&model, &before, &["waves", "clouds", "none"])?;
@@ -88,7 +88,7 @@ fn a_kept_network_learns_to_paint_in_any_style() -> anyhow::Result<()> {
 fn a_network_that_learns_too_has_no_other_style() -> anyhow::Result<()> {
     let scene = scene_with_paintings()?;
     // Eight turns and more: one of them is of the photo as it is.
-    let model = train(&scene, &["--steps", "5", "--stability", "10"])?;
+    let model = train(&scene, "5", &["--stability", "10"])?;
     let names: Vec<&str> = model.styles.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["none"]);
     let before = Model::load(scene.path("many.safetensors"))?;
