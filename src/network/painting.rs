@@ -38,7 +38,7 @@ pub enum PaintingError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ImageError,
+        source: Box<ImageError>,
     },
 
     /// Its numbers cannot be placed in memory.
@@ -47,7 +47,7 @@ pub enum PaintingError {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
 }
 
@@ -86,11 +86,11 @@ impl PaintingFile {
     pub fn decode(&self) -> Result<Tensor, PaintingError> {
         let picture = decode(&self.bytes).map_err(|source| PaintingError::Decode {
             path: self.path.clone(),
-            source,
+            source: Box::new(source),
         })?;
         tensor(scaled(picture)).map_err(|source| PaintingError::Tensor {
             path: self.path.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 }
