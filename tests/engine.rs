@@ -153,7 +153,7 @@ fn engines_of_one_model_have_mixes_of_their_own() {
         three(of_tensorflow().architecture),
     ] {
         let model = model(architecture);
-        let prepared = Arc::new(Prepared::new(&model, Options::default()).unwrap());
+        let prepared = Arc::new(Prepared::new(&model, common::EXACT).unwrap());
         let names = prepared.styles().iter().map(|style| style.name.as_str());
         assert!(names.eq(["style-0", "style-1", "style-2"]));
         let mut engines = [(); 4].map(|()| Engine::of(prepared.clone()));
@@ -285,9 +285,9 @@ fn precision_is_what_the_device_makes_of_it() {
             threads: 1,
         };
         let engine = Engine::with_options(&model, options).unwrap();
-        let expected = match precision == Precision::Fast && faster {
-            true => Precision::Fast,
-            false => Precision::F32,
+        let expected = match precision {
+            Precision::Auto | Precision::Fast if faster => Precision::Fast,
+            _ => Precision::F32,
         };
         assert_eq!(engine.prepared().precision(), expected, "{text}");
         assert_eq!(engine.prepared().threads().count(), 1);
