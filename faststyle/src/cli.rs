@@ -139,6 +139,9 @@ pub struct LiveArgs {
     /// Mirror the picture
     #[arg(long, help_heading = "Source")]
     pub mirror: bool,
+    /// Leave out the sound of a film or a stream
+    #[arg(long, help_heading = "Source")]
+    pub no_sound: bool,
     /// Open no window
     #[arg(long, help_heading = "Outputs")]
     pub no_window: bool,

@@ -1,6 +1,8 @@
 //! Ctrl-C and other requests to end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Set by Ctrl-C, SIGTERM, and SIGHUP unless `nohup` started the program.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -16,6 +18,15 @@ pub fn on_request() -> anyhow::Result<()> {
             std::process::exit(crate::outcome::INTERRUPTED.into());
         }
     })?)
+}
+
+/// Waits for a while. Returns whether the program was not asked to end meanwhile.
+pub fn pause(time: Duration) -> bool {
+    let until = Instant::now() + time;
+    while !requested() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(50));
+    }
+    !requested()
 }
 
 /// Whether the program was asked to end.

@@ -63,7 +63,7 @@ impl Source {
     pub fn decode(&self, pipeline: &Pipeline, head: &gst::Element) -> Result<()> {
         match &self.pictures {
             Some((sequence, rate)) => sequence.decode(*rate, pipeline, head),
-            None => decoder::file(pipeline, &self.path, head),
+            None => decoder::file(pipeline, &self.path, head, None),
         }
     }
 
@@ -100,7 +100,7 @@ impl Source {
             path: path.into(),
             duration: info.duration().unwrap_or_default(),
             pictures: None,
-            frames: frames(|pipeline, head| decoder::file(pipeline, path, head))?,
+            frames: frames(|pipeline, head| decoder::file(pipeline, path, head, None))?,
             interlaced: video.is_interlaced(),
             turned: orientation.is_some_and(|orientation| orientation != "rotate-0"),
         })

@@ -5,7 +5,7 @@ pub mod decoder;
 pub mod packages;
 pub mod pipeline;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gst::ClockTime;
 use gst::prelude::*;
 
@@ -34,7 +34,23 @@ pub fn make(name: &str) -> Result<gst::Element> {
         .with_context(|| packages::missing(name))
 }
 
-/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads.
+/// The first of the descriptions whose first element is installed.
+///
+/// # Errors
+/// There is none; the message names the package of the last.
+pub fn first(lines: &'static [&'static str]) -> Result<&'static str> {
+    let names = || lines.iter().filter_map(|line| line.split(' ').next());
+    match names().position(have) {
+        Some(place) => Ok(lines[place]),
+        None => bail!(
+            "{}",
+            packages::missing(names().next_back().unwrap_or_default())
+        ),
+    }
+}
+
+/// The elements of a description as for `gst-launch-1.0`, as one with ghost pads. Caps stand
+/// between elements; first or last, they want a `capsfilter`.
 ///
 /// # Errors
 /// An element that is not there; the message names its package.

@@ -1,8 +1,10 @@
 //! `faststyle live`: repaints live video.
 
 mod controls;
+mod feed;
 mod keys;
 mod outputs;
+mod sound;
 mod source;
 
 pub use controls::{Choice, Controls, KEYS, State};
@@ -18,6 +20,7 @@ use crate::{stop, styles};
 use anyhow::{Context, Result};
 use gst::prelude::*;
 use outputs::{Outputs, Recording};
+use sound::Sound;
 use source::Source;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,13 +59,18 @@ pub fn run(args: Box<LiveArgs>) -> Result<Outcome> {
     queue.set_property("max-size-buffers", 1u32);
     let style = look.element()?;
     pipeline.chain(&[queue.clone(), convert?, flip.clone(), style.clone()])?;
-    source.connect(&pipeline, &queue, args.size)?;
+    let sound = (source.has_sound() && !args.no_sound)
+        .then(|| Sound::new(&pipeline))
+        .transpose()?;
+    let input = sound.as_ref().map(|sound| sound.input(&pipeline));
+    source.connect(&pipeline, &queue, input.transpose()?.as_ref(), args.size)?;
 
-    let mut outputs = Outputs::new(&pipeline, &style, args.bitrate)?;
+    let mut outputs = Outputs::new(&pipeline, &style, args.bitrate, sound)?;
     let (sender, keys) = mpsc::channel();
     let text = match !args.no_window && has_display() {
         true => {
             let (text, end) = outputs.window()?;
+            outputs.speakers()?;
             keys::of_window(&end, sender.clone());
             text
         }

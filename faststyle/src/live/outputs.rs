@@ -1,8 +1,9 @@
 //! Where live video goes: a window, a virtual camera, streams, a recording.
 
+use super::sound::Sound;
 use crate::film::container::{Container, Kind};
 use crate::gstreamer::pipeline::Pipeline;
-use crate::gstreamer::{bin, have, make, packages, pad};
+use crate::gstreamer::{bin, first, have, make, pad};
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
@@ -21,31 +22,35 @@ const ENCODERS: &[&str] = &[
     "openh264enc bitrate=@000 gop-size=60 complexity=low",
 ];
 
-/// Encoders of AAC.
-const AAC: &[&str] = &["fdkaacenc", "avenc_aac", "voaacenc"];
-
 /// The point where the video branches.
 pub struct Outputs<'a> {
     pipeline: &'a Pipeline,
     tee: gst::Element,
     /// Where encoded video branches, once there is some.
     encoded: Option<gst::Element>,
+    sound: Option<Sound>,
     /// kbit/s of streams and recordings.
     bitrate: u32,
 }
 
 impl<'a> Outputs<'a> {
-    /// Branches of the video that `last` delivers.
+    /// Branches of the video that `last` delivers, and of its sound.
     ///
     /// # Errors
     /// An element is missing.
-    pub fn new(pipeline: &'a Pipeline, last: &gst::Element, bitrate: u32) -> Result<Self> {
+    pub fn new(
+        pipeline: &'a Pipeline,
+        last: &gst::Element,
+        bitrate: u32,
+        sound: Option<Sound>,
+    ) -> Result<Self> {
         let tee = tee(pipeline)?;
         last.link(&tee)?;
         Ok(Outputs {
             pipeline,
             tee,
             encoded: None,
+            sound,
             bitrate,
         })
     }
@@ -74,6 +79,18 @@ impl<'a> Outputs<'a> {
         Ok((text, pad(&convert, "src")?))
     }
 
+    /// Plays the sound.
+    ///
+    /// # Errors
+    /// An element is missing.
+    pub fn speakers(&self) -> Result<()> {
+        if let Some(sound) = &self.sound {
+            let chain = [make("audioconvert")?, make("autoaudiosink")?];
+            self.branch_of(&sound.raw(), &chain, false)?;
+        }
+        Ok(())
+    }
+
     /// Keeps the pace where there is no window.
     ///
     /// # Errors
@@ -96,7 +113,7 @@ impl<'a> Outputs<'a> {
         );
         let sink = make("v4l2sink")?;
         sink.set_property("device", device);
-        let convert = bin("videoconvert ! video/x-raw,format=YUY2")?;
+        let convert = bin("videoconvert ! capsfilter caps=video/x-raw,format=YUY2")?;
         self.branch(&self.tee, &[convert.upcast(), sink]).map(drop)
     }
 
@@ -132,7 +149,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// A stream for a server of RTMP, such as those of Twitch and YouTube, which
-    /// want a sound track: it is silent.
+    /// want a sound track: it is silent where the source has none.
     ///
     /// # Errors
     /// An element is missing.
@@ -142,13 +159,10 @@ impl<'a> Outputs<'a> {
         sink.set_property("location", location);
         sink.set_property("async", false);
         self.pipeline.chain(&[muxer.clone(), sink])?;
-        let aac = first(AAC)?;
-        let line = format!(
-            "audiotestsrc is-live=true wave=silence ! audioconvert ! {aac} ! aacparse ! queue"
-        );
-        let sound = bin(&line)?;
-        self.pipeline.0.add(&sound)?;
-        pad(&sound, "src")?.link(&request(&muxer, "audio")?)?;
+        if self.sound.is_none() {
+            self.sound = Some(Sound::new(self.pipeline)?);
+        }
+        self.encoded_sound(&muxer, "audio")?;
         let queue = self.encoded_branch(&[])?;
         pad(&queue, "src")?.link(&request(&muxer, "video")?)?;
         Ok(())
@@ -165,7 +179,11 @@ impl<'a> Outputs<'a> {
         sink.set_property("uri", uri);
         sink.set_property("wait-for-connection", false);
         sink.set_property("async", false);
-        self.encoded_branch(&[muxer, sink]).map(drop)
+        self.pipeline.chain(&[muxer.clone(), sink])?;
+        self.encoded_sound(&muxer, "sink_%d")?;
+        let queue = self.encoded_branch(&[])?;
+        pad(&queue, "src")?.link(&request(&muxer, "sink_%d")?)?;
+        Ok(())
     }
 
     /// A folder for a web server: `stream.m3u8` and its parts.
@@ -180,6 +198,7 @@ impl<'a> Outputs<'a> {
         sink.set_property("target-duration", 2u32);
         sink.set_property("max-files", 10u32);
         self.pipeline.0.add(&sink)?;
+        self.encoded_sound(&sink, "audio")?;
         let queue = self.encoded_branch(&[])?;
         pad(&queue, "src")?.link(&request(&sink, "video")?)?;
         Ok(())
@@ -195,6 +214,10 @@ impl<'a> Outputs<'a> {
         let proxy = proxy.context("whipclientsink is of an unknown version")?;
         proxy.set_child_property("signaller::whip-endpoint", endpoint);
         self.pipeline.0.add(&sink)?;
+        if let Some(sound) = &self.sound {
+            let last = self.branch_of(&sound.raw(), &[make("audioconvert")?], false)?;
+            pad(&last, "src")?.link(&request(&sink, "audio_%u")?)?;
+        }
         let queue = self.branch(&self.tee, &[make("videoconvert")?])?;
         pad(&queue, "src")?.link(&request(&sink, "video_%u")?)?;
         Ok(())
@@ -209,6 +232,7 @@ impl<'a> Outputs<'a> {
         sink.set_property("location", &recording.part);
         sink.set_property("async", false);
         self.pipeline.chain(&[muxer.clone(), sink])?;
+        self.encoded_sound(&muxer, Kind::Sound.template())?;
         let queue = self.encoded_branch(&[])?;
         pad(&queue, "src")?.link(&request(&muxer, Kind::Video.template())?)?;
         Ok(())
@@ -232,6 +256,16 @@ impl<'a> Outputs<'a> {
         all.extend_from_slice(chain);
         // Packets cannot be left out as frames can.
         self.branch_of(&tee, &all, false)
+    }
+
+    /// Leads encoded sound, if there is some, into a muxer's pad.
+    fn encoded_sound(&mut self, muxer: &gst::Element, template: &str) -> Result<()> {
+        if let Some(sound) = &mut self.sound {
+            let tee = sound.encoded(self.pipeline)?;
+            let parser = self.branch_of(&tee, &[make("aacparse")?], false)?;
+            pad(&parser, "src")?.link(&request(muxer, template)?)?;
+        }
+        Ok(())
     }
 
     /// A branch of frames, which returns its last element.
@@ -321,16 +355,4 @@ fn tee(pipeline: &Pipeline) -> Result<gst::Element> {
 fn request(element: &gst::Element, template: &str) -> Result<gst::Pad> {
     let pad = element.request_pad_simple(template);
     pad.with_context(|| format!("{} takes no {template}", element.name()))
-}
-
-/// The first of the descriptions whose first element is installed.
-fn first(lines: &'static [&'static str]) -> Result<&'static str> {
-    let names = || lines.iter().filter_map(|line| line.split(' ').next());
-    match names().position(have) {
-        Some(place) => Ok(lines[place]),
-        None => {
-            let last = names().next_back().unwrap_or_default();
-            bail!("{}", packages::missing(last))
-        }
-    }
 }

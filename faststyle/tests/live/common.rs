@@ -11,9 +11,13 @@ use assert_cmd::Command;
 use gst::prelude::*;
 use gstfaststyle::{Architecture, Model};
 use running::Running;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::LazyLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// All that tests write.
@@ -84,6 +88,35 @@ impl Live {
         Live(Running::start(&mut program))
     }
 
+    /// The lines that it writes to standard error from now on.
+    pub fn lines(&mut self) -> Receiver<String> {
+        let lines = BufReader::new(self.0.0.stderr.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            // They are read even if no one listens: a full pipe would hold it up.
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+        receiver
+    }
+
+    /// Waits until that is so.
+    pub fn until(&mut self, so: impl Fn() -> bool) {
+        let from = Instant::now();
+        while !so() {
+            if let Some(status) = self.0.0.try_wait().unwrap() {
+                let mut said = String::new();
+                if let Some(stderr) = &mut self.0.0.stderr {
+                    stderr.read_to_string(&mut said).unwrap();
+                }
+                panic!("it has ended ({status}): {said}");
+            }
+            assert!(from.elapsed() < PATIENCE);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Asks it to end, as Ctrl-C does, and waits for that.
     pub fn end(self) -> Output {
         self.0.interrupt();
@@ -93,6 +126,17 @@ impl Live {
 
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits for a line with this in it.
+pub fn wait_for(lines: &Receiver<String>, text: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|_| panic!("no `{text}`"));
+        if line.contains(text) {
+            return line;
+        }
+    }
 }
 
 /// A port that no one listens at.

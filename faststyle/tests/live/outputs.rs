@@ -2,8 +2,14 @@
 
 use crate::common::*;
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, Ordering};
+
+/// A file's bytes, none if it is not there.
+fn size(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}
 
 #[test]
 fn the_clip_loops_into_a_recording_that_is_whole() {
@@ -32,13 +38,9 @@ fn the_clip_loops_into_a_recording_that_is_whole() {
 fn ctrl_c_ends_a_recording_well() {
     let file = path("ended.mp4");
     let mut command = live();
-    let program = Live::start(command.arg("--record").arg(&file));
+    let mut program = Live::start(command.arg("--record").arg(&file));
     let part = path(".ended.mp4.part");
-    let from = Instant::now();
-    while fs::metadata(&part).map_or(0, |file| file.len()) < 1000 {
-        assert!(from.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(20));
-    }
+    program.until(|| size(&part) > 1000);
     let output = program.end();
     assert!(output.status.success(), "{}", said(&output));
     assert!(count_frames(&format!("filesrc location={}", file.display()), 10_000) > 0);
@@ -48,12 +50,8 @@ fn ctrl_c_ends_a_recording_well() {
 fn a_web_servers_folder_gets_a_playlist() {
     let folder = path("hls");
     let mut command = live();
-    let program = Live::start(command.arg("--hls").arg(&folder));
-    let from = Instant::now();
-    while !folder.join("stream.m3u8").exists() {
-        assert!(from.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut program = Live::start(command.arg("--hls").arg(&folder));
+    program.until(|| folder.join("stream.m3u8").exists());
     let output = program.end();
     assert!(output.status.success(), "{}", said(&output));
     let playlist = fs::read_to_string(folder.join("stream.m3u8")).unwrap();
@@ -74,6 +72,106 @@ fn callers_of_srt_get_the_stream() {
     assert!(count_frames(&source, 10) >= 9);
     let output = program.end();
     assert!(output.status.success(), "{}", said(&output));
+}
+
+/// The loudest sample of a file's sound, of 32767.
+fn loudest(file: &Path) -> i16 {
+    use gst::prelude::*;
+    let loudest = Arc::new(AtomicI16::new(0));
+    let line = "filesrc name=file ! decodebin ! audioconvert ! audio/x-raw,format=S16LE \
+                ! fakesink name=sink sync=false";
+    play(line, file, |pipeline| {
+        let loudest = loudest.clone();
+        let pad = pipeline
+            .by_name("sink")
+            .unwrap()
+            .static_pad("sink")
+            .unwrap();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let samples = info.buffer().unwrap().map_readable().unwrap();
+            for sample in samples.chunks_exact(2) {
+                let value = i16::from_le_bytes([sample[0], sample[1]]);
+                loudest.fetch_max(value, Ordering::Relaxed);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    });
+    loudest.load(Ordering::Relaxed)
+}
+
+#[test]
+fn the_sound_of_a_film_is_recorded() {
+    let clip = path("with sound.mkv");
+    let line = "videotestsrc num-buffers=25 ! video/x-raw,width=160,height=120,framerate=25/1 \
+                ! x264enc ! mux. audiotestsrc num-buffers=43 ! avenc_aac ! mux. \
+                matroskamux name=mux ! filesink name=file";
+    play(line, &clip, |_| ());
+    let record = |name: &str, input: &Path, args: &[&str]| {
+        let file = path(name);
+        let mut command = faststyle("live");
+        command
+            .args(["--model", "one", "--duration", "2.5"])
+            .args(args);
+        command.arg("--input").arg(input).arg("--record").arg(&file);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(count_frames(&format!("filesrc location={}", file.display()), 10_000) > 1);
+        file
+    };
+    assert!(loudest(&record("loud.mp4", &clip, &[])) > 5000);
+    // A film without sound has a silent track.
+    assert!(loudest(&record("silent.mkv", &CLIP, &[])) < 10);
+    let deaf = record("deaf.mkv", &clip, &["--no-sound"]);
+    let uri = gst::glib::filename_to_uri(&deaf, None).unwrap();
+    let discoverer = gst_pbutils::Discoverer::new(gst::ClockTime::from_seconds(60)).unwrap();
+    assert!(
+        discoverer
+            .discover_uri(&uri)
+            .unwrap()
+            .audio_streams()
+            .is_empty()
+    );
+}
+
+/// A camera that sends its stream to those who call.
+fn camera(port: u16) -> gst::Pipeline {
+    use gst::prelude::*;
+    let line = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 \
+         ! x264enc tune=zerolatency key-int-max=10 ! mpegtsmux alignment=7 \
+         ! srtsink uri=srt://127.0.0.1:{port}?mode=listener wait-for-connection=false"
+    );
+    let camera = gst::parse::launch(&line).unwrap();
+    camera.set_state(gst::State::Playing).unwrap();
+    camera.downcast().unwrap()
+}
+
+#[test]
+fn a_stream_that_fails_is_connected_to_again() {
+    use gst::prelude::*;
+    gst::init().unwrap();
+    let port = free_port();
+    let first = camera(port);
+    let file = path("again.mkv");
+    let mut command = faststyle("live");
+    command.args(["--model", "one", "--input"]);
+    command.arg(format!("srt://127.0.0.1:{port}?mode=caller"));
+    let mut program = Live::start(command.arg("--record").arg(&file));
+    let lines = program.lines();
+    let part = path(".again.mkv.part");
+    let grows = |program: &mut Live| {
+        let before = size(&part);
+        program.until(|| size(&part) > before + 10_000);
+    };
+    grows(&mut program);
+    first.set_state(gst::State::Null).unwrap();
+    wait_for(&lines, "Connecting again in 1 s");
+    let second = camera(port);
+    grows(&mut program);
+    let output = program.end();
+    assert!(output.status.success());
+    second.set_state(gst::State::Null).unwrap();
+    assert!(count_frames(&format!("filesrc location={}", file.display()), 10_000) > 10);
 }
 
 #[test]
@@ -97,7 +195,8 @@ fn what_is_not_there_is_named() {
             said(&output)
         );
     }
-    let inputs: [(&[&str], &str); 3] = [
+    let inputs: [(&[&str], &str); 4] = [
+        (&["--input", "http://127.0.0.1:1/film.mp4"], "127.0.0.1:1"),
         (&["--input", "no.mp4"], "no such film"),
         (&["--camera", "no such camera"], "--camera no such camera"),
         (&["--screen"], "DISPLAY"),

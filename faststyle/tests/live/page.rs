@@ -1,9 +1,8 @@
 //! The control page, as a browser sees it.
 
 use crate::common::*;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,15 +58,8 @@ fn post(port: u16, body: &str) -> Answer {
 /// The program with its page, and the page's port and token.
 fn with_page(address: &str) -> (Live, u16, Option<String>) {
     let mut program = Live::start(live().arg(format!("--page={address}:0")));
-    let lines = BufReader::new(program.0.0.stderr.take().unwrap()).lines();
-    let (sender, urls) = mpsc::channel();
-    thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            let url = line.strip_prefix("The page: http://").map(str::to_owned);
-            url.into_iter().for_each(|url| sender.send(url).unwrap());
-        }
-    });
-    let url = urls.recv_timeout(PATIENCE).expect("no page");
+    let line = wait_for(&program.lines(), "The page: ");
+    let url = line.strip_prefix("The page: http://").unwrap();
     let (host, rest) = url.split_once('/').unwrap();
     let port = host.rsplit_once(':').unwrap().1.parse().unwrap();
     (program, port, rest.strip_prefix("?token=").map(Into::into))
