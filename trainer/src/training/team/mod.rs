@@ -229,7 +229,7 @@ impl Team {
     /// Whether any process says so. Collective.
     ///
     /// # Errors
-    /// As [`Team::gather`].
+    /// What another process tells is not understood.
     pub fn any(&self, mine: bool) -> anyhow::Result<bool> {
         Ok(self.gather(mine)?.contains(&true))
     }
