@@ -19,7 +19,7 @@ use crate::objective::loss_scale::LossScale;
 use crate::objective::loss_values::Losses;
 use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
 use crate::training::recipe::{self, Recipe};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::network::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -69,8 +69,9 @@ impl Checkpoint {
     /// Weights that are not finite; a file that cannot be written. What was
     /// there before stays.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let file = self.to_bytes();
-        let file = file.with_context(|| format!("{} has not changed", path.display()))?;
+        let unchanged =
+            |error: anyhow::Error| anyhow!("{error:#}; {} has not changed", path.display());
+        let file = self.to_bytes().map_err(unchanged)?;
         write_atomically(path, &file)
             .with_context(|| format!("cannot write the checkpoint {}", path.display()))
     }
