@@ -5,12 +5,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SIZES := 256x256 640x480 1280x720
 WIDTH := 16
 
-.PHONY: help demo test install uninstall deb wheel wheel-test bench bench-peers install-deps clean
+.PHONY: help demo test test-farm install uninstall deb wheel wheel-test bench bench-peers install-deps clean
 
 help:
 	@echo "make demo          build, repaint a clip into out/demo.mp4"
 	@echo "                   (CLIP=my.mp4 MODEL=my.safetensors for your own)"
 	@echo "make test          run all the tests"
+	@echo "make test-farm     paint a film on a small Ray cluster and by an OpenJD template"
 	@echo "make install       install the plugin, the models and the programs (build them first)"
 	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; see scripts/install)"
 	@echo "make uninstall     remove them"
@@ -27,6 +28,12 @@ demo:
 
 test: install-deps
 	cargo test --release --workspace --locked
+
+test-farm: install-deps
+	cargo build --release --workspace --locked
+	test -x "$(TARGET)/farm/bin/pip" || python3 -m venv --clear "$(TARGET)/farm" # needs Debian's package python3-venv
+	"$(TARGET)/farm/bin/pip" install --quiet ray==2.60.0 openjd-cli==0.8.0
+	"$(TARGET)/farm/bin/python" farm/test_farm.py "$(TARGET)/release/faststyle"
 
 install:
 	@scripts/install

@@ -19,6 +19,7 @@ use gstfaststyle::internals::ops::Step;
 use gstfaststyle::internals::ops::cpu::Level;
 use gstfaststyle::internals::ops::cpu::conv::{border, winograd_weights};
 use gstfaststyle::internals::ops::cpu::norm::{self, Affine};
+use gstfaststyle::internals::ops::cpu::pixels::{Pixels, PixelsMut};
 use gstfaststyle::internals::ops::cpu::winograd::{
     self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source,
 };
@@ -65,7 +66,7 @@ impl Input {
 
     fn source(&self) -> Source<'_> {
         Source {
-            data: &self.data,
+            data: Pixels::Floats(&self.data),
             batch: 1,
             height: self.size.0,
             width: self.size.1,
@@ -102,7 +103,7 @@ fn layer(bencher: Bencher, step: Step, divisor: usize, inputs: usize, outputs: u
             &weights,
             input.source(),
             epilogue,
-            &mut out,
+            PixelsMut::Floats(&mut out),
         );
     });
 }
@@ -142,9 +143,11 @@ fn down_0_from_picture(bencher: Bencher, c: usize) {
         PictureWeights::from_picture(c, 9, |o, i, y, x| kernels[((o * 3 + i) * 9 + y) * 9 + x]);
     let rows = border(HEIGHT, Padding::Reflect, (4, 4));
     let columns = border(WIDTH, Padding::Reflect, (4, 4));
-    let mut picture = PaddedPicture::default();
     let planes = numbers(3 * HEIGHT * WIDTH);
-    picture.fill(&planes, WIDTH, (&rows, &columns), (1.0, 0.0));
+    let size = Size::new(columns.len(), rows.len());
+    let mut memory = vec![0.0; PaddedPicture::len(size)];
+    let tables = (&rows[..], &columns[..]);
+    let picture = PaddedPicture::fill(&mut memory, &planes, WIDTH, tables, (1.0, [0.0; 3]));
     let mut out = vec![0.0; HEIGHT * WIDTH * c];
     let mut moments = Vec::new();
     bencher.counter(per_picture()).bench_local(|| {
@@ -152,7 +155,8 @@ fn down_0_from_picture(bencher: Bencher, c: usize) {
             moments: Some(&mut moments),
             ..Epilogue::default()
         };
-        winograd::from_picture(Level::current(), &weights, &picture, epilogue, &mut out);
+        let out = PixelsMut::Floats(&mut out);
+        winograd::from_picture(Level::current(), &weights, &picture, epilogue, out);
     });
 }
 

@@ -13,7 +13,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -72,7 +71,8 @@ def measure(a, size, folder):
     raw, onnx = os.path.join(folder, "pictures.raw"), os.path.join(folder, "model.onnx")
     throughput = [os.path.join(BIN, "examples", "throughput"), "--size", size, "--no-check", "--json"]
     source = ["--model", a.model] if a.model else ["--width", str(a.width), "--save-model", model]
-    last_json([*throughput, *source, "--frames", "1", "--save-pictures", raw])
+    ours = last_json([*throughput, *source, "--frames", "1", "--save-pictures", raw])
+    cpu = {key: ours[key] for key in ("cpu", "cpu_features", "isa")}
     width, height = map(int, size.split("x"))
     whole = ["--size", size] if width % 4 or height % 4 else []
     subprocess.run([os.path.join(BIN, "faststyle-train"), "export-onnx", model, "--output", onnx, *whole], check=True,
@@ -98,15 +98,7 @@ def measure(a, size, folder):
             "ms": statistics.median(run["ms_median"] for run in of_engine),
             "peak_rss_mib": max(run["peak_rss_mib"] for run in of_engine),
             "max_difference": float(difference.max()), "mean_difference": float(difference.mean())})
-    return rows
-
-
-def cpu_name():
-    try:
-        with open("/proc/cpuinfo") as f:
-            return next(line.split(":")[1].strip() for line in f if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return rows, cpu
 
 
 def main():
@@ -124,12 +116,13 @@ def main():
     if a.peer:
         return run_peer(a.peer, a.onnx, a.pictures, a.threads, a.frames)
 
-    rows = []
+    rows, cpu = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for size in a.size or ["640x480"]:
             print(f"\n{a.model or f'random weights, width {a.width}'}, {size}, {a.threads} threads")
+            of_size, cpu = measure(a, size, folder)
+            print(f"{cpu['cpu']} ({' '.join(cpu['cpu_features'])}), kernels for {cpu['isa']}")
             print(f"{'engine':<18} {'version':<10} {'ms':>8} {'ours f32 /':>10} {'ours fast /':>11} {'MiB':>6}   difference from ONNX Runtime (max, mean of 255)")
-            of_size = measure(a, size, folder)
             ms = {row["engine"]: row["ms"] for row in of_size}
             for row in of_size:
                 print(f"{row['engine']:<18} {row['version']:<10} {row['ms']:8.1f} {ms['faststyle f32'] / row['ms']:10.2f} "
@@ -137,7 +130,7 @@ def main():
             rows += of_size
     if a.json:
         with open(a.json, "w") as f:
-            json.dump({"date": datetime.date.today().isoformat(), "cpu": cpu_name(), "threads": a.threads, "frames": a.frames,
+            json.dump({"date": datetime.date.today().isoformat(), **cpu, "threads": a.threads, "frames": a.frames,
                        "rounds": a.rounds, "model": a.model, "width": a.width, "rows": rows}, f, indent=1)
 
 

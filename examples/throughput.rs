@@ -111,6 +111,10 @@ struct Report {
     size: String,
     format: Option<String>,
     threads: usize,
+    /// The CPU's name and those of its features that matter to kernels.
+    cpu: String,
+    cpu_features: Vec<&'static str>,
+    /// The level of the kernels.
     isa: String,
     device: String,
     precision: String,
@@ -126,14 +130,19 @@ fn main() -> Result<()> {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         println!(
-            "{} at width {}, {}: {:.1} ms a frame (95 %: {:.1}), {:.1} frames/s; {}, {} threads, {:.0} MiB",
+            "{} ({}), kernels for {}",
+            report.cpu,
+            report.cpu_features.join(" "),
+            report.isa
+        );
+        println!(
+            "{} at width {}, {}: {:.1} ms a frame (95 %: {:.1}), {:.1} frames/s; {} threads, {:.0} MiB",
             report.size,
             report.width,
             report.precision,
             report.ms_median,
             report.ms_p95,
             1000.0 / report.ms_median,
-            report.isa,
             report.threads,
             report.peak_rss_mib,
         );
@@ -210,6 +219,7 @@ fn measure(options: &Options) -> Result<Report> {
         let last = times.len().checked_sub(1)?;
         times.get((last as f64 * share).round() as usize).copied()
     };
+    let cpu = Cpu::of_this_machine();
     Ok(Report {
         ms_median: at(&times, 0.5).context("no frames")?,
         ms_p95: at(&times, 0.95).context("no frames")?,
@@ -220,6 +230,8 @@ fn measure(options: &Options) -> Result<Report> {
         size: format!("{}x{}", options.size.0, options.size.1),
         format: options.format.map(|format| format.to_string()),
         threads: prepared.threads().count(),
+        cpu: cpu.name,
+        cpu_features: cpu.features,
         isa: Level::current().to_string(),
         device: if prepared.device().is_cpu() {
             "cpu"
@@ -232,6 +244,53 @@ fn measure(options: &Options) -> Result<Report> {
         max_abs_diff,
         mean_abs_diff,
     })
+}
+
+/// What kind of CPU runs this.
+struct Cpu {
+    name: String,
+    features: Vec<&'static str>,
+}
+
+/// Those that kernels use, or could use, by the names that Linux gives them.
+const FEATURES: [&str; 14] = [
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "sve",
+];
+
+impl Cpu {
+    fn of_this_machine() -> Self {
+        Cpu::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+    }
+
+    /// From what Linux tells of all cores, the first of which counts.
+    fn parse(cpuinfo: &str) -> Self {
+        let value = |keys: &[&str]| {
+            let mut lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+            let found = lines.find(|(key, _)| keys.contains(&key.trim()));
+            found.map(|(_, value)| value.trim())
+        };
+        let flags = value(&["flags", "Features"]).unwrap_or_default();
+        let has = |feature: &&str| flags.split_whitespace().any(|flag| flag == *feature);
+        Cpu {
+            name: value(&["model name", "CPU part"])
+                .unwrap_or(std::env::consts::ARCH)
+                .to_owned(),
+            features: FEATURES.into_iter().filter(has).collect(),
+        }
+    }
 }
 
 /// Times in milliseconds.

@@ -153,7 +153,7 @@ fn engines_of_one_model_have_mixes_of_their_own() {
         three(of_tensorflow().architecture),
     ] {
         let model = model(architecture);
-        let prepared = Arc::new(Prepared::new(&model, Options::default()).unwrap());
+        let prepared = Arc::new(Prepared::new(&model, common::EXACT).unwrap());
         let names = prepared.styles().iter().map(|style| style.name.as_str());
         assert!(names.eq(["style-0", "style-1", "style-2"]));
         let mut engines = [(); 4].map(|()| Engine::of(prepared.clone()));
@@ -265,6 +265,44 @@ fn fast_products_paint_nearly_the_same() {
     }
 }
 
+/// Images of 16-bit floats hold results of any size, and those of pictures with little
+/// contrast.
+#[test]
+fn fast_networks_may_have_large_and_small_weights() {
+    let Image { data, .. } = picture(61, 43);
+    let pictures = [1.0, 0.1].map(|contrast| Image {
+        width: 61,
+        height: 43,
+        data: data.iter().map(|x| 20.0 + x * contrast).collect(),
+    });
+    for factor in [1e-3, 1e5] {
+        let mut model = model(Architecture {
+            residual_blocks: 1,
+            output_norm: false,
+            ..Architecture::with_width(9)
+        });
+        let last = model.architecture.layers().pop().unwrap().weight();
+        for (name, shape) in model.architecture.parameters() {
+            if shape.len() == 4 && name != last {
+                let scaled = (&model.weights[&name] * factor).unwrap();
+                model.weights.insert(name, scaled);
+            }
+        }
+        for picture in &pictures {
+            let reference = plain(&model, picture);
+            for level in Level::available() {
+                let mut network = cpu_network(&model, level, Precision::Fast);
+                let mut styled = Image::default();
+                network.stylize(picture, Tone::NONE, &mut styled).unwrap();
+                let differences = styled.data.iter().zip(&reference);
+                let sum: f32 = differences.map(|(a, b)| (a - b).abs()).sum();
+                let mean = sum / reference.len() as f32;
+                assert!(mean < 0.5, "{level}, times {factor}: off by {mean}");
+            }
+        }
+    }
+}
+
 #[test]
 fn precision_is_what_the_device_makes_of_it() {
     let model = model(Architecture::with_width(2));
@@ -285,9 +323,9 @@ fn precision_is_what_the_device_makes_of_it() {
             threads: 1,
         };
         let engine = Engine::with_options(&model, options).unwrap();
-        let expected = match precision == Precision::Fast && faster {
-            true => Precision::Fast,
-            false => Precision::F32,
+        let expected = match precision {
+            Precision::Auto | Precision::Fast if faster => Precision::Fast,
+            _ => Precision::F32,
         };
         assert_eq!(engine.prepared().precision(), expected, "{text}");
         assert_eq!(engine.prepared().threads().count(), 1);

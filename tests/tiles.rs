@@ -158,7 +158,7 @@ fn tiles_are_the_whole_picture() {
             assert_eq!(whole.painted, styled);
 
             let mut tiled = Picture::new(width, height);
-            engine.paint(&mut tiled, 2 * MIB).unwrap();
+            engine.paint(&mut tiled, 3 * MIB / 2).unwrap();
             assert!(tiled.areas.len() > 2, "{what}: {:?}", tiled.areas);
             assert!(tiled.share > 0.7, "{}", tiled.share);
             assert!(tiled.largest < width * height * 2 / 3);
@@ -208,7 +208,7 @@ fn tiles_in_a_mix_of_styles() {
     let mut tiled = Picture::new(160, 120);
     let mut engine = engine(&model, Precision::F32);
     engine.set_mix(&mix).unwrap();
-    engine.paint(&mut tiled, 2 * MIB).unwrap();
+    engine.paint(&mut tiled, 3 * MIB / 2).unwrap();
     assert!(tiled.areas.len() > 1);
     let off = largest(&tiled.painted, &whole.painted);
     assert!(off < 0.1, "off by {off} of 255");
@@ -224,7 +224,7 @@ fn fast_products_leave_no_seams() {
     let mut whole = Picture::new(160, 120);
     engine.paint(&mut whole, usize::MAX).unwrap();
     let mut tiled = Picture::new(160, 120);
-    engine.paint(&mut tiled, 2 * MIB).unwrap();
+    engine.paint(&mut tiled, MIB).unwrap();
     assert!(tiled.areas.len() > 1);
     let off = largest(&tiled.painted, &whole.painted);
     assert!(off < 8.0, "off by {off} of 255");

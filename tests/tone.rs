@@ -191,7 +191,7 @@ fn every_path_follows_the_formula() {
         };
         tone.apply(&mut expected.data, &picture.data);
 
-        let mut engine = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+        let mut engine = Engine::with_options(&model, common::EXACT).unwrap();
         let by_engine = painted(&mut engine, &picture);
         let by_levels = Level::available().into_iter().map(|level| {
             let weights = CpuWeights::new(&model, level, Precision::F32).unwrap();

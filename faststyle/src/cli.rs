@@ -75,6 +75,14 @@ pub struct FilmArgs {
     /// Seconds of film that are painted between two points to resume from
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = time)]
     pub segment: ClockTime,
+    /// Print the film's segments, and the files they belong into, as JSON: for programs that
+    /// spread them over machines
+    #[arg(long, help_heading = "Several machines", conflicts_with = "preview")]
+    pub list_segments: bool,
+    /// Paint one segment into a file: its number and the file
+    #[arg(long, value_name = "NUMBER:FILE", value_parser = segment_file,
+          help_heading = "Several machines", conflicts_with_all = ["preview", "list_segments"])]
+    pub paint_segment: Option<(usize, PathBuf)>,
 }
 
 /// How the video is encoded.
@@ -221,6 +229,13 @@ fn thousandths(text: &str) -> Option<i32> {
     (number <= 1000.0).then(|| (number * 1000.0).round() as i32)
 }
 
+/// Reads `12:segment.packets`.
+fn segment_file(text: &str) -> Result<(usize, PathBuf), String> {
+    let parts = text.split_once(':');
+    let parts = parts.and_then(|(number, file)| Some((number.parse().ok()?, file.into())));
+    parts.ok_or_else(|| format!("`{text}` is not a number and a file, as in 12:segment.packets"))
+}
+
 /// Reads `90`, `1:30`, `0:01:30.5`.
 fn time(text: &str) -> Result<ClockTime, String> {
     let fault = || format!("`{text}` is not a time such as 90, 1:30 or 0:01:30.5");
@@ -260,6 +275,15 @@ mod tests {
         assert_eq!(rate("30000/1001"), Ok(Fraction::new(30_000, 1001)));
         for wrong in ["", "0", "-1", "x", "1/0", "0/1", "nan", "1e9", "2000/1"] {
             assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn segments_to_paint_are_read() {
+        let read = segment_file("12:/tmp/a:b");
+        assert_eq!(read, Ok((12, PathBuf::from("/tmp/a:b"))));
+        for wrong in ["", "12", ":a", "x:a", "-1:a"] {
+            assert!(segment_file(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -74,7 +74,10 @@ pub struct FrameSettings {
 pub enum FastStylePrecision {
     /// [`Precision::Auto`]
     #[default]
-    #[enum_value(name = "f32 on a CPU, f16 on a CUDA device", nick = "auto")]
+    #[enum_value(
+        name = "The fastest that looks like f32: fast on a CPU, f16 on a CUDA device",
+        nick = "auto"
+    )]
     Auto,
     /// [`Precision::F32`]
     #[enum_value(name = "32-bit floats", nick = "f32")]

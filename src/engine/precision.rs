@@ -9,7 +9,9 @@ use std::{fmt, str::FromStr};
 /// A CPU computes with 32-bit floats where it is asked for 16-bit ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// `F32` on a CPU, `F16` on a CUDA device.
+    /// The fastest whose result nobody can tell from that of `F32`: on all shipped
+    /// styles it differs by at most 0.1 of 255 on average and by at most 3 at any
+    /// pixel. `Fast` on a CPU, `F16` on a CUDA device.
     #[default]
     Auto,
     /// 32-bit floats throughout. On a CUDA device by Candle's own operations,
@@ -39,7 +41,7 @@ impl Precision {
     /// What a CPU of this level makes of it: `F32` or `Fast`.
     pub fn on_cpu(self, level: Level) -> Precision {
         match self {
-            Precision::Fast if level.multiplies_pairs() => Precision::Fast,
+            Precision::Auto | Precision::Fast if level.multiplies_pairs() => Precision::Fast,
             _ => Precision::F32,
         }
     }

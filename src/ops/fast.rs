@@ -2,6 +2,7 @@
 //! backward on the CPU.
 
 use super::cpu::conv::{Conv, border, mirrored_winograd_weights, winograd_weights};
+use super::cpu::pixels::{Pixels, PixelsMut};
 use super::cpu::winograd::{self, Epilogue};
 use super::cpu::{LANES, Level, norm, pool};
 use super::{Padding, Size, Step};
@@ -269,7 +270,7 @@ impl CustomOp1 for FrozenConv2d {
         let outputs = self.0.forward.outputs();
         let mut out = vec![0.0; batch * height * width * outputs];
         let source = winograd::Source {
-            data: slice(x, layout)?,
+            data: Pixels::Floats(slice(x, layout)?),
             batch,
             height,
             width,
@@ -287,7 +288,7 @@ impl CustomOp1 for FrozenConv2d {
             &self.0.forward,
             source,
             epilogue,
-            &mut out,
+            PixelsMut::Floats(&mut out),
         );
         Ok(result(out, (batch, height, width, outputs)))
     }
@@ -299,7 +300,7 @@ impl CustomOp1 for FrozenConv2d {
         with_slice(gradient, |gradient| {
             with_slice(y, |y| {
                 let source = winograd::Source {
-                    data: gradient,
+                    data: Pixels::Floats(gradient),
                     batch,
                     height,
                     width,
@@ -309,7 +310,8 @@ impl CustomOp1 for FrozenConv2d {
                     prologue: winograd::Prologue::Gate(y),
                 };
                 let epilogue = Epilogue::default();
-                winograd::convolve(Level::current(), weights, source, epilogue, &mut out);
+                let out = PixelsMut::Floats(&mut out);
+                winograd::convolve(Level::current(), weights, source, epilogue, out);
                 Ok(())
             })
         })?;

@@ -4,10 +4,17 @@
 #![allow(dead_code)]
 
 use candle_core::{Device, Tensor};
-use gstfaststyle::{Architecture, Image, Model, Style};
+use gstfaststyle::{Architecture, DeviceChoice, Image, Model, Options, Precision, Style};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
+
+/// On the CPU and to the last bits, to compare with the plain network.
+pub const EXACT: Options = Options {
+    device: DeviceChoice::Cpu,
+    precision: Precision::F32,
+    threads: 0,
+};
 
 /// Random numbers within `range`, the same for the same seed.
 pub fn random(seed: u64, count: usize, range: Range<f32>) -> Vec<f32> {

@@ -47,7 +47,7 @@ fn networks_paint_as_on_the_cpu() {
     ] {
         let mut cuda = Engine::new(&model, CUDA).unwrap();
         assert!(cuda.prepared().device().is_cuda());
-        let mut cpu = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+        let mut cpu = Engine::with_options(&model, common::EXACT).unwrap();
         assert_near(&paint(&mut cuda, size), &paint(&mut cpu, size), 0.5);
     }
 }
@@ -61,7 +61,7 @@ fn mixes_of_styles_paint_as_on_the_cpu() {
     });
     let size = (21, 13);
     let mut cuda = Engine::new(&model, CUDA).unwrap();
-    let mut cpu = Engine::new(&model, DeviceChoice::Cpu).unwrap();
+    let mut cpu = Engine::with_options(&model, common::EXACT).unwrap();
     let first = paint(&mut cuda, size);
     for mix in [
         StyleMix::new(&[(0, 1.0), (2, 3.0)]).unwrap(),

@@ -111,3 +111,22 @@ fn what_is_missing_is_named() {
         assert!(!Path::new(left).exists(), "{left}");
     }
 }
+
+#[test]
+fn throughput_names_the_cpu_and_the_level() {
+    let say = |arguments: &[&str]| {
+        let mut throughput = example("throughput");
+        throughput.env("FASTSTYLE_CPU", "plain");
+        throughput.args(["--width", "2", "--size", "16x16", "--frames", "1"]);
+        let assert = throughput.args(arguments).assert().success();
+        String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+    };
+    let said = say(&["--no-check", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let name = report["cpu"].as_str().unwrap();
+    assert!(!name.is_empty() && report["cpu_features"].is_array());
+    assert_eq!(report["precision"], "f32", "auto, where nothing is faster");
+    let said = say(&["--no-check"]);
+    assert!(said.contains(name), "{said}");
+    assert!(said.contains("kernels for plain"), "{said}");
+}

@@ -13,6 +13,7 @@ mod job;
 mod mux;
 mod names;
 mod packets;
+mod parts;
 mod preview;
 mod progress;
 mod reader;
@@ -69,6 +70,11 @@ pub fn run(mut args: Box<FilmArgs>) -> Result<Outcome> {
             false => film(args, input, output),
         };
     }
+    ensure!(
+        !args.list_segments && args.paint_segment.is_none(),
+        "segments are of one film, not of {}",
+        pairs.len()
+    );
     let mut failed = 0;
     for Pair { input, output } in &pairs {
         if output.exists() && !args.overwrite {
@@ -104,45 +110,81 @@ struct Film<'a> {
     output: &'a Path,
 }
 
-/// Paints one film.
-fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
-    let container = Container::of_output("--output", output)?;
-    match (container, Sequence::of(output)) {
-        (Container::Pictures, Some(pictures)) => {
-            let own = args.overwrite || Job::is_publishing(output);
-            pictures.check(
-                "--output",
-                own && Sequence::of(input).as_ref() != Some(&pictures),
-            )?;
+/// A film that can be painted, before anything is written.
+struct Opened {
+    container: Container,
+    source: Source,
+    plan: Plan,
+    encoder: Encoder,
+    /// The painted frames.
+    frames: gst::Caps,
+}
+
+impl Opened {
+    /// Looks into the film `input`, to be painted as `output`.
+    ///
+    /// # Errors
+    /// What keeps it from being painted.
+    fn open(args: &FilmArgs, input: &Path, output: &Path) -> Result<Self> {
+        let container = Container::of_output("--output", output)?;
+        match (container, Sequence::of(output)) {
+            (Container::Pictures, Some(pictures)) => {
+                let own = args.overwrite || Job::is_publishing(output);
+                pictures.check(
+                    "--output",
+                    own && Sequence::of(input).as_ref() != Some(&pictures),
+                )?;
+            }
+            (Container::Pictures, None) => bail!(
+                "--output {}: pictures need a place for their number, as in %05d.png",
+                output.display()
+            ),
+            _ => output::check("--output", output, args.overwrite, &[input])?,
         }
-        (Container::Pictures, None) => bail!(
-            "--output {}: pictures need a place for their number, as in %05d.png",
-            output.display()
-        ),
-        _ => output::check("--output", output, args.overwrite, &[input])?,
+        let source = Source::open(input, args.frame_rate)?;
+        let plan = Plan::of(args);
+        ensure!(
+            source.duration == ClockTime::ZERO || plan.from < source.duration,
+            "--from {}: {} is over by then",
+            clock(plan.from),
+            input.display()
+        );
+        let encoder = encoder(args, container, &source, output)?;
+        let frames = encoder.frames(&source.frames)?;
+        if source.frames.has_alpha() && !codec::have_opacity(&frames) {
+            say(format_args!(
+                "{}: its opacity is lost, for {} has none; --codec prores and ffv1 keep it",
+                input.display(),
+                encoder.codec.name()
+            ));
+        }
+        Ok(Opened {
+            container,
+            source,
+            plan,
+            encoder,
+            frames,
+        })
     }
-    let source = Source::open(input, args.frame_rate)?;
-    let plan = Plan::of(args);
-    ensure!(
-        source.duration == ClockTime::ZERO || plan.from < source.duration,
-        "--from {}: {} is over by then",
-        clock(plan.from),
-        input.display()
-    );
-    let encoder = encoder(args, container, &source, output)?;
-    let frames = encoder.frames(&source.frames)?;
-    if source.frames.has_alpha() && !codec::have_opacity(&frames) {
-        say(format_args!(
-            "{}: its opacity is lost, for {} has none; --codec prores and ffv1 keep it",
-            input.display(),
-            encoder.codec.name()
-        ));
+}
+
+/// Paints one film, or what the arguments ask for of it.
+fn film(args: &FilmArgs, input: &Path, output: &Path) -> Result<Outcome> {
+    let Opened {
+        container,
+        source,
+        plan,
+        encoder,
+        frames,
+    } = Opened::open(args, input, output)?;
+    if let Some(segment) = &args.paint_segment {
+        return parts::paint(&source, &args.look, &frames, &encoder, plan, segment);
     }
-    let job = Job::open(
-        output,
-        &settings(args, input, &encoder, container)?,
-        args.restart,
-    )?;
+    let settings = settings(args, input, &encoder, container)?;
+    let job = Job::open(output, &settings, args.restart)?;
+    if args.list_segments {
+        return parts::list(&source, plan, &job);
+    }
     let film = Film {
         args,
         source,

@@ -3,6 +3,7 @@
 mod common;
 mod formats;
 mod output;
+mod parts;
 mod resume;
 mod sequences;
 mod tracks;

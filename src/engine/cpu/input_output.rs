@@ -1,7 +1,7 @@
 //! From a picture into the network and back.
 
 use super::layer::PictureSums;
-use super::plan::Border;
+use super::plan::{Border, Storage};
 use crate::engine::Image;
 use crate::engine::tone::Tone;
 use crate::network::OutputMap;
@@ -9,16 +9,43 @@ use crate::ops::cpu::norm::Affine;
 use crate::ops::cpu::winograd::PaddedPicture;
 use rayon::prelude::*;
 
-/// The picture as the network's input, in its range and with its border.
-pub fn enter(
+/// What to take from a picture's colours before the first layer, in whose result only
+/// a constant is missing then, which its normalisation takes away. 16-bit floats have
+/// more digits for a result without it. For a part of a picture, the same for all parts.
+pub fn base(storage: Storage, picture: &Image, whole: bool) -> [f32; 3] {
+    /// Every so many rows and columns: it need not be exact.
+    const STEP: usize = 8;
+    match (storage.is_half(1), whole) {
+        (false, _) => [0.0; 3],
+        (true, false) => [127.5; 3],
+        (true, true) => std::array::from_fn(|channel| {
+            let len = picture.width * picture.height;
+            let plane = &picture.data[channel * len..][..len];
+            let rows = plane.chunks(picture.width).step_by(STEP);
+            let (mut sum, mut count) = (0.0, 0.0);
+            for row in rows {
+                for &x in row.iter().step_by(STEP) {
+                    sum += f64::from(x);
+                    count += 1.0;
+                }
+            }
+            (sum / count) as f32
+        }),
+    }
+}
+
+/// The picture less `base` as the network's input, in its range and with its border.
+pub fn enter<'a>(
     picture: &Image,
+    base: [f32; 3],
     Border { rows, columns }: &Border,
     [black, white]: [f64; 2],
-    padded: &mut PaddedPicture,
-) {
+    memory: &'a mut [f32],
+) -> PaddedPicture<'a> {
     let factor = ((white - black) / 255.0) as f32;
-    let range = (factor, black as f32);
-    padded.fill(&picture.data, picture.width, (rows, columns), range);
+    let offsets = base.map(|base| black as f32 - factor * base);
+    let range = (factor, offsets);
+    PaddedPicture::fill(memory, &picture.data, picture.width, (rows, columns), range)
 }
 
 /// The last layer's `sums`, with `affine` still due, as a painting of `picture`.

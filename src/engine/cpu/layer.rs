@@ -1,7 +1,7 @@
 //! Convolutions with packed weights, each with the normalisation behind it.
 
 use super::norm::StyledNorm;
-use super::plan::Border;
+use super::plan::{Border, Storage};
 use super::statistics::{Norms, Window};
 use crate::engine::Precision;
 use crate::engine::styles::StyleTable;
@@ -11,6 +11,7 @@ use crate::ops::cpu::conv::winograd_weights;
 use crate::ops::cpu::direct::ConvShape;
 use crate::ops::cpu::norm::{Affine, Moments};
 use crate::ops::cpu::pack::Panels;
+use crate::ops::cpu::pixels::{Pixels, PixelsMut};
 use crate::ops::cpu::winograd::{self, Epilogue, PaddedPicture, PictureWeights, Prologue, Source};
 use crate::ops::cpu::{Level, direct, norm};
 use std::ops::{ControlFlow, Range};
@@ -35,6 +36,23 @@ impl Kernels {
         })
     }
 
+    /// Scales them by a power of two so that no result is too large for 16-bit floats
+    /// while inputs are up to `largest`, and typical ones are not too small either.
+    /// By how much.
+    fn fit_halves(&mut self, largest: f32) -> f64 {
+        const ROOM: f32 = 32768.0;
+        let sums = self.values.chunks(self.inputs * self.side * self.side);
+        let sums = sums.map(|kernels| kernels.iter().map(|w| w.abs()).sum::<f32>());
+        let power = (ROOM / (largest * sums.fold(0.0, f32::max))).log2().floor();
+        // All weights may be zero, or no numbers.
+        let scale = match power.is_finite() {
+            true => power.clamp(-60.0, 60.0).exp2(),
+            false => 1.0,
+        };
+        self.values.iter_mut().for_each(|w| *w *= scale);
+        f64::from(scale)
+    }
+
     fn at(&self, output: usize, input: usize, row: usize, column: usize) -> f32 {
         self.values[((output * self.inputs + input) * self.side + row) * self.side + column]
     }
@@ -43,7 +61,7 @@ impl Kernels {
 /// An image `[height, width, channels]` inside the network.
 #[derive(Clone, Copy)]
 pub struct Activation<'a> {
-    pub data: &'a [f32],
+    pub data: Pixels<'a>,
     pub size: Size,
     /// A normalisation still to be done to it, and then ReLU.
     pub pending: Option<&'a Affine>,
@@ -100,7 +118,7 @@ impl Pass<'_, '_> {
     fn finalize(
         &mut self,
         norm: &StyledNorm,
-        out: &[f32],
+        out: Pixels,
         scale: usize,
         next: &mut Affine,
     ) -> ControlFlow<()> {
@@ -123,18 +141,25 @@ pub struct FirstLayer {
 }
 
 impl FirstLayer {
-    /// Packs the layer `spec` of `model`. what depends on the style goes to `table`.
+    /// Packs the layer `spec` of `model`, whose result is stored in this way; what
+    /// depends on the style goes to `table`.
     pub fn new(
         model: &Model,
         spec: &LayerSpec,
+        storage: Storage,
         table: &mut StyleTable,
     ) -> candle_core::Result<Self> {
-        let kernels = Kernels::new(model, spec)?;
+        let mut kernels = Kernels::new(model, spec)?;
+        let [black, white] = model.architecture.input_range;
+        let scale = match storage.is_half(spec.output_scale()) {
+            true => kernels.fit_halves((white - black).abs() as f32),
+            false => 1.0,
+        };
         Ok(FirstLayer {
             weights: PictureWeights::from_picture(kernels.outputs, kernels.side, |o, i, y, x| {
                 kernels.at(o, i, y, x)
             }),
-            norm: StyledNorm::new(model, spec, table)?,
+            norm: StyledNorm::new(model, spec, scale, table)?,
         })
     }
 
@@ -150,10 +175,11 @@ impl FirstLayer {
         picture: &PaddedPicture,
         pass: &mut Pass,
         next: &mut Affine,
-        out: &mut [f32],
+        mut out: PixelsMut,
     ) -> ControlFlow<()> {
-        winograd::from_picture(pass.level, &self.weights, picture, pass.epilogue(), out);
-        pass.finalize(&self.norm, out, 1, next)
+        let (level, to) = (pass.level, out.reborrow());
+        winograd::from_picture(level, &self.weights, picture, pass.epilogue(), to);
+        pass.finalize(&self.norm, out.read(), 1, next)
     }
 }
 
@@ -173,14 +199,19 @@ enum PackedKernels {
 }
 
 impl InnerLayer {
-    /// Packs the layer `spec` of `model`. what depends on the style goes to `table`.
+    /// Packs the layer `spec` of `model`, after the layer `before`, whose result is
+    /// stored in this way; what depends on the style goes to `table`.
     pub fn new(
         model: &Model,
-        spec: &LayerSpec,
-        precision: Precision,
+        (before, spec): (&LayerSpec, &LayerSpec),
+        (precision, storage): (Precision, Storage),
         table: &mut StyleTable,
     ) -> candle_core::Result<Self> {
-        let kernels = Kernels::new(model, spec)?;
+        let mut kernels = Kernels::new(model, spec)?;
+        let scale = match storage.is_half(spec.output_scale()) {
+            true => kernels.fit_halves(largest_normalised(model, before)?),
+            false => 1.0,
+        };
         let Kernels {
             outputs,
             inputs,
@@ -200,7 +231,7 @@ impl InnerLayer {
         Ok(InnerLayer {
             spec: spec.clone(),
             kernels,
-            norm: StyledNorm::new(model, spec, table)?,
+            norm: StyledNorm::new(model, spec, scale, table)?,
         })
     }
 
@@ -212,14 +243,15 @@ impl InnerLayer {
         border: &Border,
         pass: &mut Pass,
         next: &mut Affine,
-        out: &mut [f32],
+        mut out: PixelsMut,
     ) -> ControlFlow<()> {
         let level = pass.level;
-        match &self.kernels {
-            PackedKernels::Winograd(weights) => {
-                winograd::convolve(level, weights, x.source(border), pass.epilogue(), out);
+        match (&self.kernels, x.data, &mut out) {
+            (PackedKernels::Winograd(weights), ..) => {
+                let to = out.reborrow();
+                winograd::convolve(level, weights, x.source(border), pass.epilogue(), to);
             }
-            PackedKernels::Direct(panels) => {
+            (PackedKernels::Direct(panels), Pixels::Floats(data), PixelsMut::Floats(out)) => {
                 let LayerSpec {
                     inputs,
                     outputs,
@@ -238,32 +270,46 @@ impl InnerLayer {
                 };
                 let Scratch { padded, moments } = &mut *pass.scratch;
                 let padded = &mut padded[..border.rows.len() * border.columns.len() * inputs];
-                pad(level, x, border, inputs, padded);
+                pad(level, (data, x.size), x.pending, border, inputs, padded);
                 direct::convolve(level, panels, shape, padded, None, false, out);
                 if pass.norms.are_own() {
                     norm::measure(level, out, outputs, moments);
                 }
             }
+            // `Storage` has these for kernels of 3x3 alone.
+            (PackedKernels::Direct(_), ..) => return ControlFlow::Break(()),
         }
-        pass.finalize(&self.norm, out, self.spec.output_scale(), next)
+        pass.finalize(&self.norm, out.read(), self.spec.output_scale(), next)
     }
 }
 
-/// `x` with its border, and all that was still due on it done.
+/// The largest number that a layer's normalised result may be taken to hold: a
+/// thousand deviations, which takes a million pixels of which one alone is not flat.
+fn largest_normalised(model: &Model, layer: &LayerSpec) -> candle_core::Result<f32> {
+    const DEVIATIONS: f32 = 1024.0;
+    let largest = |name: &str| -> candle_core::Result<f32> {
+        let numbers: Vec<f32> = model.tensor(name)?.flatten_all()?.to_vec1()?;
+        Ok(numbers.iter().fold(0.0, |largest, x| x.abs().max(largest)))
+    };
+    Ok(DEVIATIONS * largest(&layer.norm_scale())? + largest(&layer.norm_shift())?)
+}
+
+/// An image with its border, and all that was still due on it done.
 fn pad(
     level: Level,
-    x: Activation,
+    (data, image): (&[f32], Size),
+    pending: Option<&Affine>,
     Border { rows, columns }: &Border,
     channels: usize,
     padded: &mut [f32],
 ) {
-    match x.pending {
+    match pending {
         None => {
-            let size = (x.size.height, x.size.width, channels);
-            direct::pad_into(x.data, size, rows, columns, padded);
+            let size = (image.height, image.width, channels);
+            direct::pad_into(data, size, rows, columns, padded);
         }
         Some(affine) => {
-            norm::apply_padded(level, x.data, x.size.width, affine, (rows, columns), padded);
+            norm::apply_padded(level, data, image.width, affine, (rows, columns), padded);
         }
     }
 }
@@ -293,7 +339,7 @@ impl LastLayer {
                 kernels.at(o, i, y, x)
             }),
             tail: match spec.tail {
-                Tail::Norm => LastTail::Norm(StyledNorm::new(model, spec, table)?),
+                Tail::Norm => LastTail::Norm(StyledNorm::new(model, spec, 1.0, table)?),
                 Tail::Bias => LastTail::Bias(table.push(model, &spec.bias(), spec.outputs)?),
             },
         })

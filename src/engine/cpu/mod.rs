@@ -20,10 +20,10 @@ use crate::network::{
 };
 use crate::ops::cpu::Level;
 use crate::ops::cpu::norm::{Affine, add, apply_in_place};
-use crate::ops::cpu::winograd::PaddedPicture;
+use crate::ops::cpu::pixels::{Pixels, PixelsMut};
 use crate::ops::{Padding, Size};
 use layer::{Activation, FirstLayer, InnerLayer, LastLayer, Pass, Scratch};
-use plan::{Lengths, Plan};
+use plan::{Lengths, Plan, Storage};
 use statistics::{Norms, Window};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub use statistics::Statistics;
 pub struct CpuWeights {
     level: Level,
     architecture: Architecture,
+    storage: Storage,
     /// All layers, first to last.
     specs: Vec<LayerSpec>,
     first: FirstLayer,
@@ -66,9 +67,8 @@ struct Progress {
 /// Memory for one picture on its way through the network.
 #[derive(Default)]
 struct Memory {
-    picture: PaddedPicture,
-    /// What images take turns in; see [`buffers`](super::buffers). The last
-    /// layer's result is in one of them, too.
+    /// What images take turns in; see [`buffers`](super::buffers). The padded picture
+    /// and the last layer's result are in the second, too.
     buffers: [Vec<f32>; 2],
     scratch: Scratch,
     /// The normalisations due on the image in work and on the next.
@@ -96,14 +96,17 @@ impl CpuWeights {
         let [first, inner @ .., last] = &specs[..] else {
             candle_core::bail!("a network of {} layers", specs.len());
         };
+        let storage = Storage::new(&specs, precision);
         let mut styles = StyleTable::new(model.architecture.styles);
         Ok(CpuWeights {
             level,
             architecture: model.architecture.clone(),
-            first: FirstLayer::new(model, first, &mut styles)?,
-            inner: inner
+            storage,
+            first: FirstLayer::new(model, first, storage, &mut styles)?,
+            inner: specs
                 .iter()
-                .map(|spec| InnerLayer::new(model, spec, precision, &mut styles))
+                .zip(inner)
+                .map(|specs| InnerLayer::new(model, specs, (precision, storage), &mut styles))
                 .collect::<candle_core::Result<_>>()?,
             last: LastLayer::new(model, last, &mut styles)?,
             specs,
@@ -290,13 +293,13 @@ impl CpuNetwork {
         let CpuWeights {
             level,
             architecture,
+            storage,
             first,
             inner,
             last,
             ..
         } = &*self.weights;
         let Memory {
-            picture: padded,
             buffers: [from, to],
             scratch,
             pending,
@@ -324,8 +327,11 @@ impl CpuNetwork {
         };
 
         if *layers == 0 {
-            input_output::enter(picture, &plan.border, architecture.input_range, padded);
-            first.forward(padded, pass, next, &mut from[..plan.output_len])?;
+            let base = input_output::base(*storage, picture, pass.norms.are_own());
+            let range = architecture.input_range;
+            let padded = input_output::enter(picture, base, &plan.border, range, to);
+            let out = storage.pixels_mut(&mut from[..plan.output_len], 1);
+            first.forward(&padded, pass, next, out)?;
             *due = true;
         } else if let Some(layer) = inner.get(*layers - 1) {
             // Residual blocks add to the smallest image, so nothing may be pending
@@ -336,40 +342,42 @@ impl CpuNetwork {
             match layer.spec.residual {
                 Residual::Outside => {
                     let x = Activation {
-                        data: &from[..plan.input_len],
+                        data: storage.pixels(&from[..plan.input_len], layer.spec.input_scale),
                         size: plan.size,
                         pending: due.then_some(pending),
                     };
-                    let out = &mut to[..plan.output_len];
+                    let scale = layer.spec.output_scale();
+                    let out = storage.pixels_mut(&mut to[..plan.output_len], scale);
                     layer.forward(x, &plan.border, pass, next, out)?;
                     *due = true;
                     *swapped = !*swapped;
                 }
                 Residual::First => {
                     let x = Activation {
-                        data: &from[..plan.input_len],
+                        data: Pixels::Floats(&from[..plan.input_len]),
                         size: plan.size,
                         pending: None,
                     };
-                    let out = &mut to[..plan.output_len];
+                    let out = PixelsMut::Floats(&mut to[..plan.output_len]);
                     layer.forward(x, &plan.border, pass, next, out)?;
                 }
                 Residual::Second => {
                     let (inside, result) = to.split_at_mut(plan.input_len);
                     let x = Activation {
-                        data: inside,
+                        data: Pixels::Floats(inside),
                         size: plan.size,
                         pending: Some(pending),
                     };
                     let out = &mut result[..plan.output_len];
-                    layer.forward(x, &plan.border, pass, next, out)?;
+                    let to = PixelsMut::Floats(out);
+                    layer.forward(x, &plan.border, pass, next, to)?;
                     // No ReLU, neither before nor after the sum.
                     add(*level, out, next, &mut from[..plan.output_len]);
                 }
             }
         } else {
             let x = Activation {
-                data: &from[..plan.input_len],
+                data: storage.pixels(&from[..plan.input_len], 1),
                 size: plan.size,
                 pending: due.then_some(pending),
             };
@@ -402,9 +410,14 @@ impl CpuNetwork {
 
     fn lengths(&self, size: Size) -> Lengths {
         let CpuWeights {
-            specs, first, last, ..
+            specs,
+            storage,
+            first,
+            last,
+            ..
         } = &*self.weights;
-        Lengths::new(specs, first.border(), |full| last.sums_len(full), size)
+        let sums_len = |full| last.sums_len(full);
+        Lengths::new(specs, *storage, first.border(), sums_len, size)
     }
 
     /// Lays out memory for pictures of `size`.
@@ -415,14 +428,18 @@ impl CpuNetwork {
         self.begin();
         // In case that memory does not suffice: nothing fits then.
         self.plan = Plan::default();
-        let Lengths {
-            buffers, padded, ..
-        } = self.lengths(size);
+        let Lengths { buffers, padded } = self.lengths(size);
         for (buffer, len) in self.memory.buffers.iter_mut().zip(buffers) {
             resize(buffer, len)?;
         }
         resize(&mut self.memory.scratch.padded, padded)?;
-        self.plan = Plan::new(&self.weights.specs, self.weights.first.border(), size);
+        let CpuWeights {
+            specs,
+            storage,
+            first,
+            ..
+        } = &*self.weights;
+        self.plan = Plan::new(specs, *storage, first.border(), size);
         Ok(())
     }
 }

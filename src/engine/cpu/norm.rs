@@ -21,16 +21,19 @@ pub struct InstanceNorm<'a> {
 }
 
 impl StyledNorm {
-    /// The norm of a layer of `model`. whose numbers go to `table`.
+    /// The norm of a layer of `model`, whose result is `scale` times as large as the
+    /// model says. Its numbers go to `table`.
     pub fn new(
         model: &Model,
         layer: &LayerSpec,
+        scale: f64,
         table: &mut StyleTable,
     ) -> candle_core::Result<Self> {
         Ok(StyledNorm {
             scale: table.push(model, &layer.norm_scale(), layer.outputs)?,
             shift: table.push(model, &layer.norm_shift(), layer.outputs)?,
-            eps: model.architecture.norm_eps,
+            // As small beside the variance as it was.
+            eps: model.architecture.norm_eps * scale * scale,
         })
     }
 

@@ -1,8 +1,9 @@
 //! What a picture's size decides: where every convolution finds its pixels.
 
-use crate::engine::buffers;
+use crate::engine::{Precision, buffers};
 use crate::network::{LayerSpec, SIDE_MULTIPLE, Step};
 use crate::ops::cpu::conv::border;
+use crate::ops::cpu::pixels::{Pixels, PixelsMut, as_halves, as_halves_mut};
 use crate::ops::cpu::winograd::PaddedPicture;
 use crate::ops::{Padding, Size, reflect};
 
@@ -26,9 +27,9 @@ impl Border {
 pub struct LayerPlan {
     /// The input's size.
     pub size: Size,
-    /// Numbers of the input.
+    /// Numbers of 32 bits that the input takes.
     pub input_len: usize,
-    /// Numbers of the result.
+    /// Numbers of 32 bits that the result takes.
     pub output_len: usize,
     /// Around the input.
     pub border: Border,
@@ -47,7 +48,7 @@ pub struct Plan {
 impl Plan {
     /// The plan for pictures of the size `picture`, where the first and the
     /// last convolution want `outer` pixels beyond the picture in all.
-    pub fn new(layers: &[LayerSpec], outer: usize, picture: Size) -> Self {
+    pub fn new(layers: &[LayerSpec], storage: Storage, outer: usize, picture: Size) -> Self {
         let full = full_size(picture);
         let last = layers.len().saturating_sub(1);
         let plan = |(i, layer): (usize, &LayerSpec)| {
@@ -55,8 +56,8 @@ impl Plan {
             let reach = layer.kernel / 2;
             LayerPlan {
                 size,
-                input_len: image_len(full, layer.input_scale, layer.inputs),
-                output_len: image_len(full, layer.output_scale(), layer.outputs),
+                input_len: storage.len(full, layer.input_scale, layer.inputs),
+                output_len: storage.len(full, layer.output_scale(), layer.outputs),
                 border: match layer.step {
                     _ if i == 0 => first_border(picture, full, reach, outer),
                     _ if i == last => Border::new(size, |len| outer_border(len, reach, outer)),
@@ -82,9 +83,7 @@ impl Plan {
 
 /// How many numbers a picture of one size takes inside the network.
 pub struct Lengths {
-    /// The padded picture.
-    pub picture: usize,
-    /// The buffers that images take turns in.
+    /// The buffers that images take turns in, the padded picture included.
     pub buffers: [usize; 2],
     /// The largest input that is copied with its border: those of kernels that
     /// are not 3x3.
@@ -97,6 +96,7 @@ impl Lengths {
     /// makes `sums_len` of an image of full size.
     pub fn new(
         layers: &[LayerSpec],
+        storage: Storage,
         outer: usize,
         sums_len: impl Fn(Size) -> usize,
         picture: Size,
@@ -115,31 +115,79 @@ impl Lengths {
             [] => (None, layers),
         };
         let results = others.iter().map(|layer| {
-            let len = image_len(full, layer.output_scale(), layer.outputs);
+            let len = storage.len(full, layer.output_scale(), layer.outputs);
             (layer.residual, len)
         });
         let sums = last.map(|layer| (layer.residual, sums_len(full)));
+        let mut buffers = buffers::lengths(results.chain(sums));
+        // The picture lies where the first layer does not write.
+        buffers[1] = buffers[1].max(PaddedPicture::len(beyond(full, outer)));
         Lengths {
-            picture: PaddedPicture::len(beyond(full, outer)),
-            buffers: buffers::lengths(results.chain(sums)),
+            buffers,
             padded: others.iter().skip(1).map(padded).max().unwrap_or(0),
         }
     }
 
     /// All of them.
     pub fn sum(&self) -> usize {
-        [self.picture, self.padded]
+        self.buffers
             .into_iter()
-            .chain(self.buffers)
-            .fold(0, usize::saturating_add)
+            .fold(self.padded, usize::saturating_add)
     }
 }
 
-/// Numbers of an image whose sides are `scale` times shorter than `full`.
-fn image_len(full: Size, scale: usize, channels: usize) -> usize {
-    full.map(|side| side / scale)
-        .area()
-        .saturating_mul(channels)
+/// How images inside the network are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// As 32-bit floats.
+    Floats,
+    /// Those larger than the smallest as 16-bit floats: they take most of the memory,
+    /// and each is read once. To the smallest ones the residual blocks add.
+    Halves,
+}
+
+impl Storage {
+    /// That of a network with these `layers` and this precision.
+    pub fn new(layers: &[LayerSpec], precision: Precision) -> Self {
+        let inner = layers.get(1..layers.len().saturating_sub(1)).unwrap_or(&[]);
+        match precision {
+            // Other kernels read 32-bit floats.
+            Precision::Fast if inner.iter().all(|layer| layer.kernel == 3) => Storage::Halves,
+            _ => Storage::Floats,
+        }
+    }
+
+    /// Whether an image whose sides are `scale` times shorter than at full size
+    /// consists of 16-bit floats.
+    pub fn is_half(self, scale: usize) -> bool {
+        self == Storage::Halves && scale < SIDE_MULTIPLE
+    }
+
+    /// Numbers of 32 bits that such an image takes.
+    fn len(self, full: Size, scale: usize, channels: usize) -> usize {
+        let size = full.map(|side| side / scale);
+        let numbers = size.area().saturating_mul(channels);
+        match self.is_half(scale) {
+            true => numbers.div_ceil(2),
+            false => numbers,
+        }
+    }
+
+    /// Such an image in `memory`.
+    pub fn pixels(self, memory: &[f32], scale: usize) -> Pixels<'_> {
+        match self.is_half(scale) {
+            true => Pixels::Halves(as_halves(memory)),
+            false => Pixels::Floats(memory),
+        }
+    }
+
+    /// Such an image in `memory`, to be written.
+    pub fn pixels_mut(self, memory: &mut [f32], scale: usize) -> PixelsMut<'_> {
+        match self.is_half(scale) {
+            true => PixelsMut::Halves(as_halves_mut(memory)),
+            false => PixelsMut::Floats(memory),
+        }
+    }
 }
 
 /// The size inside the network for a picture: what divides by
@@ -199,7 +247,7 @@ mod tests {
     #[test]
     fn the_first_layer_sees_the_picture_mirrored_to_a_multiple_of_4() {
         let layers = Architecture::with_width(4).layers();
-        let plan = Plan::new(&layers, 8, Size::new(5, 3));
+        let plan = Plan::new(&layers, Storage::Floats, 8, Size::new(5, 3));
         assert_eq!(plan.full, Size::new(8, 4));
         let sizes: Vec<Size> = plan.layers.iter().map(|layer| layer.size).collect();
         assert_eq!(

@@ -80,8 +80,7 @@ pub use x86::{MaddPairs, VnniPairs, VnniPairs256};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Arithmetic;
-    use crate::ops::cpu::simd::Simd;
-    use crate::ops::cpu::simd::{Avx2, Avx512};
+    use crate::ops::cpu::simd::{Avx2, Avx512, Vectors};
     use std::arch::x86_64::*;
 
     /// Elements are two `i16`; both products are added to a sum of 32 bits,

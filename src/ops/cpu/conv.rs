@@ -1,5 +1,6 @@
 //! Convolution of a batch and its gradients: picks the kernel for the shape.
 
+use super::pixels::{Pixels, PixelsMut};
 use super::winograd::Epilogue;
 use super::{Level, conv_to_rgb, direct, winograd};
 use crate::ops::{Padding, Size, Step, reflect};
@@ -44,7 +45,7 @@ impl Conv {
         if self.kernel == 3 && self.stride == 1 && self.inputs >= WINOGRAD_INPUTS {
             let weights = winograd_weights(Step::Same, weight, self.outputs, self.inputs);
             let source = winograd::Source {
-                data,
+                data: Pixels::Floats(data),
                 batch: self.batch,
                 height: self.height,
                 width: self.width,
@@ -52,7 +53,13 @@ impl Conv {
                 columns: &columns,
                 prologue: winograd::Prologue::None,
             };
-            winograd::convolve(level, &weights, source, Epilogue::default(), &mut out);
+            winograd::convolve(
+                level,
+                &weights,
+                source,
+                Epilogue::default(),
+                PixelsMut::Floats(&mut out),
+            );
         } else if self.outputs == conv_to_rgb::OUTPUTS && self.stride == 1 {
             let weights = conv_to_rgb::RgbWeights::pack(self.inputs, self.kernel, |o, i, y, x| {
                 weight[self.weight_index(o, i, y, x)]
@@ -88,7 +95,7 @@ impl Conv {
         if self.kernel == 3 && self.outputs >= WINOGRAD_INPUTS {
             let weights = mirrored_winograd_weights(weight, self.outputs, self.inputs);
             let source = winograd::Source {
-                data: gradient,
+                data: Pixels::Floats(gradient),
                 batch: self.batch,
                 height,
                 width,
@@ -96,7 +103,13 @@ impl Conv {
                 columns: &spread_columns,
                 prologue: winograd::Prologue::None,
             };
-            winograd::convolve(level, &weights, source, Epilogue::default(), &mut padded);
+            winograd::convolve(
+                level,
+                &weights,
+                source,
+                Epilogue::default(),
+                PixelsMut::Floats(&mut padded),
+            );
         } else {
             let last = self.kernel - 1;
             let sizes = (self.inputs, self.outputs, self.kernel);

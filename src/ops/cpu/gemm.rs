@@ -339,17 +339,32 @@ impl Product {
         }
     }
 
+    /// What each column of vectors of C is multiplied by.
+    ///
+    /// # Safety
+    /// As for `run`.
+    #[inline(always)]
+    unsafe fn scales<S: Simd, const V: usize>(&self, simd: S) -> [S::V; V] {
+        let mut scales = [simd.splat(1.0); V];
+        if let Some(Scale { all, columns }) = self.scale {
+            for v in 0..V {
+                // SAFETY: the caller's.
+                let columns = unsafe { simd.load(columns.add(v * LANES)) };
+                scales[v] = simd.mul(columns, simd.splat(all));
+            }
+        }
+        scales
+    }
+
     /// Writes a vector of C.
     ///
     /// # Safety
     /// As for `run`.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, simd: S, row: usize, v: usize, y: S::V) {
+    unsafe fn finish<S: Simd>(&self, simd: S, (row, v): (usize, usize), scale: S::V, y: S::V) {
         let mut y = y;
-        if let Some(Scale { all, columns }) = self.scale {
-            // SAFETY: the caller's.
-            let columns = unsafe { simd.load(columns.add(v * LANES)) };
-            y = simd.mul(y, simd.mul(columns, simd.splat(all)));
+        if self.scale.is_some() {
+            y = simd.mul(y, scale);
         }
         if self.relu {
             y = simd.max(y, simd.splat(0.0));
@@ -412,8 +427,10 @@ macro_rules! kernels {
                                 b = b.wrapping_add(self.b_depth);
                             }
                         }
+                        let scales = self.scales::<S, V>(simd);
                         $(for v in 0..V {
-                            self.finish(simd, $row, v, E::finish(simd, sums[$row][v]));
+                            let y = E::finish(simd, sums[$row][v]);
+                            self.finish(simd, ($row, v), scales[v], y);
                         })*
                     }
                 }

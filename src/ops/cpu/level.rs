@@ -11,7 +11,7 @@ pub enum Level {
     Plain,
     /// 128-bit Arm vectors.
     Neon,
-    /// 256-bit x86 vectors with fused multiply-add.
+    /// 256-bit x86 vectors with fused multiply-add and 16-bit floats in memory.
     Avx2,
     /// 512-bit x86 vectors.
     Avx512,
@@ -56,7 +56,9 @@ impl Level {
 
     #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         match self {
             Level::Plain => true,
             Level::Neon => false,
@@ -110,15 +112,15 @@ mod x86 {
     use super::Kernel;
     use crate::ops::cpu::simd::{Avx2, Avx512};
 
-    #[target_feature(enable = "avx512f,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx2,fma,f16c")]
     pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: this function runs only where the CPU has AVX-512.
         kernel.run(unsafe { Avx512::new() })
     }
 
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-        // SAFETY: this function runs only where the CPU has AVX2 and FMA.
+        // SAFETY: this function runs only where the CPU has AVX2, FMA and F16C.
         kernel.run(unsafe { Avx2::new() })
     }
 }

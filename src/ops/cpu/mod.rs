@@ -19,6 +19,7 @@ pub mod gemm;
 mod level;
 pub mod norm;
 pub mod pack;
+pub mod pixels;
 pub mod pool;
 pub mod simd;
 pub mod winograd;

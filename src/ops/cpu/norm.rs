@@ -1,5 +1,6 @@
 //! Instance normalisation over `[n, pixels, channels]`.
 
+use super::pixels::Pixels;
 use super::simd::Simd;
 use super::{Kernel, LANES, Level, ROWS_TAKEN};
 use rayon::prelude::*;
@@ -100,7 +101,7 @@ pub fn statistics(level: Level, data: &[f32], extent: Extent, eps: f64) -> Stati
 /// pixels of `channels` in a row; a row of moments for each of these rows.
 pub fn measure_window(
     level: Level,
-    image: &[f32],
+    image: Pixels,
     (width, channels): (usize, usize),
     rows: Range<usize>,
     columns: Range<usize>,
@@ -109,12 +110,21 @@ pub fn measure_window(
     moments.clear();
     moments.resize(rows.len() * channels, Moments::default());
     let columns = columns.start * channels..columns.end * channels;
-    image[rows.start * width * channels..rows.end * width * channels]
-        .par_chunks(width * channels)
+    moments
+        .par_chunks_mut(channels)
         .with_max_len(ROWS_TAKEN)
-        .zip(moments.par_chunks_mut(channels))
-        .for_each(|(row, moments)| {
-            let chunk = &row[columns.clone()];
+        .enumerate()
+        .for_each_init(Vec::new, |numbers, (i, moments)| {
+            let row = (rows.start + i) * width * channels;
+            let columns = row + columns.start..row + columns.end;
+            let chunk = match image {
+                Pixels::Floats(image) => &image[columns],
+                Pixels::Halves(image) => {
+                    numbers.clear();
+                    numbers.extend(image[columns].iter().map(|x| x.to_f32()));
+                    &numbers[..]
+                }
+            };
             level.run(Measure { chunk, moments });
         });
 }

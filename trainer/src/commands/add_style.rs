@@ -30,42 +30,14 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// Whatever keeps it from going on. The last checkpoint then is as it was.
 pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
-    let found = style::open(&args.model)?;
-    let args = &AddStyleArgs {
-        model: found.path,
-        output: match &args.output {
-            Some(output) => Some(output::model_file("--output", output)?),
-            None => None,
-        },
-        ..args.clone()
-    };
-    let base = found.model;
-    let name = style_name(args)?;
-    check_output(args, &base, &name)?;
-    let mut training = training_args(args, &base, &name)?;
-    let files = Files::beside(&training.output)?;
-    let device = args.device.open()?;
-    let trainer = if args.resume {
-        let mut checkpoint = Checkpoint::load(&files.checkpoint)?;
-        checkpoint.recipe = recipe::resumed(checkpoint.recipe, &training)?;
-        Trainer::resume(checkpoint, &device)?
-    } else {
-        files.check_training(&MetricsFormat::extensions(), args.overwrite)?;
-        training.init = Some(args.model.clone());
-        let recipe = Recipe {
-            learn: Learn::Style,
-            ..recipe::new(&training)?
-        };
-        let start = best_start(&base, &recipe, &device)?;
-        Trainer::with_weights(recipe, start.weights, &device)?
-    };
-    let outcome = train::to_the_end(
-        trainer,
-        &files,
-        args.resume,
-        &resume_command(args, &name),
-        stop,
-    )?;
+    let (team, device) = train::start(args.device)?;
+    if !team.leads() {
+        return train::follow(&team, &device, stop);
+    }
+    let (begun, trainer) = train::lead(&team, begin(args, &device), &device)?;
+    let Begun { args, name, files } = begun;
+    let resume = resume_command(&args, &name);
+    let outcome = train::to_the_end(trainer, &files, args.resume, &resume, stop)?;
     if outcome == Outcome::Finished {
         let added = Model::load(&files.model)?;
         let output = args.output.as_ref().unwrap_or(&args.model);
@@ -76,6 +48,48 @@ pub fn run(args: &AddStyleArgs, stop: &AtomicBool) -> anyhow::Result<Outcome> {
         say(format_args!("style {name} is now in {}", output.display()));
     }
     Ok(outcome)
+}
+
+/// A training that has begun.
+struct Begun {
+    /// With the paths that are meant.
+    args: AddStyleArgs,
+    /// The style's name.
+    name: String,
+    files: Files,
+}
+
+/// The training that `args` describe.
+fn begin(args: &AddStyleArgs, device: &Device) -> anyhow::Result<(Begun, Trainer)> {
+    let found = style::open(&args.model)?;
+    let args = AddStyleArgs {
+        model: found.path,
+        output: match &args.output {
+            Some(output) => Some(output::model_file("--output", output)?),
+            None => None,
+        },
+        ..args.clone()
+    };
+    let base = found.model;
+    let name = style_name(&args)?;
+    check_output(&args, &base, &name)?;
+    let mut training = training_args(&args, &base, &name)?;
+    let files = Files::beside(&training.output)?;
+    let trainer = if args.resume {
+        let mut checkpoint = Checkpoint::load(&files.checkpoint)?;
+        checkpoint.recipe = recipe::resumed(checkpoint.recipe, &training)?;
+        Trainer::resume(checkpoint, device)?
+    } else {
+        files.check_training(&MetricsFormat::extensions(), args.overwrite)?;
+        training.init = Some(args.model.clone());
+        let recipe = Recipe {
+            learn: Learn::Style,
+            ..recipe::new(&training)?
+        };
+        let start = best_start(&base, &recipe, device)?;
+        Trainer::with_weights(recipe, start.weights, device)?
+    };
+    Ok((Begun { args, name, files }, trainer))
 }
 
 /// The style's name: the given one, or the painting's.

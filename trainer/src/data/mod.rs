@@ -16,6 +16,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -44,6 +45,7 @@ const MAX_SIZE: usize = 4096;
 /// is dropped.
 pub struct Batches {
     source: Arc<Source>,
+    first_step: u64,
     /// One for each thread; they take turns.
     ready: Vec<Receiver<Result<Vec<u8>>>>,
     turn: usize,
@@ -88,14 +90,20 @@ impl Batches {
             dir: dir.into(),
             photos,
             batch,
+            share: 0..batch,
             size,
             seed,
             unread,
             unusable: Mutex::default(),
             stop: AtomicBool::new(false),
         });
+        Self::start(source, first_step, count)
+    }
+
+    fn start(source: Arc<Source>, first_step: u64, count: usize) -> Result<Self> {
         let mut batches = Batches {
             source,
+            first_step,
             ready: Vec::new(),
             turn: 0,
             threads: Vec::new(),
@@ -104,6 +112,30 @@ impl Batches {
             batches.start_thread(number, count, first_step)?;
         }
         Ok(batches)
+    }
+
+    /// The same batches from the first on, but only the photos at the places `share` of
+    /// each: the others are not read.
+    ///
+    /// # Errors
+    /// A share that is empty or not within a batch; no thread can be started.
+    pub fn share(self, share: Range<usize>) -> Result<Self> {
+        let source = &self.source;
+        ensure!(
+            !share.is_empty() && share.end <= source.batch,
+            "the photos {share:?} of a batch of {}",
+            source.batch
+        );
+        let source = Source {
+            dir: source.dir.clone(),
+            photos: source.photos.clone(),
+            share,
+            unread: source.unread.clone(),
+            unusable: Mutex::default(),
+            stop: AtomicBool::new(false),
+            ..**source
+        };
+        Self::start(Arc::new(source), self.first_step, self.threads.len())
     }
 
     /// Thread `number` makes every `count`-th batch.
@@ -118,6 +150,11 @@ impl Batches {
         self.ready.push(receiver);
         self.threads.push(thread);
         Ok(())
+    }
+
+    /// How many photos a batch has, all shares together.
+    pub fn batch_size(&self) -> usize {
+        self.source.batch
     }
 
     /// How many files look like photos; some of them may yet turn out to be
@@ -136,7 +173,8 @@ impl Batches {
         fingerprint_of(names.flat_map(ended))
     }
 
-    /// The next batch, `f32` `[batch, size, size, 3]`, R, G, B from 0 to 255.
+    /// The next batch, or the share of it, `f32` `[photos, size, size, 3]`, R, G, B from 0
+    /// to 255.
     ///
     /// # Errors
     /// None of the photos can be used, or the device has no memory left. A
@@ -147,8 +185,8 @@ impl Batches {
             .recv()
             .map_err(|_| anyhow!("the thread that reads photos has ended"))??;
         self.turn = (self.turn + 1) % self.ready.len();
-        let Source { batch, size, .. } = *self.source;
-        let tensor = Tensor::from_vec(bytes, (batch, size, size, 3), device)?;
+        let Source { share, size, .. } = &*self.source;
+        let tensor = Tensor::from_vec(bytes, (share.len(), *size, *size, 3), device)?;
         Ok(tensor.to_dtype(DType::F32)?)
     }
 
@@ -242,6 +280,8 @@ struct Source {
     dir: PathBuf,
     photos: Vec<PathBuf>,
     batch: usize,
+    /// The places in a batch whose photos are read.
+    share: Range<usize>,
     size: usize,
     seed: u64,
     /// Folders and links that could not be followed.
@@ -309,11 +349,11 @@ impl Maker {
         }
     }
 
-    /// Batch number `step`: its pictures one after the other, channels last.
+    /// The share of batch number `step`: its pictures one after the other, channels last.
     fn batch(&mut self, step: u64) -> Result<Vec<u8>> {
-        let Source { batch, size, .. } = *self.source;
-        let mut bytes = Vec::with_capacity(batch * 3 * size * size);
-        for index in 0..batch {
+        let (share, size) = (self.source.share.clone(), self.source.size);
+        let mut bytes = Vec::with_capacity(share.len() * 3 * size * size);
+        for index in share {
             ensure!(!self.source.stop.load(Ordering::Relaxed), "stopped");
             self.add_piece(step, index, &mut bytes)?;
         }

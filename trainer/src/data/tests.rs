@@ -235,3 +235,25 @@ fn circular_links_end() {
     assert_eq!(batches.photos(), 2);
     assert_eq!(batches.skipped().len(), 2);
 }
+
+#[test]
+fn shares_make_up_the_batch() {
+    let folder = folder_of(7);
+    // One that cannot be used is replaced by the same photo whoever finds out.
+    fs::write(folder.path().join("broken.png"), "no photo").unwrap();
+    let whole = take(&mut open(folder.path(), 1, 2, 2), 9);
+    let mut shares = [0..1, 1..3].map(|share| {
+        let batches = open(folder.path(), 1, 2, 2);
+        batches.share(share).unwrap()
+    });
+    for batch in whole {
+        let parts = shares.iter_mut().flat_map(|share| {
+            let part = share.next(&Device::Cpu).unwrap();
+            part.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        });
+        assert!(parts.collect::<Vec<_>>() == batch);
+    }
+    for share in [1..1, 2..4] {
+        assert!(open(folder.path(), 1, 0, 1).share(share).is_err());
+    }
+}

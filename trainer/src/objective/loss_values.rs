@@ -1,10 +1,10 @@
 //! The losses that an objective finds, as numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The losses of a step, weighted: `total` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
     /// What the training makes small.
     pub total: f32,
@@ -15,7 +15,7 @@ pub struct Losses {
     /// How restless the picture is.
     pub tv: f32,
     /// How differently two views of a scene are painted; 0 where only one is.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub stability: f32,
 }
 

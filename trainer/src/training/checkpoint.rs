@@ -19,7 +19,7 @@ use crate::objective::loss_scale::LossScale;
 use crate::objective::loss_values::Losses;
 use crate::training::optimizer::{EigenbasisState, OptimizerMethod, State};
 use crate::training::recipe::{self, Recipe};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use gstfaststyle::internals::network::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -69,6 +69,18 @@ impl Checkpoint {
     /// Weights that are not finite; a file that cannot be written. What was
     /// there before stays.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let unchanged =
+            |error: anyhow::Error| anyhow!("{error:#}; {} has not changed", path.display());
+        let file = self.to_bytes().map_err(unchanged)?;
+        write_atomically(path, &file)
+            .with_context(|| format!("cannot write the checkpoint {}", path.display()))
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// Weights that are not finite.
+    pub fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let state = &self.optimizer;
         let mut all: Vec<(&str, &Tensor)> = Vec::with_capacity(self.weights.len() + 5);
         all.extend(self.weights.iter().map(|(name, w)| (name.as_str(), w)));
@@ -81,10 +93,8 @@ impl Checkpoint {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             ensure!(
                 values.iter().all(|v| v.is_finite()),
-                "after step {} the tensor {name} holds numbers that are not finite; {} has not \
-                 changed",
-                self.step,
-                path.display()
+                "after step {} the tensor {name} holds numbers that are not finite",
+                self.step
             );
             tensors.push((name, tensor.dims().to_vec(), bytes(&values)));
         }
@@ -117,9 +127,7 @@ impl Checkpoint {
         if let Some(photos) = &self.photos {
             metadata.insert("photos".into(), photos.clone());
         }
-        let file = safetensors::serialize(views, Some(metadata))?;
-        write_atomically(path, &file)
-            .with_context(|| format!("cannot write the checkpoint {}", path.display()))
+        Ok(safetensors::serialize(views, Some(metadata))?)
     }
 
     /// Reads the file.
@@ -134,7 +142,16 @@ impl Checkpoint {
         );
         let file = input::read(path, MAX_FILE_BYTES)
             .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
-        parse(&file).with_context(|| format!("cannot use the checkpoint {}", path.display()))
+        Checkpoint::from_bytes(&file)
+            .with_context(|| format!("cannot use the checkpoint {}", path.display()))
+    }
+
+    /// From the bytes of the file.
+    ///
+    /// # Errors
+    /// They are damaged or something else.
+    pub fn from_bytes(file: &[u8]) -> anyhow::Result<Self> {
+        parse(file)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Training: the trainer, its recipe, optimizer and checkpoints.
+//! Training: the trainer, its recipe, optimizer and checkpoints, and the team of processes.
 
 pub mod checkpoint;
 pub mod optimizer;
@@ -7,5 +7,6 @@ pub mod recipe;
 pub mod schedule;
 pub mod stability;
 pub mod style_rows;
+pub mod team;
 pub mod trainer;
 pub mod widen;

@@ -101,19 +101,30 @@ impl View {
         })
     }
 
-    /// What a camera would see of `photos`, RGB `[n, size, size, 3]` in 0..255.
-    pub fn of(&mut self, photos: &Tensor) -> Result<Tensor> {
+    /// What a camera would see of `photos`, RGB `[n, size, size, 3]` in 0..255, which are
+    /// those of the batch from place `first` on. The noise of each depends on its place
+    /// alone, not on the others that are seen with it.
+    pub fn of(&self, photos: &Tensor, first: usize) -> Result<Tensor> {
         let seen = self
             .moved_planes(&photos.detach())?
             .affine(self.gain, self.offset)?;
-        let deviation = self.noise as f32;
-        let noise: Vec<f32> = (&mut self.random)
-            .sample_iter::<f32, _>(StandardNormal)
-            .take(seen.elem_count())
-            .map(|value| value * deviation)
-            .collect();
-        let noise = Tensor::from_vec(noise, seen.shape(), seen.device())?;
+        let count = photos.dim(0)?;
+        let each = seen.elem_count() / count.max(1);
+        let noise = (first..first + count).flat_map(|place| self.noise(place).take(each));
+        let noise = Tensor::from_vec(noise.collect::<Vec<_>>(), seen.shape(), seen.device())?;
         plain::channels_last(&(seen + noise)?.clamp(0f32, 255f32)?)
+    }
+
+    /// The noise of the photo at `place` of the batch, pixel by pixel.
+    fn noise(&self, place: usize) -> impl Iterator<Item = f32> + use<> {
+        let mut random = self.random.clone();
+        if place > 0 {
+            // Far from what the photos before it draw.
+            random.set_word_pos((place as u128) << 32);
+        }
+        let deviation = self.noise as f32;
+        let noise = random.sample_iter::<f32, _>(StandardNormal);
+        noise.map(move |value| value * deviation)
     }
 
     /// The move alone, of `pictures` `[n, size, size, 3]`.
@@ -233,9 +244,21 @@ mod tests {
     #[test]
     fn a_still_view_only_adds_noise() -> Result {
         let grey = Tensor::full(120f32, (1, 64, 64, 3), &Device::Cpu)?;
-        let mut view = View::at_rest(64, ChaCha8Rng::seed_from_u64(5), &Device::Cpu)?;
-        let mean = view.of(&grey)?.mean_all()?.to_scalar::<f32>()?;
+        let view = View::at_rest(64, ChaCha8Rng::seed_from_u64(5), &Device::Cpu)?;
+        let mean = view.of(&grey, 0)?.mean_all()?.to_scalar::<f32>()?;
         assert!((mean - 120.0).abs() < 0.2, "{mean}");
+        Ok(())
+    }
+
+    #[test]
+    fn noise_depends_on_the_place_in_the_batch() -> Result {
+        let grey = Tensor::full(120f32, (3, 32, 32, 3), &Device::Cpu)?;
+        let view = View::random(32, 1, 2, &Device::Cpu)?;
+        let whole = view.of(&grey, 0)?;
+        for place in 0..3 {
+            let one = view.of(&grey.narrow(0, place, 1)?, place)?;
+            assert_eq!(pixels(&one)?, pixels(&whole.narrow(0, place, 1)?)?);
+        }
         Ok(())
     }
 
@@ -243,7 +266,7 @@ mod tests {
     fn seed_and_step_determine_the_view() -> Result {
         let photo = slope(32)?;
         let view = |seed, step| -> Result<_> {
-            pixels(&View::random(32, seed, step, &Device::Cpu)?.of(&photo)?)
+            pixels(&View::random(32, seed, step, &Device::Cpu)?.of(&photo, 0)?)
         };
         assert_eq!(view(1, 2)?, view(1, 2)?);
         assert_ne!(view(1, 2)?, view(1, 3)?);
@@ -255,7 +278,7 @@ mod tests {
     fn light_and_noise_change_slightly() -> Result {
         let grey = Tensor::full(120f32, (2, 64, 64, 3), &Device::Cpu)?;
         for step in 0..10 {
-            let seen = View::random(64, 3, step, &Device::Cpu)?.of(&grey)?;
+            let seen = View::random(64, 3, step, &Device::Cpu)?.of(&grey, 0)?;
             let mean = seen.mean_all()?.to_scalar::<f32>()?;
             assert!((mean - 120.0).abs() < 120.0 * 0.05 + 5.1, "{mean}");
             let noise = (&seen - f64::from(mean))?.sqr()?.mean_all()?;

@@ -1,6 +1,7 @@
 //! A training in memory: the network, what it is measured by, and what moves it.
 
 use crate::data::Batches;
+use crate::io::any_path;
 use crate::logging::say::say;
 use crate::objective::loss_scale::{self, LossScale};
 use crate::objective::loss_values::Losses;
@@ -12,6 +13,7 @@ use crate::training::random_crop::RandomCrop;
 use crate::training::recipe::{Recipe, StyleRecipe};
 use crate::training::stability::View;
 use crate::training::style_rows;
+use crate::training::team::Team;
 use crate::training::widen::widen;
 use anyhow::{Context, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
@@ -21,8 +23,10 @@ use gstfaststyle::{Model, Network, Style, StyleMix};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +47,12 @@ pub struct Trainer {
     optimizer: Optimizer,
     /// Where gradients have 16 bits.
     loss_scale: Option<LossScale>,
+    /// The processes that train, and the places in a batch that this one measures.
+    team: Team,
+    share: Range<usize>,
     batches: Batches,
+    /// Photos that any process has left out, and why.
+    left_out: BTreeMap<PathBuf, String>,
     /// The losses of each style's last steps.
     recent: Vec<VecDeque<Losses>>,
     /// Seconds spent on all steps, and in the last one on waiting for photos.
@@ -157,33 +166,111 @@ impl Trainer {
             objectives,
             optimizer,
             loss_scale: LossScale::on(device),
+            team: Team::alone(),
+            share: 0..batches.batch_size(),
             batches,
+            left_out: BTreeMap::new(),
             seconds: 0.0,
             waited: 0.0,
         })
     }
 
-    /// Takes one step: the losses it found before moving the weights.
+    /// The training that the leader of `team` gives as `mine`; the others train the
+    /// same. Collective.
+    ///
+    /// # Errors
+    /// For all alike: whatever keeps a process from it, such as photos that are missing or
+    /// not those of the leader, or a batch too small to split.
+    pub fn of_team(
+        team: &Team,
+        mine: anyhow::Result<Option<Self>>,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let mine = mine.and_then(|mine| {
+            let told = mine
+                .as_ref()
+                .map(|trainer| trainer.checkpoint()?.to_bytes());
+            Ok((mine, told.transpose()?.unwrap_or_default()))
+        });
+        let (mine, told) = team.agree(mine)?;
+        let told = team.of_leader(told);
+        let joined = match mine {
+            Some(mine) => mine.join(team),
+            None => Trainer::follow(&told, device).and_then(|trainer| trainer.join(team)),
+        };
+        team.agree(joined)
+    }
+
+    /// The training that the leader tells.
+    fn follow(told: &[u8], device: &Device) -> anyhow::Result<Self> {
+        let checkpoint = Checkpoint::from_bytes(told)?;
+        let photos = checkpoint.photos.clone();
+        let trainer = Trainer::resume(checkpoint, device)?;
+        ensure!(
+            photos.is_none_or(|photos| photos == trainer.batches.fingerprint()),
+            "the photos in {} are not those of process 0",
+            trainer.recipe.photos.display()
+        );
+        Ok(trainer)
+    }
+
+    /// Measures only the share of each batch that this process has in `team`.
+    fn join(mut self, team: &Team) -> anyhow::Result<Self> {
+        if team.size() > 1 {
+            self.share = team.share(self.batches.batch_size())?;
+            self.batches = self.batches.share(self.share.clone())?;
+            self.team = team.clone();
+        }
+        Ok(self)
+    }
+
+    /// Takes one step: the losses it found before moving the weights. Collective.
     ///
     /// # Errors
     /// A loss that is not finite, among others. The weights are then as
     /// before the step.
     pub fn step(&mut self) -> anyhow::Result<Losses> {
         let started = Instant::now();
-        let photos = self.batches.next(&self.device)?;
-        self.waited = started.elapsed().as_secs_f64();
-        let (total, found) = self.measure(&photos)?;
-        let losses = Losses::mean(found.iter().map(|(_, losses)| losses));
-        ensure!(
-            losses.are_finite(),
-            "the loss of step {} is not finite: {losses}; a smaller --lr may help",
-            self.optimizer.steps() + 1
-        );
+        let (gradients, mine) = match self.measure() {
+            Ok(measured) => (measured.gradients, Ok(self.told(measured.losses))),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let told = self.team.tell(mine)?;
+        let gradient = self.team.sum(&gradients)?;
         let rate = self.recipe.rate(self.optimizer.steps());
-        let gradient = loss_scale::gradient(&mut self.loss_scale, &total, &self.parameters)
-            .with_context(|| format!("step {}", self.optimizer.steps() + 1))?;
         self.optimizer.step(&self.parameters, &gradient, rate)?;
 
+        let mut found = Vec::with_capacity(self.recipe.batch as usize);
+        for told in told {
+            found.extend(told.losses);
+            let left_out = told.left_out.into_iter();
+            self.left_out
+                .extend(left_out.map(|photo| (photo.path, photo.reason)));
+        }
+        let losses = Losses::mean(found.iter().map(|(_, losses)| losses));
+        self.remember(found, losses);
+        self.seconds += started.elapsed().as_secs_f64();
+        Ok(losses)
+    }
+
+    /// What the other processes should know of a step.
+    fn told(&self, losses: Vec<(usize, Losses)>) -> Told {
+        let left_out = self.batches.skipped().into_iter();
+        let left_out = left_out.filter(|(path, _)| !self.left_out.contains_key(path));
+        let left_out = left_out.map(|(path, reason)| LeftOut { path, reason });
+        Told {
+            losses,
+            left_out: left_out.collect(),
+        }
+    }
+
+    /// Keeps what a step has `found` in each photo and its style, or `mean` if there is
+    /// one style.
+    fn remember(&mut self, found: Vec<(usize, Losses)>, mean: Losses) {
+        let found = match self.objectives.len() {
+            1 => vec![(0, mean)],
+            _ => found,
+        };
         for (style, losses) in found {
             let recent = &mut self.recent[style];
             if recent.len() == RECENT {
@@ -191,8 +278,6 @@ impl Trainer {
             }
             recent.push_back(losses);
         }
-        self.seconds += started.elapsed().as_secs_f64();
-        Ok(losses)
     }
 
     /// What is being trained, and how.
@@ -206,8 +291,13 @@ impl Trainer {
     }
 
     /// Photos left out so far, and why.
-    pub fn left_out(&self) -> Vec<(PathBuf, String)> {
-        self.batches.skipped()
+    pub fn left_out(&self) -> &BTreeMap<PathBuf, String> {
+        &self.left_out
+    }
+
+    /// The processes that train.
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// Where it computes.
@@ -225,31 +315,53 @@ impl Trainer {
         self.seconds
     }
 
-    /// What the step makes small, for its `photos`, and the losses of each of
-    /// its styles.
-    fn measure(&self, photos: &Tensor) -> candle_core::Result<(Tensor, Vec<(usize, Losses)>)> {
-        if self.objectives.len() == 1 {
-            let (total, losses) = self.measure_style(0, photos)?;
-            return Ok((total, vec![(0, losses)]));
+    /// Measures this process' share of the next batch.
+    ///
+    /// A CPU takes the photos one by one: their gradients are then the same whoever has
+    /// computed them. A GPU is faster with all at once.
+    fn measure(&mut self) -> anyhow::Result<Measured> {
+        let started = Instant::now();
+        let photos = self.batches.next(&self.device)?;
+        self.waited = started.elapsed().as_secs_f64();
+        let (step, styles) = (self.optimizer.steps(), self.objectives.len());
+        let batch = self.batches.batch_size() as u64;
+        let at_once = match self.device.is_cpu() || styles > 1 {
+            true => 1,
+            false => self.share.len(),
+        };
+        let (mut gradients, mut all) = (Vec::new(), Vec::new());
+        for first in self.share.clone().step_by(at_once) {
+            let turn = step * batch + first as u64;
+            let style = style_of(turn, styles, self.recipe.seed);
+            let part = photos.narrow(0, first - self.share.start, at_once)?;
+            let (total, losses) = self.measure_style(style, &part, first)?;
+            ensure!(
+                losses.are_finite(),
+                "the loss of step {} is not finite: {losses}; a smaller --lr may help",
+                step + 1
+            );
+            let total = match styles {
+                1 => total,
+                _ => balanced(&total)?,
+            };
+            let total = (total * (at_once as f64 / batch as f64))?;
+            let gradient = loss_scale::gradient(&mut self.loss_scale, &total, &self.parameters);
+            gradients.push(gradient.with_context(|| format!("step {}", step + 1))?);
+            all.extend(std::iter::repeat_n((style, losses), at_once));
         }
-        // Each photo in a style of its own.
-        let count = photos.dim(0)?;
-        let (mut sum, mut all) = (Tensor::zeros((), DType::F32, &self.device)?, Vec::new());
-        for i in 0..count {
-            let turn = self.optimizer.steps() * count as u64 + i as u64;
-            let style = style_of(turn, self.objectives.len(), self.recipe.seed);
-            let (total, losses) = self.measure_style(style, &photos.narrow(0, i, 1)?)?;
-            sum = (sum + (balanced(&total)? / count as f64)?)?;
-            all.push((style, losses));
-        }
-        Ok((sum, all))
+        Ok(Measured {
+            gradients,
+            losses: all,
+        })
     }
 
-    /// The loss of `photos`, painted in the style of the given index.
+    /// The loss of `photos`, the batch's from place `first` on, painted in the style of the
+    /// given index.
     fn measure_style(
         &self,
         style: usize,
         photos: &Tensor,
+        first: usize,
     ) -> candle_core::Result<(Tensor, Losses)> {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
@@ -258,7 +370,7 @@ impl Trainer {
         let objective = &self.objectives[style];
         let (mut total, mut losses) = objective.measure(&crop.of(&painted)?, &crop.of(photos)?)?;
         if recipe.stability > 0.0 {
-            let unstable = self.instability(style, photos, &painted)?;
+            let unstable = self.instability(style, photos, first, &painted)?;
             losses = losses.with_stability(unstable.to_scalar()?);
             total = (total + unstable)?;
         }
@@ -270,18 +382,19 @@ impl Trainer {
         self.network.forward_channels_last(photos, &mix)
     }
 
-    /// How differently the network paints `photos`, of which it has made
-    /// `painted`, and another view of them; weighted.
+    /// How differently the network paints `photos`, the batch's from place `first` on, of
+    /// which it has made `painted`, and another view of them; weighted.
     fn instability(
         &self,
         style: usize,
         photos: &Tensor,
+        first: usize,
         painted: &Tensor,
     ) -> candle_core::Result<Tensor> {
         let recipe = &self.recipe;
         let step = self.optimizer.steps();
-        let mut view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
-        let again = self.paint(style, &view.of(photos)?)?;
+        let view = View::random(recipe.size as usize, recipe.seed, step, &self.device)?;
+        let again = self.paint(style, &view.of(photos, first)?)?;
         let weight = recipe.stability * view.weight(recipe.stability_at_rest);
         view.difference(painted, &again)? * weight
     }
@@ -368,6 +481,31 @@ impl Trainer {
             Ok((name.clone(), weight))
         })
     }
+}
+
+/// What a process has found in its share of a batch.
+struct Measured {
+    /// Gradients that add up, with those of the other processes, to that of the batch.
+    gradients: Vec<Tensor>,
+    /// The style and the losses of each photo.
+    losses: Vec<(usize, Losses)>,
+}
+
+/// What a process tells the others of its share of a step.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    /// The style and the losses of each photo.
+    losses: Vec<(usize, Losses)>,
+    /// Photos left out since the step before.
+    left_out: Vec<LeftOut>,
+}
+
+/// A photo that is left out, and why.
+#[derive(Serialize, Deserialize)]
+struct LeftOut {
+    #[serde(with = "any_path")]
+    path: PathBuf,
+    reason: String,
 }
 
 /// What each style of `recipe` is held to.

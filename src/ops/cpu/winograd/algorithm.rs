@@ -10,7 +10,7 @@
 //! Where all numbers of a window are equal, all but one of the points of a filter
 //! are exactly 0 at every CPU level, so that flat images stay flat.
 
-use crate::ops::cpu::simd::Simd;
+use crate::ops::cpu::simd::Vectors;
 
 /// A fast convolution of a line.
 pub trait Algorithm<const WINDOW: usize, const POINTS: usize, const TILE: usize> {
@@ -19,9 +19,9 @@ pub trait Algorithm<const WINDOW: usize, const POINTS: usize, const TILE: usize>
     /// What the products' other factors are for these taps.
     fn taps(taps: [f32; 3]) -> [f32; POINTS];
     /// What is multiplied.
-    fn input<S: Simd>(simd: S, window: [S::V; WINDOW]) -> [S::V; POINTS];
+    fn input<S: Vectors>(simd: S, window: [S::V; WINDOW]) -> [S::V; POINTS];
     /// The outputs.
-    fn output<S: Simd>(simd: S, products: [S::V; POINTS]) -> [S::V; TILE];
+    fn output<S: Vectors>(simd: S, products: [S::V; POINTS]) -> [S::V; TILE];
 }
 
 /// Stride 1: F(4, 3) at the points 0, 1, -1, 2, -2 and infinity; 6
@@ -44,7 +44,7 @@ impl Algorithm<6, 6, 4> for Same {
     }
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
+    fn input<S: Vectors>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
         let four = simd.splat(4.0);
         let minus_four = simd.splat(-4.0);
         let a = simd.fma(minus_four, d[2], d[4]);
@@ -62,7 +62,7 @@ impl Algorithm<6, 6, 4> for Same {
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
+    fn output<S: Vectors>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (sum_2, difference_2) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
         [
@@ -87,13 +87,13 @@ impl Algorithm<9, 9, 4> for Strided {
     }
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::V; 9]) -> [S::V; 9] {
+    fn input<S: Vectors>(simd: S, d: [S::V; 9]) -> [S::V; 9] {
         let [p, q, r, s, t] = two_taps_input(simd, [d[0], d[2], d[4], d[6], d[8]]);
         [p, q, r, s, t, d[1], d[3], d[5], d[7]]
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::V; 9]) -> [S::V; 4] {
+    fn output<S: Vectors>(simd: S, m: [S::V; 9]) -> [S::V; 4] {
         let [p, q, r, s] = two_taps_output(simd, [m[0], m[1], m[2], m[3], m[4]]);
         [
             simd.add(p, m[5]),
@@ -122,14 +122,14 @@ impl Algorithm<6, 10, 8> for Upsampled {
     }
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::V; 6]) -> [S::V; 10] {
+    fn input<S: Vectors>(simd: S, d: [S::V; 6]) -> [S::V; 10] {
         let [p, q, r, s, t] = two_taps_input(simd, [d[0], d[1], d[2], d[3], d[4]]);
         let [u, v, w, x, y] = two_taps_input(simd, [d[1], d[2], d[3], d[4], d[5]]);
         [p, q, r, s, t, u, v, w, x, y]
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::V; 10]) -> [S::V; 8] {
+    fn output<S: Vectors>(simd: S, m: [S::V; 10]) -> [S::V; 8] {
         let [p, q, r, s] = two_taps_output(simd, [m[0], m[1], m[2], m[3], m[4]]);
         let [t, u, v, w] = two_taps_output(simd, [m[5], m[6], m[7], m[8], m[9]]);
         [p, t, q, u, r, v, s, w]
@@ -142,7 +142,7 @@ fn two_taps([a, b]: [f32; 2], sum: f32) -> [f32; 5] {
 }
 
 #[inline(always)]
-fn two_taps_input<S: Simd>(simd: S, d: [S::V; 5]) -> [S::V; 5] {
+fn two_taps_input<S: Vectors>(simd: S, d: [S::V; 5]) -> [S::V; 5] {
     let a = simd.sub(d[3], d[1]);
     let minus_two = simd.splat(-2.0);
     [
@@ -155,7 +155,7 @@ fn two_taps_input<S: Simd>(simd: S, d: [S::V; 5]) -> [S::V; 5] {
 }
 
 #[inline(always)]
-fn two_taps_output<S: Simd>(simd: S, m: [S::V; 5]) -> [S::V; 4] {
+fn two_taps_output<S: Vectors>(simd: S, m: [S::V; 5]) -> [S::V; 4] {
     let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
     [
         simd.add(simd.add(m[0], sum), m[3]),

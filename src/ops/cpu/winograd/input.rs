@@ -2,16 +2,16 @@
 
 use super::algorithm::Algorithm;
 use super::tiles::{Grid, Input, Layout, Lines, Tiles};
-use crate::ops::cpu::LANES;
-use crate::ops::cpu::simd::Simd;
+use crate::ops::cpu::pixels::{Element, Pixels};
+use crate::ops::cpu::simd::{Simd, Vectors};
 
 /// A batch of images `[n, height, width, channels]` seen through a border:
 /// position `(i, j)` of the padded image is source pixel
 /// `(rows[i], columns[j])`, or zero where either is negative.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    /// The pixels.
-    pub data: &'a [f32],
+    /// The pixels; 16-bit floats only to be normalised.
+    pub data: Pixels<'a>,
     /// Images in the batch.
     pub batch: usize,
     /// Rows of an image.
@@ -53,9 +53,10 @@ impl Source<'_> {
             self.data.len(),
             self.batch * self.height * self.width * channels
         );
+        let floats = matches!(self.data, Pixels::Floats(_));
         match self.prologue {
-            Prologue::None => {}
-            Prologue::Gate(gate) => assert_eq!(gate.len(), self.data.len()),
+            Prologue::None => assert!(floats),
+            Prologue::Gate(gate) => assert!(floats && gate.len() == self.data.len()),
             Prologue::Normalise { factor, offset } => {
                 assert!(factor.len() == channels && offset.len() == channels);
                 assert!(self.batch == 1);
@@ -81,43 +82,51 @@ where
 
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]) {
-        match self.source.prologue {
-            Prologue::None => {
-                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
-                    simd, Plain, tiles, channels, points,
+        let simd = simd.narrow();
+        match (self.source.data, self.source.prologue) {
+            (Pixels::Floats(data), Prologue::None) => {
+                let by = (data, Plain);
+                self.transform_by::<_, A, _, _, WINDOW, POINTS, TILE>(
+                    simd, by, tiles, channels, points,
                 );
             }
-            Prologue::Gate(gate) => {
-                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
-                    simd,
-                    Gate(gate),
-                    tiles,
-                    channels,
-                    points,
+            (Pixels::Floats(data), Prologue::Gate(gate)) => {
+                let by = (data, Gate(gate));
+                self.transform_by::<_, A, _, _, WINDOW, POINTS, TILE>(
+                    simd, by, tiles, channels, points,
                 );
             }
-            Prologue::Normalise { factor, offset } => {
-                let normalise = Normalise { factor, offset };
-                self.transform_by::<S, A, _, WINDOW, POINTS, TILE>(
-                    simd, normalise, tiles, channels, points,
+            (Pixels::Floats(data), Prologue::Normalise { factor, offset }) => {
+                let by = (data, Normalise { factor, offset });
+                self.transform_by::<_, A, _, _, WINDOW, POINTS, TILE>(
+                    simd, by, tiles, channels, points,
                 );
             }
+            (Pixels::Halves(data), Prologue::Normalise { factor, offset }) => {
+                let by = (data, Normalise { factor, offset });
+                self.transform_by::<_, A, _, _, WINDOW, POINTS, TILE>(
+                    simd, by, tiles, channels, points,
+                );
+            }
+            // `Source::check` has found this.
+            (Pixels::Halves(_), Prologue::None | Prologue::Gate(_)) => {}
         }
     }
 }
 
 impl Windows<'_> {
     #[inline(always)]
-    fn transform_by<S, A, E, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    fn transform_by<S, A, T, E, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
         &self,
         simd: S,
-        enter: E,
+        (data, enter): (&[T], E),
         tiles: Tiles,
         channels: usize,
         points: &mut [f32],
     ) where
-        S: Simd,
+        S: Vectors,
         A: Algorithm<WINDOW, POINTS, TILE>,
+        T: Element,
         E: Enter<S>,
     {
         let Windows { source, grid } = self;
@@ -128,8 +137,9 @@ impl Windows<'_> {
             let rows = offsets::<WINDOW>(source.rows, row * A::STEP, row_len);
             let columns = offsets::<WINDOW>(source.columns, column * A::STEP, channels);
             let base = image * source.height * row_len;
-            for channel in (0..channels).step_by(LANES) {
-                let lanes = LANES.min(channels - channel);
+            // Zeros beyond the last channel, up to a whole vector of sixteen.
+            for channel in (0..layout.tile).step_by(S::WIDTH) {
+                let lanes = S::WIDTH.min(channels.saturating_sub(channel));
                 let enter = enter.at(simd, channel, lanes);
                 // Columns first: each is read once.
                 let mut half = Lines::<S::V, POINTS, WINDOW>::new();
@@ -138,11 +148,10 @@ impl Windows<'_> {
                     for i in 0..WINDOW {
                         if rows[i] >= 0 && columns[j] >= 0 {
                             let at = base + (rows[i] + columns[j]) as usize + channel;
-                            // SAFETY: `at` is in a pixel, with `lanes` channels
-                            // left: `Source::check` has compared the tables and
+                            // SAFETY: `lanes` channels of a pixel, or none: `Source::check` has compared the tables and
                             // the slices' lengths.
                             unsafe {
-                                let x = simd.load_first(source.data.as_ptr().add(at), lanes);
+                                let x = T::load(simd, data.as_ptr().wrapping_add(at), lanes);
                                 line[i] = E::enter(simd, enter, x, at, lanes);
                             }
                         }
@@ -152,7 +161,7 @@ impl Windows<'_> {
                 // SAFETY: all lines have been set.
                 let half = unsafe { half.all() };
                 let start = tile * layout.tile + channel;
-                assert!(start + (POINTS * POINTS - 1) * layout.point + LANES <= points.len());
+                assert!(start + (POINTS * POINTS - 1) * layout.point + S::WIDTH <= points.len());
                 for i in 0..POINTS {
                     let mut line = [simd.splat(0.0); WINDOW];
                     for j in 0..WINDOW {
@@ -188,7 +197,7 @@ fn offsets<const WINDOW: usize>(table: &[i32], first: usize, unit: usize) -> [is
 }
 
 /// One of the [`Prologue`]s.
-trait Enter<S: Simd>: Copy {
+trait Enter<S: Vectors>: Copy {
     /// What it needs for a vector of channels.
     type Vector: Copy;
     /// That for the `lanes` channels from `channel` on.
@@ -203,7 +212,7 @@ trait Enter<S: Simd>: Copy {
 #[derive(Clone, Copy)]
 struct Plain;
 
-impl<S: Simd> Enter<S> for Plain {
+impl<S: Vectors> Enter<S> for Plain {
     type Vector = ();
 
     #[inline(always)]
@@ -217,7 +226,7 @@ impl<S: Simd> Enter<S> for Plain {
 #[derive(Clone, Copy)]
 struct Gate<'a>(&'a [f32]);
 
-impl<S: Simd> Enter<S> for Gate<'_> {
+impl<S: Vectors> Enter<S> for Gate<'_> {
     type Vector = *const f32;
 
     #[inline(always)]
@@ -227,7 +236,7 @@ impl<S: Simd> Enter<S> for Gate<'_> {
     #[inline(always)]
     unsafe fn enter(simd: S, gate: *const f32, x: S::V, at: usize, lanes: usize) -> S::V {
         // SAFETY: the caller's; the gate is as long as the data.
-        simd.gate(x, unsafe { simd.load_first(gate.add(at), lanes) })
+        simd.gate(x, unsafe { simd.load_first(gate.wrapping_add(at), lanes) })
     }
 }
 
@@ -237,13 +246,14 @@ struct Normalise<'a> {
     offset: &'a [f32],
 }
 
-impl<S: Simd> Enter<S> for Normalise<'_> {
+impl<S: Vectors> Enter<S> for Normalise<'_> {
     type Vector = (S::V, S::V);
 
     #[inline(always)]
     fn at(self, simd: S, channel: usize, lanes: usize) -> (S::V, S::V) {
-        let factor = &self.factor[channel..channel + lanes];
-        let offset = &self.offset[channel..channel + lanes];
+        let last = self.factor.len();
+        let factor = &self.factor[channel.min(last)..][..lanes];
+        let offset = &self.offset[channel.min(last)..][..lanes];
         // SAFETY: both have that many numbers.
         unsafe {
             (

@@ -18,6 +18,7 @@ pub use output::Epilogue;
 pub use rgb::{PaddedPicture, PictureSums, PictureWeights, from_picture, to_sums};
 
 use super::gemm::{Gemm, Product, Scale, Start};
+use super::pixels::PixelsMut;
 use super::{Kernel, LANES, Level};
 use crate::ops::{Size, Step};
 use algorithm::{Algorithm, Same, Strided, Upsampled};
@@ -193,7 +194,7 @@ pub fn convolve(
     weights: &WinogradWeights,
     source: Source,
     epilogue: Epilogue,
-    out: &mut [f32],
+    out: PixelsMut,
 ) {
     with_algorithm!(
         weights.step,
@@ -206,7 +207,7 @@ fn convolve_by<A, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
     weights: &WinogradWeights,
     source: Source,
     epilogue: Epilogue,
-    out: &mut [f32],
+    out: PixelsMut,
 ) where
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
@@ -234,7 +235,7 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     input: &I,
     (batch, grid): (usize, Grid),
     mut epilogue: Epilogue,
-    out: &mut [f32],
+    mut out: PixelsMut,
 ) where
     A: Algorithm<WINDOW, POINTS, TILE>,
     I: Input<A, WINDOW, POINTS, TILE>,
@@ -247,7 +248,7 @@ fn convolve_tiles<A, I, const WINDOW: usize, const POINTS: usize, const TILE: us
     let per_task = tiles_in_cache(weights).min(tiles.div_ceil(LEAST_TASKS));
     let tasks = tiles.div_ceil(per_task);
     epilogue.check(weights.outputs, tasks);
-    let image = output::Image::new(weights.outputs, (batch, grid), &mut epilogue, out);
+    let image = output::Image::new(weights.outputs, (batch, grid), &mut epilogue, &mut out);
     let tasks = (0..tasks).into_par_iter().with_max_len(1);
     tasks.for_each(|task| {
         let first = task * per_task;

@@ -4,7 +4,8 @@ use super::algorithm::Algorithm;
 use super::tiles::{Grid, Layout, Lines, Output, Tiles};
 use crate::ops::Size;
 use crate::ops::cpu::norm::Moments;
-use crate::ops::cpu::simd::Simd;
+use crate::ops::cpu::pixels::{Element, PixelsMut, SharedPixels};
+use crate::ops::cpu::simd::{Simd, Vectors};
 use crate::ops::cpu::{LANES, SharedMut};
 
 /// Operations on the outputs on their way into memory.
@@ -37,7 +38,7 @@ pub struct Image<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
     moments: Option<SharedMut<'a, Moments>>,
-    pixels: SharedMut<'a>,
+    pixels: SharedPixels<'a>,
 }
 
 impl<'a> Image<'a> {
@@ -45,7 +46,7 @@ impl<'a> Image<'a> {
         channels: usize,
         (batch, grid): (usize, Grid),
         epilogue: &'a mut Epilogue,
-        pixels: &'a mut [f32],
+        pixels: &'a mut PixelsMut,
     ) -> Self {
         assert_eq!(
             pixels.len(),
@@ -57,7 +58,7 @@ impl<'a> Image<'a> {
             bias: epilogue.bias,
             relu: epilogue.relu,
             moments: epilogue.moments.as_mut().map(|m| SharedMut::new(m)),
-            pixels: SharedMut::new(pixels),
+            pixels: pixels.share(),
         }
     }
 }
@@ -82,22 +83,66 @@ where
         layout: Layout,
         products: &[f32],
     ) {
-        for block in (0..layout.tile).step_by(LANES) {
+        let run = Channels {
+            image: self.image,
+            task: self.task,
+            tiles,
+            channel,
+            layout,
+            products,
+        };
+        let simd = simd.narrow();
+        match self.image.pixels {
+            SharedPixels::Floats(pixels) => {
+                run.put::<_, A, _, WINDOW, POINTS, TILE>(simd, pixels);
+            }
+            SharedPixels::Halves(pixels) => {
+                run.put::<_, A, _, WINDOW, POINTS, TILE>(simd, pixels);
+            }
+        }
+    }
+}
+
+/// Some output channels of a run of tiles.
+struct Channels<'a> {
+    image: &'a Image<'a>,
+    task: usize,
+    tiles: Tiles,
+    /// First of them.
+    channel: usize,
+    layout: Layout,
+    products: &'a [f32],
+}
+
+impl Channels<'_> {
+    #[inline(always)]
+    fn put<S, A, T, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+        &self,
+        simd: S,
+        pixels: SharedMut<T>,
+    ) where
+        S: Vectors,
+        A: Algorithm<WINDOW, POINTS, TILE>,
+        T: Element,
+    {
+        let channels = self.layout.tile.min(self.image.channels - self.channel);
+        for block in (0..channels).step_by(S::WIDTH) {
             let vector = Vector {
                 image: self.image,
-                tiles,
-                channel: channel + block,
-                layout,
-                products: &products[block..],
+                tiles: self.tiles,
+                channel: self.channel + block,
+                lanes: S::WIDTH.min(channels - block),
+                layout: self.layout,
+                products: &self.products[block..],
             };
             match self.image.moments {
-                None => vector.put::<S, A, _, WINDOW, POINTS, TILE>(simd, &mut Nothing),
+                None => vector.put::<S, A, T, _, WINDOW, POINTS, TILE>(simd, pixels, &mut Nothing),
                 Some(moments) => {
                     let mut sums = Sums::new(simd);
-                    vector.put::<S, A, _, WINDOW, POINTS, TILE>(simd, &mut sums);
+                    vector.put::<S, A, T, _, WINDOW, POINTS, TILE>(simd, pixels, &mut sums);
                     let first = self.task * self.image.channels + vector.channel;
                     // SAFETY: a task's moments are its own.
-                    unsafe { sums.store(simd, vector.lanes(), moments.at(first)) };
+                    unsafe { sums.store(simd, vector.lanes, moments.at(first)) };
                 }
             }
         }
@@ -110,27 +155,26 @@ struct Vector<'a> {
     tiles: Tiles,
     /// First of the vector.
     channel: usize,
+    /// How many there are in it.
+    lanes: usize,
     layout: Layout,
     products: &'a [f32],
 }
 
 impl Vector<'_> {
-    fn lanes(&self) -> usize {
-        LANES.min(self.image.channels - self.channel)
-    }
-
     #[inline(always)]
-    fn put<S, A, G, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
+    fn put<S, A, T, G, const WINDOW: usize, const POINTS: usize, const TILE: usize>(
         &self,
         simd: S,
+        pixels: SharedMut<T>,
         gather: &mut G,
     ) where
-        S: Simd,
+        S: Vectors,
         A: Algorithm<WINDOW, POINTS, TILE>,
+        T: Element,
         G: Gather<S>,
     {
         let Image { channels, grid, .. } = *self.image;
-        let lanes = self.lanes();
         let floor = simd.splat(if self.image.relu {
             0.0
         } else {
@@ -170,9 +214,9 @@ impl Vector<'_> {
                         y = simd.max(simd.add(y, bias), floor);
                     }
                     gather.add(simd, y);
-                    let to = self.image.pixels.at(start + j * channels);
+                    let to = pixels.at(start + j * channels);
                     // SAFETY: a pixel of this tile, which is this task's alone.
-                    unsafe { simd.store_first(to, y, lanes) };
+                    unsafe { T::store(simd, to, y, self.lanes) };
                 }
             }
         }
@@ -189,10 +233,10 @@ pub fn untransform_columns<'a, S, A, const WINDOW: usize, const POINTS: usize, c
     half: &'a mut Lines<S::V, TILE, POINTS>,
 ) -> &'a [[S::V; TILE]; POINTS]
 where
-    S: Simd,
+    S: Vectors,
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
-    assert!(products.len() >= (POINTS * POINTS - 1) * point + LANES);
+    assert!(products.len() >= (POINTS * POINTS - 1) * point + S::WIDTH);
     for j in 0..POINTS {
         let mut line = [simd.splat(0.0); POINTS];
         for i in 0..POINTS {
@@ -213,7 +257,7 @@ pub fn untransform_row<S, A, const WINDOW: usize, const POINTS: usize, const TIL
     i: usize,
 ) -> [S::V; TILE]
 where
-    S: Simd,
+    S: Vectors,
     A: Algorithm<WINDOW, POINTS, TILE>,
 {
     let mut line = [simd.splat(0.0); POINTS];
@@ -224,27 +268,27 @@ where
 }
 
 /// Looks at outputs on their way into memory.
-trait Gather<S: Simd> {
+trait Gather<S: Vectors> {
     fn add(&mut self, simd: S, y: S::V);
 }
 
 struct Nothing;
 
-impl<S: Simd> Gather<S> for Nothing {
+impl<S: Vectors> Gather<S> for Nothing {
     #[inline(always)]
     fn add(&mut self, _: S, _: S::V) {}
 }
 
 /// Moments of a vector of channels, around their first pixel: of a flat image
 /// they are exactly 0.
-struct Sums<S: Simd> {
+struct Sums<S: Vectors> {
     pixels: usize,
     pivot: S::V,
     sum: S::V,
     squares: S::V,
 }
 
-impl<S: Simd> Sums<S> {
+impl<S: Vectors> Sums<S> {
     #[inline(always)]
     fn new(simd: S) -> Self {
         let zero = simd.splat(0.0);
@@ -278,7 +322,7 @@ impl<S: Simd> Sums<S> {
     }
 }
 
-impl<S: Simd> Gather<S> for Sums<S> {
+impl<S: Vectors> Gather<S> for Sums<S> {
     #[inline(always)]
     fn add(&mut self, simd: S, y: S::V) {
         if self.pixels == 0 {

@@ -14,7 +14,8 @@ use super::{
     Epilogue, Scratch, Source, Task, WinogradWeights, convolve_tiles, grow, input, tiles_in_cache,
 };
 use crate::ops::cpu::norm::Moments;
-use crate::ops::cpu::simd::Simd;
+use crate::ops::cpu::pixels::PixelsMut;
+use crate::ops::cpu::simd::{Simd, Vectors};
 use crate::ops::cpu::{Kernel, LANES, Level, ROWS_TAKEN, SharedMut};
 use crate::ops::{Size, Step};
 use rayon::prelude::*;
@@ -173,9 +174,8 @@ fn block(
 
 /// A picture with its border, laid out so that the same pixels of adjacent
 /// tiles are adjacent: `[channel][row][column % 4][column / 4]`.
-#[derive(Default)]
-pub struct PaddedPicture {
-    data: Vec<f32>,
+pub struct PaddedPicture<'a> {
+    data: &'a [f32],
     /// Padded rows.
     rows: usize,
     /// Padded columns.
@@ -184,7 +184,7 @@ pub struct PaddedPicture {
     phase: usize,
 }
 
-impl PaddedPicture {
+impl<'a> PaddedPicture<'a> {
     /// How many numbers one of so many rows and columns, its border included,
     /// holds.
     pub fn len(
@@ -203,40 +203,45 @@ impl PaddedPicture {
         columns.div_ceil(STEP) + 2 * LANES
     }
 
-    /// Fills it from three planes with rows of `width` pixels: position
-    /// `(i, j)` is pixel `(rows[i], columns[j])`, as `x * factor + offset`.
+    /// Fills the start of `memory`, [`len`](Self::len) numbers, from three planes
+    /// with rows of `width` pixels: position `(i, j)` is pixel `(rows[i],
+    /// columns[j])`, as `x * factor + offset` with an offset for each plane.
     ///
     /// # Panics
-    /// If a table leads out of the planes.
+    /// If a table leads out of the planes, or the memory does not suffice.
     pub fn fill(
-        &mut self,
+        memory: &'a mut [f32],
         planes: &[f32],
         width: usize,
         (rows, columns): (&[i32], &[i32]),
-        (factor, offset): (f32, f32),
-    ) {
-        self.phase = Self::phase(columns.len());
-        (self.rows, self.columns) = (rows.len(), columns.len());
-        let row_len = STEP * self.phase;
+        (factor, offsets): (f32, [f32; CHANNELS]),
+    ) -> Self {
+        let phase = Self::phase(columns.len());
+        let row_len = STEP * phase;
         let plane_len = planes.len() / CHANNELS;
-        self.data
-            .resize(Self::len(Size::new(columns.len(), rows.len())), 0.0);
-        self.data
-            .par_chunks_mut(row_len)
+        let data = &mut memory[..Self::len(Size::new(columns.len(), rows.len()))];
+        data.par_chunks_mut(row_len)
             .with_max_len(ROWS_TAKEN)
             .enumerate()
             .for_each(|(i, out)| {
                 let (channel, row) = (i / rows.len(), rows[i % rows.len()] as usize);
                 let plane = &planes[channel * plane_len..][..plane_len];
                 let line = &plane[row * width..][..width];
-                for (phase, out) in out.chunks_exact_mut(self.phase).enumerate() {
+                let offset = offsets[channel];
+                for (i, out) in out.chunks_exact_mut(phase).enumerate() {
                     for (t, out) in out.iter_mut().enumerate() {
                         // Beyond the table as at its end, like all windows.
-                        let column = columns[(t * STEP + phase).min(columns.len() - 1)];
+                        let column = columns[(t * STEP + i).min(columns.len() - 1)];
                         *out = line[column as usize] * factor + offset;
                     }
                 }
             });
+        PaddedPicture {
+            data,
+            rows: rows.len(),
+            columns: columns.len(),
+            phase,
+        }
     }
 
     /// Where the columns `first..` of sixteen tiles start in a row of a plane.
@@ -253,7 +258,7 @@ pub fn from_picture(
     weights: &PictureWeights,
     picture: &PaddedPicture,
     epilogue: Epilogue,
-    out: &mut [f32],
+    out: PixelsMut,
 ) {
     let padded = Size::new(picture.columns, picture.rows);
     let size = padded.map(|side| side - weights.border());
@@ -268,7 +273,7 @@ pub fn from_picture(
 
 /// The windows of a picture's tiles under every block of a kernel.
 struct Blocks<'a> {
-    picture: &'a PaddedPicture,
+    picture: &'a PaddedPicture<'a>,
     blocks: usize,
     grid: Grid,
 }
@@ -280,13 +285,20 @@ impl Input<Same, 6, 6, 4> for Blocks<'_> {
 
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]) {
+        self.transform_by(simd.narrow(), tiles, channels, points);
+    }
+}
+
+impl Blocks<'_> {
+    #[inline(always)]
+    fn transform_by<S: Vectors>(&self, simd: S, tiles: Tiles, channels: usize, points: &mut [f32]) {
         let layout = Layout::by_channel(tiles.count, channels);
         assert!(points.len() >= 36 * layout.point);
         let mut done = 0;
         while done < tiles.count {
             // As many tiles of one row as a vector holds.
             let (_, row, column) = self.grid.position(tiles.first + done);
-            let count = LANES
+            let count = S::WIDTH
                 .min(tiles.count - done)
                 .min(self.grid.columns - column);
             for channel in 0..channels {
@@ -320,12 +332,10 @@ impl Input<Same, 6, 6, 4> for Blocks<'_> {
             done += count;
         }
     }
-}
 
-impl Blocks<'_> {
-    /// Sets `half` to the windows of sixteen tiles, their columns transformed.
+    /// Sets `half` to the windows of a vector of tiles, their columns transformed.
     #[inline(always)]
-    fn transform_columns<'b, S: Simd>(
+    fn transform_columns<'b, S: Vectors>(
         &self,
         simd: S,
         plane: usize,
@@ -336,7 +346,7 @@ impl Blocks<'_> {
             let mut line = [simd.splat(0.0); 6];
             for i in 0..6 {
                 let at = self.picture.at(plane, top + i, left + j);
-                let pixels = &self.picture.data[at..at + LANES];
+                let pixels = &self.picture.data[at..at + S::WIDTH];
                 // SAFETY: a vector of pixels, as just sliced.
                 line[i] = unsafe { simd.load(pixels.as_ptr()) };
             }
@@ -447,10 +457,24 @@ impl Output<Same, 6, 6, 4> for StripOutput<'_> {
         layout: Layout,
         products: &[f32],
     ) {
+        self.put_by(simd.narrow(), tiles, channel, layout, products);
+    }
+}
+
+impl StripOutput<'_> {
+    #[inline(always)]
+    fn put_by<S: Vectors>(
+        &self,
+        simd: S,
+        tiles: Tiles,
+        channel: usize,
+        layout: Layout,
+        products: &[f32],
+    ) {
         let Strip { columns, channels } = self.strip;
         for tile in 0..tiles.count {
             let left = (tiles.first + tile) % columns * STEP;
-            for block in (0..layout.tile).step_by(LANES) {
+            for block in (0..layout.tile).step_by(S::WIDTH) {
                 let products = &products[tile * layout.tile + block..];
                 let mut half = Lines::new();
                 let half = untransform_columns::<S, Same, 6, 6, 4>(
@@ -464,7 +488,7 @@ impl Output<Same, 6, 6, 4> for StripOutput<'_> {
                     let start = i * self.strip.row() + left * channels + channel + block;
                     for j in 0..STEP {
                         let at = start + j * channels;
-                        debug_assert!(at + LANES <= self.strip.len());
+                        debug_assert!(at + S::WIDTH <= self.strip.len());
                         // SAFETY: a vector of channels of a pixel of the
                         // strip, which is this task's alone.
                         unsafe { simd.store(self.memory.at(at), line[j]) };

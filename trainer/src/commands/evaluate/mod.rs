@@ -27,7 +27,7 @@ use equivalent::Iterations;
 use gstfaststyle::Model;
 use gstfaststyle::internals::network::write_atomically;
 use gstfaststyle::internals::ops::Products;
-use gstfaststyle::{Engine, Image};
+use gstfaststyle::{Engine, Image, Options, Precision};
 use image::RgbImage;
 use photos::EvaluationPhoto;
 use report::{Figures, FrameReport, PhotoReport, Report, StyleFigures};
@@ -151,7 +151,7 @@ fn on_frames(
     let mut outcome = Outcome::Finished;
     let mut progress = PictureProgress::new((models.len() * frames.len()) as u64);
     for model in models {
-        let mut engine = Engine::new(model, args.device)?;
+        let mut engine = engine(model, args)?;
         let name = style::names(model).join("+");
         let measured = frames::measure(frames, &mut engine, args.smoothing, stop, || {
             progress.step();
@@ -176,6 +176,18 @@ fn on_frames(
     Ok((report, outcome))
 }
 
+/// What paints the pictures that are measured: on a CPU with 32-bit floats, so that
+/// figures do not depend on its kind.
+fn engine(model: &Model, args: &EvaluateArgs) -> Result<Engine> {
+    let options = Options {
+        device: args.device,
+        // Nothing but a CUDA device has them.
+        precision: Precision::F16,
+        ..Options::default()
+    };
+    Ok(Engine::with_options(model, options)?)
+}
+
 /// A model and what it is evaluated against.
 struct Evaluation {
     setting: Setting,
@@ -193,7 +205,7 @@ impl Evaluation {
     ) -> Result<Self> {
         let device = args.device.open()?;
         Ok(Evaluation {
-            engine: Engine::new(model, args.device)?,
+            engine: engine(model, args)?,
             objective: Objective::of(
                 Vgg19::open(args.loss.vgg.as_deref(), Products::Exact, &device)?,
                 paintings,

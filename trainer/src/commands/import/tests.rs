@@ -6,7 +6,7 @@ mod onnx;
 use super::*;
 use crate::io::torch_file::tests::{Sample, save, save_zip};
 use gstfaststyle::internals::engine::tone::Tone;
-use gstfaststyle::{Architecture, DeviceChoice, Engine, Image, OutputMap};
+use gstfaststyle::{Architecture, DeviceChoice, Engine, Image, Options, OutputMap, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::TensorView;
@@ -210,7 +210,12 @@ fn assert_paints(model: &Model, expected: &str) {
         data: (0..3 * width * height).map(value).collect(),
     };
     let mut painted = Image::default();
-    let mut engine = Engine::new(model, DeviceChoice::Cpu).unwrap();
+    let exact = Options {
+        device: DeviceChoice::Cpu,
+        precision: Precision::F32,
+        ..Options::default()
+    };
+    let mut engine = Engine::with_options(model, exact).unwrap();
     engine.stylize(&picture, &mut painted).unwrap();
     assert_eq!(painted.data.len(), expected.len());
     Tone::of(&picture).apply(&mut expected, &picture.data);

@@ -102,9 +102,9 @@ impl Log {
     }
 
     /// Reports each photo that is left out once.
-    pub fn left_out(&mut self, photos: Vec<(PathBuf, String)>) {
+    pub fn left_out(&mut self, photos: &BTreeMap<PathBuf, String>) {
         for (path, reason) in photos {
-            if !self.left_out.contains_key(&path) {
+            if !self.left_out.contains_key(path) {
                 match self.left_out.len() {
                     ..NAMED => {
                         let text = format!("left out {}: {reason}", path.display());
@@ -113,7 +113,7 @@ impl Log {
                     NAMED => self.progress.say("the report names what else is left out"),
                     _ => (),
                 }
-                self.left_out.insert(path, reason);
+                self.left_out.insert(path.clone(), reason.clone());
             }
         }
     }
