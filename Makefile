@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SIZES := 256x256 640x480 1280x720
 WIDTH := 16
 
-.PHONY: help demo test test-farm install uninstall deb bench bench-peers install-deps clean
+.PHONY: help demo test test-farm install uninstall deb wheel wheel-test bench bench-peers install-deps clean
 
 help:
 	@echo "make demo          build, repaint a clip into out/demo.mp4"
@@ -16,6 +16,8 @@ help:
 	@echo "                   (PREFIX=/usr/local PLUGINDIR=... DESTDIR=...; see scripts/install)"
 	@echo "make uninstall     remove them"
 	@echo "make deb           build a Debian package"
+	@echo "make wheel         build a Python wheel (build the rest first)"
+	@echo "make wheel-test    the same, and test it in clean environments"
 	@echo "make bench         time the network (SIZES='256x256 640x480' WIDTH=16)"
 	@echo "make bench-peers   compare it with ONNX Runtime and OpenVINO (ARGS='--width 32')"
 	@echo "make install-deps  install missing GStreamer packages"
@@ -42,6 +44,13 @@ uninstall:
 deb:
 	cargo build --release --workspace --locked
 	@scripts/deb
+
+wheel:
+	@scripts/wheel
+
+wheel-test:
+	cargo build --release --workspace --locked
+	@scripts/wheel --test
 
 bench: install-deps
 	cargo build --release --workspace --locked --example throughput

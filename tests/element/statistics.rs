@@ -3,6 +3,8 @@
 use crate::common::*;
 use gst::prelude::*;
 use gst_video::VideoFormat;
+use gstfaststyle::Precision;
+use gstfaststyle::internals::ops::cpu::Level;
 
 #[test]
 fn frames_are_counted() {
@@ -22,10 +24,12 @@ fn frames_are_counted() {
     assert_eq!(count("dropped"), 0);
     assert_eq!(stats.get::<u32>("network-width"), Ok(64));
     assert_eq!(stats.get::<u32>("network-height"), Ok(48));
+    let precision = Precision::Auto.on_cpu(Level::current());
+    let precision = precision.to_string();
     for (name, value) in [
         ("model", model().to_str().unwrap()),
         ("device", "cpu"),
-        ("precision", "f32"),
+        ("precision", precision.as_str()),
     ] {
         assert_eq!(stats.get::<&str>(name), Ok(value));
     }

@@ -89,11 +89,13 @@ fn another_model_runs_as_the_one_before() {
     let info = info(VideoFormat::Rgb, 16, 12);
     let element = element();
     let mut harness = harness(&element, &info, &info);
-    element.set_property_from_str("precision", "fast");
+    harness.push_and_pull(noise(&info, 1)).unwrap();
+    let before: String = stats(&element).get("precision").unwrap();
+    element.set_property_from_str("precision", "f32");
     let (path, _) = other_model("same-precision.safetensors", 77);
     set_model(&element, &path);
     wait_for(&mut harness, &info, path.to_str().unwrap());
-    assert_eq!(stats(&element).get::<&str>("precision"), Ok("f32"));
+    assert_eq!(stats(&element).get::<String>("precision"), Ok(before));
 }
 
 #[test]
