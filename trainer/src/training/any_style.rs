@@ -7,12 +7,12 @@ use crate::objective::Objective;
 use crate::objective::style_objective::StyleObjective;
 use crate::objective::vgg19::Vgg19;
 use crate::training::recipe::{AnyRecipe, Learn, Recipe};
-use crate::training::style_rows::stack;
+use crate::training::style_rows::{mean, stack};
 use anyhow::Context;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gstfaststyle::internals::network::{PAINTING_SIDE, PredictorShape, StylePredictor};
-use gstfaststyle::{Architecture, Model, Network, StyleMix};
+use gstfaststyle::{Architecture, Model, Network};
 use image::RgbImage;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl AnyStyle {
         })
     }
 
-    /// The names of the styles of [`AnyStyle::model_shown`].
+    /// The paintings of the styles of [`AnyStyle::model_shown`], with their names.
     pub fn shown(&self) -> &[(String, RgbImage)] {
         &self.shown
     }
@@ -138,8 +138,7 @@ pub fn with_predictor(
     };
     let mut weights = architecture.random_weights(seed, &Device::Cpu)?;
     weights.extend(base.weights.clone());
-    let all: Vec<(usize, f32)> = (0..architecture.styles).map(|i| (i, 1.0)).collect();
-    let mean = base.with_mix(&StyleMix::new(&all)?)?;
+    let mean = base.with_mix(&mean(base)?)?;
     let rows = architecture.style_slots().into_iter();
     let rows = rows.map(|(name, _)| mean.tensor(&name).cloned());
     let row = Tensor::cat(&rows.collect::<candle_core::Result<Vec<_>>>()?, 0)

@@ -75,6 +75,12 @@ pub fn with_predictor_of(mut model: Model, base: &Model) -> Model {
     model
 }
 
+/// The mix of all styles of `model`, in equal parts.
+pub fn mean(model: &Model) -> candle_core::Result<StyleMix> {
+    let all: Vec<(usize, f32)> = (0..model.architecture.styles).map(|i| (i, 1.0)).collect();
+    StyleMix::new(&all)
+}
+
 /// `model` with a row for each of `styles`: the one of the same name, or else the
 /// mean of all that there are.
 ///
@@ -84,8 +90,7 @@ pub fn with_styles<'a>(
     model: &Model,
     styles: impl Iterator<Item = &'a Style>,
 ) -> anyhow::Result<Model> {
-    let all: Vec<(usize, f32)> = (0..model.architecture.styles).map(|i| (i, 1.0)).collect();
-    let mean = StyleMix::new(&all)?;
+    let mean = mean(model)?;
     let rows = styles.map(|style| {
         let mix = match model.style_index(&style.name) {
             Some(index) => StyleMix::single(index),
