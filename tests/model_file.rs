@@ -349,7 +349,7 @@ fn foreign_models_are_refused() {
 fn unknown_versions_are_refused() {
     let version = |text| load(&Parts::with_metadata("format_version", text));
     let next = (FORMAT_VERSION + 1).to_string();
-    assert_fault!(version(&next), FutureVersion, "model format 3");
+    assert_fault!(version(&next), FutureVersion, "model format 4");
     assert_fault!(version("18446744073709551615"), FutureVersion, "update");
     assert_fault!(
         version("0"),

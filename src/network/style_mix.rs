@@ -109,6 +109,7 @@ impl StyleMix {
     }
 
     /// Gives each style another number.
+    #[cfg(feature = "gst")]
     pub(crate) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
         for (style, _) in &mut self.parts {
             *style = number(*style);
